@@ -1,0 +1,26 @@
+"""Optimizers of neural networks, each written once as plain arithmetic.
+
+``edu_optim.Adam(model.parameters(), lr=0.01)`` takes the place of ``torch.optim.Adam``; the formula it runs is
+`edu_optim.rules.adam`. Pictures are in `edu_optim.plot`, imported by name.
+"""
+
+from . import problems, rules
+from .base import RuleOptimizer, from_rule
+from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
+from .trace import Trace, descend
+
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "RMSprop",
+    "RuleOptimizer",
+    "Trace",
+    "descend",
+    "from_rule",
+    "problems",
+    "rules",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,178 @@
+"""Surfaces to descend: each with its minima, a window worth looking at and a start.
+
+A problem is a function of points of shape ``[..., 2]`` that returns losses of shape ``[...]``: as many points as
+you like at once, on any device, in any floating dtype.
+
+Sources of the surfaces: H. Rosenbrock 1960, An automatic method for finding the greatest or least value of a
+function, Comput. J. 3, 175-184; D. Himmelblau 1972, Applied Nonlinear Programming; and M. Jamil & X.-S. Yang 2013,
+A literature survey of benchmark functions for global optimization problems, arXiv 1308.4008.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A loss over the plane.
+
+    Args:
+        name: as it is written in a sentence.
+        loss: points ``[..., 2]`` -> losses ``[...]``.
+        minima: every global minimum, as pairs.
+        window: ``((x0, x1), (y0, y1))``, the part of the plane worth a picture.
+        start: where a descent begins unless told otherwise.
+        noisy: ``(points, generator) -> losses`` with an error whose gradient has mean zero; None if there is none.
+
+    >>> booth(torch.tensor([[1.0, 3.0], [0.0, 0.0]]))
+    tensor([ 0., 74.])
+    """
+
+    name: str
+    loss: Callable
+    minima: tuple
+    window: tuple
+    start: tuple
+    noisy: Callable | None = None
+
+    def __call__(self, points):
+        """The exact loss at ``points``."""
+        return self.loss(_pairs(points))
+
+    def sample(self, points, generator):
+        """One noisy measurement of the loss at ``points``; the exact loss where there is no noise."""
+        return self.noisy(_pairs(points), generator) if self.noisy else self(points)
+
+
+def quadratic(condition=100.0, angle=0.0):
+    """A bowl with curvature 1 along one axis and ``condition`` along the other, turned by ``angle`` degrees.
+
+    >>> quadratic(condition=10)(torch.tensor([1.0, 1.0]))
+    tensor(5.5000)
+    """
+    _check("condition", condition, condition >= 1, "a number >= 1")
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+
+    def loss(points):
+        x, y = points.unbind(-1)
+        along, across = cos * x + sin * y, cos * y - sin * x
+        return (along**2 + condition * across**2) / 2
+
+    start = (-4 * cos - sin, cos - 4 * sin)
+    return Problem(f"a bowl of condition number {condition:g}", loss, ((0, 0),), ((-5, 5), (-5, 5)), start)
+
+
+def noisy_quadratic(condition=10.0, noise=1.0):
+    """A bowl whose gradient is measured with a normal error of standard deviation ``noise`` in each coordinate.
+
+    >>> noisy_quadratic(noise=2.0).sample(torch.tensor([0.0, 0.0]), torch.Generator())
+    tensor(0.)
+    """
+    _check("noise", noise, noise >= 0, "a number >= 0")
+    bowl = quadratic(condition)
+
+    def noisy(points, generator):
+        error = torch.randn(points.shape, generator=generator, dtype=points.dtype, device=points.device)
+        return bowl(points) + noise * (error * points).sum(-1)
+
+    return Problem(f"{bowl.name}, measured with noise", bowl.loss, bowl.minima, bowl.window, bowl.start, noisy)
+
+
+def sparse_features(rate=0.1):
+    """Least squares with two features: the first is in every sample, the second in a fraction ``rate`` of them.
+
+    Most sampled gradients of the second coordinate are therefore exactly zero.
+
+    >>> sparse_features(rate=0.1)(torch.tensor([0.0, 0.0]))
+    tensor(0.5500)
+    """
+    _check("rate", rate, 0 < rate <= 1, "a number in (0, 1]")
+
+    def loss(points):
+        x, y = ((points - 1) ** 2 / 2).unbind(-1)
+        return x + rate * y
+
+    def noisy(points, generator):
+        x, y = ((points - 1) ** 2 / 2).unbind(-1)
+        drawn = torch.rand(y.shape, generator=generator, dtype=y.dtype, device=y.device)
+        return x + (drawn < rate) * y
+
+    return Problem("a sparse feature beside a dense one", loss, ((1, 1),), ((-1, 2), (-1, 2)), (-0.5, -0.5), noisy)
+
+
+def surface(name, minima, window, start):
+    """Turn a function of the coordinates x and y into a `Problem`."""
+
+    def make(function):
+        return Problem(name, lambda points: function(*points.unbind(-1)), minima, window, start)
+
+    return make
+
+
+@surface("Rosenbrock's valley", minima=((1, 1),), window=((-2, 2), (-1, 3)), start=(-1.2, 1.0))
+def rosenbrock(x, y):
+    return (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+
+@surface("Beale's function", minima=((3, 0.5),), window=((-1, 4), (-2, 2)), start=(1.0, 1.0))
+def beale(x, y):
+    return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
+
+
+@surface("Booth's function", minima=((1, 3),), window=((-5, 7), (-3, 9)), start=(-4.0, -2.0))
+def booth(x, y):
+    return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2
+
+
+@surface(
+    "Himmelblau's function",
+    minima=(
+        *[(3.0, 2.0), (-2.805118086952745, 3.131312518250573)],
+        *[(-3.779310253377747, -3.283185991286170), (3.584428340330492, -1.848126526964404)],
+    ),
+    window=((-5, 5), (-5, 5)),
+    start=(-0.5, -1.0),
+)
+def himmelblau(x, y):
+    return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
+
+
+@surface(
+    "the six-hump camel",
+    minima=((0.08984201368301331, -0.7126564032704135), (-0.08984201368301331, 0.7126564032704135)),
+    window=((-2, 2), (-1, 1)),
+    start=(1.5, 0.8),
+)
+def six_hump_camel(x, y):
+    return (4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (4 * y**2 - 4) * y**2
+
+
+@surface("a saddle between two minima", minima=((0, -1), (0, 1)), window=((-2, 2), (-2, 2)), start=(1.5, 0.001))
+def saddle(x, y):
+    return x**2 / 2 - y**2 / 2 + y**4 / 4
+
+
+@surface("Rastrigin's function", minima=((0, 0),), window=((-5, 5), (-5, 5)), start=(3.3, -2.6))
+def rastrigin(x, y):
+    wave = torch.cos(2 * math.pi * x) + torch.cos(2 * math.pi * y)
+    return 20 + x**2 + y**2 - 10 * wave
+
+
+@surface("a hole in a plateau", minima=((0, 0),), window=((-4, 4), (-4, 4)), start=(-2.5, 2.0))
+def plateau(x, y):
+    return 1 - torch.exp(-(x**2 + y**2) / 2)
+
+
+def _pairs(points):
+    if not isinstance(points, torch.Tensor) or not points.shape or points.shape[-1] != 2:
+        seen = f"shape {tuple(points.shape)}" if isinstance(points, torch.Tensor) else repr(points)
+        raise ValueError(f"points must be a tensor of shape [..., 2], got {seen}")
+    return points
+
+
+def _check(name, value, holds, allowed):
+    if not holds:
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
