@@ -7,7 +7,7 @@
 from . import problems, rules
 from .base import RuleOptimizer, from_rule
 from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
-from .trace import Trace, descend
+from .trace import Trace, descend, train
 
 __all__ = [
     "SGD",
@@ -22,5 +22,6 @@ __all__ = [
     "from_rule",
     "problems",
     "rules",
+    "train",
 ]
 __version__ = "0.1.0"

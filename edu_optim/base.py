@@ -133,7 +133,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         """Count a step of the parameter ``p`` and return its number; the first is 1."""
         state = self.state[p]
         state["step"] = state.get("step", torch.tensor(0.0, device="cpu")) + 1
-        return state["step"] if torch.compiler.is_compiling() else state["step"].item()
+        return state["step"].double() if torch.compiler.is_compiling() else state["step"].item()
 
     def _buffer(self, p, group, key):
         state = self.state[p]
@@ -176,14 +176,16 @@ def from_rule(rule):
     >>> p
     tensor([0.7500], requires_grad=True)
     """
-    signature(rule)
+    _check_rule(rule)
     return _class_of(rule)
 
 
 @functools.cache
 def _class_of(function):
-    parameters = inspect.signature(function).parameters
-    own = {name: parameters[name].default for name in signature(function)[1] if name != "t"}
+    names = [name for name in signature(function)[1] if name != "t"]
+    defaults = function.__kwdefaults__ or {}
+    required = {name: inspect.Parameter.empty for name in names if name not in defaults}
+    own = required | {name: defaults[name] for name in names if name in defaults}
 
     class FromRule(RuleOptimizer):
         __doc__ = function.__doc__
@@ -204,7 +206,6 @@ def _unpickled(rule):
     return cls.__new__(cls)
 
 
-@functools.cache
 def signature(rule):
     """The names of a rule's buffers, and of its keyword arguments.
 
@@ -212,18 +213,23 @@ def signature(rule):
     >>> signature(adam)
     (('m', 'v'), ('t', 'lr', 'betas', 'eps'))
     """
-    if not callable(rule):
+    code = rule.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return names[2 : code.co_argcount], names[code.co_argcount :]
+
+
+def _check_rule(rule):
+    if not inspect.isfunction(rule):
         raise TypeError(f"rule must be a function, got {rule!r}")
-    parameters = inspect.signature(rule).parameters.values()
-    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    keyword = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    kinds = {name: parameter.kind for name, parameter in inspect.signature(rule).parameters.items()}
+    positional = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    keyword = [name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
     misplaced = {"t", "betas", *ALLOWED} & set(positional)
-    if len(positional) < 2 or misplaced or len(positional + keyword) < len(parameters):
+    if len(positional) < 2 or misplaced or len(positional + keyword) < len(kinds):
         raise TypeError(
             f"rule must take the parameter, the gradient and the buffers by position and, after a *, t and the "
             f"hyper-parameters by keyword, got {rule.__name__}{inspect.signature(rule)}"
         )
-    return tuple(positional[2:]), tuple(keyword)
 
 
 def _with_gradient_options(rule, group):
@@ -235,9 +241,7 @@ def _with_gradient_options(rule, group):
     return _changed(rule, group["maximize"], decays), names + ("weight_decay",) * decays
 
 
-@functools.cache
 def _changed(rule, maximize, decays):
-    @functools.wraps(rule)
     def changed(p, g, *buffers, **hyper):
         if maximize:
             g = -g

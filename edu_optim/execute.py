@@ -14,7 +14,7 @@ from .foreach import TensorList
 def per_tensor(rule, columns, hyper):
     """Run the rule on one parameter after the other: easiest to follow, most launches."""
     for arguments in zip(*columns, strict=True):
-        results = _results(rule, arguments, hyper)
+        results = _results(rule, [_wide(tensor) for tensor in arguments], hyper)
         for old, new in zip(_written(arguments), results, strict=True):
             old.copy_(new)
 
@@ -23,10 +23,14 @@ def multi_tensor(rule, columns, hyper):
     """Run the rule once on lists of tensors: the number of launches does not grow with the number of tensors."""
     if torch.compiler.is_compiling():  # a compiler fuses single tensors better than calls on lists
         return per_tensor(rule, columns, hyper)
-    columns = [TensorList(column) for column in columns]
-    results = _results(rule, columns, hyper)
+    results = _results(rule, [TensorList(map(_wide, column)) for column in columns], hyper)
     for old, new in zip(_written(columns), results, strict=True):
         torch._foreach_copy_(old, new)
+
+
+def _wide(tensor):
+    """Half precision is worked out in single precision, so that a step is rounded once: when it is written."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _written(arguments):

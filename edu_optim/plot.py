@@ -1,6 +1,7 @@
 """Pictures of descents: one style, one look for each optimizer, and a text for every figure.
 
-Figures are made without pyplot, so that none is left open and none depends on what was drawn before.
+Figures are made without pyplot, so that none is left open. Importing this module sets matplotlib's defaults to the
+style of the course.
 """
 
 import io
@@ -26,6 +27,7 @@ STYLE = {
     "lines.markersize": 6,
     "figure.dpi": DENSITY,
 }
+matplotlib.rcParams.update(STYLE)
 
 # The colours of M. Okabe & K. Ito 2008, Color Universal Design, which colour-blind readers can tell apart; yellow,
 # too pale for a line on white, is darkened.
@@ -61,9 +63,8 @@ def figure(columns=1, rows=1, width=None, height=3.6, **options):
 
     ``width`` and ``height`` of one row are in inches; ``options`` go to ``Figure.subplots``.
     """
-    with matplotlib.rc_context(STYLE):
-        fig = Figure(figsize=(width or (5.6 if columns == 1 else 9.0), height * rows), layout="constrained")
-        return fig, fig.subplots(rows, columns, **options)
+    fig = Figure(figsize=(width or (5.6 if columns == 1 else 9.0), height * rows), layout="constrained")
+    return fig, fig.subplots(rows, columns, **options)
 
 
 def contour(ax, problem, levels=14, points=201):
@@ -84,8 +85,7 @@ def paths(ax, *traces, every=1):
     for trace in traces:
         for x, y, label in _one_by_one(trace, trace.points[..., 0], trace.points[..., 1]):
             ax.plot(x, y, label=label, markevery=every, markersize=4, **look(trace.name))
-    with matplotlib.rc_context(STYLE):
-        ax.legend(loc="best", fontsize=10)
+    ax.legend(loc="best")
 
 
 def losses(ax, *traces):
@@ -108,6 +108,7 @@ def _one_by_one(trace, x, y):
 def label_ends(ax, gap=13):
     """Write the name of each line beside its last point, ``gap`` points apart or more, instead of a legend."""
     lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
+    ax.autoscale_view()
     low, high = ax.get_window_extent().intervaly
     heights = [ax.transData.transform(line.get_xydata()[-1])[1].clip(low, high) for line in lines]
     lowest = -math.inf
