@@ -1,0 +1,328 @@
+"""The house keeps its order: who imports whom, what is small, what agrees with what, and what the README says."""
+
+import ast
+import fnmatch
+import graphlib
+import io
+import json
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import edu_optim
+
+ROOT = Path(__file__).parent.parent
+MODULES = {path.stem: path for path in sorted((ROOT / "edu_optim").glob("*.py"))}
+MAY_IMPORT = {
+    "rules": set(),
+    "foreach": set(),
+    "problems": set(),
+    "execute": {"foreach"},
+    "base": {"execute"},
+    "optimizers": {"rules", "base"},
+    "trace": {"problems"},
+    "plot": {"problems", "trace"},
+    "__init__": {"rules", "base", "optimizers", "problems", "trace"},
+    "__main__": set(),
+}
+CORE = ["rules", "foreach", "execute", "base", "optimizers"]
+TOP = {
+    *["notebooks", "edu_optim", "tests", "environment.yml", "README.md"],
+    *["pyproject.toml", "constraints.txt", "Makefile", "LICENSE", "LICENSE-TEXT", "CITATION.cff", "CONTRIBUTING.md"],
+    *[".gitignore", ".pre-commit-config.yaml", ".ci", ".git"],
+}
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def run(*arguments, cwd=ROOT):
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def printed(code, cwd=ROOT):
+    result = run("-c", code, cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+# Modules
+
+
+def test_importing_the_package_imports_nothing_for_pictures_or_notebooks():
+    heavy = {"matplotlib", "ipywidgets", "IPython", "nbformat", "nbclient", "sklearn"}
+    assert printed(f"import sys, edu_optim; print({heavy} & sys.modules.keys())") == ["set()"]
+
+
+def imports(source):
+    """The modules of edu_optim that a source text imports, and the other top-level modules."""
+    ours, others = set(), set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, ["edu_optim" if node.level else "", node.module]))
+            names = [f"{module}.{alias.name}" if module == "edu_optim" else module for alias in node.names]
+        else:
+            continue
+        for top, *rest in (name.split(".") for name in names):
+            if top == "edu_optim":
+                ours.add(rest[0] if rest and rest[0] in MODULES else "__init__")
+            else:
+                others.add(top)
+    return ours, others
+
+
+@pytest.mark.parametrize(
+    "source, ours, others",
+    [
+        ("from . import rules, problems", {"rules", "problems"}, set()),
+        ("from .base import from_rule", {"base"}, set()),
+        ("def f():\n    from edu_optim.plot import show", {"plot"}, set()),
+        ("import edu_optim.trace, torch.nn", {"trace"}, {"torch"}),
+        ("from edu_optim import Adam", {"__init__"}, set()),
+    ],
+)
+def test_imports_are_found_however_they_are_written(source, ours, others):
+    assert imports(source) == (ours, others)
+
+
+def test_every_module_imports_only_what_stands_below_it():
+    found = {name: imports(path.read_text(encoding="utf-8"))[0] for name, path in MODULES.items()}
+    assert found.keys() == MAY_IMPORT.keys()
+    assert {name: above for name in found if (above := found[name] - MAY_IMPORT[name])} == {}
+    print(" < ".join(graphlib.TopologicalSorter(found).static_order()))
+
+
+def test_no_row_of_the_import_order_makes_a_circle():
+    graphlib.TopologicalSorter(MAY_IMPORT).prepare()
+
+
+def test_rules_know_nothing_of_torch():
+    assert imports(MODULES["rules"].read_text(encoding="utf-8"))[1] <= {"sympy"}
+
+
+def code_lines(source):
+    """How many lines of a source text hold code: not blank, not comment, not docstring."""
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    lines = {line for token in tokens if token.type not in silent for line in range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(lines)
+
+
+def test_only_code_is_counted():
+    source = '"""A\n\nmodule."""\n\nx = [\n    1,\n]  # one\n# no\n\ndef f():\n    """Not."""\n    return """a\nb"""\n'
+    assert code_lines(source) == 6
+
+
+def test_the_core_is_small():
+    counts = {name: code_lines(MODULES[name].read_text(encoding="utf-8")) for name in CORE}
+    print(f"code lines of the core: {sum(counts.values())} of 450, {counts}")
+    assert sum(counts.values()) < 450
+
+
+# Files
+
+
+def test_the_top_level_holds_only_what_the_design_lists():
+    ignored = [pattern.strip("/") for pattern in read(".gitignore").split()]
+    there = {path.name for path in ROOT.iterdir()}
+    there = {name for name in there if not any(fnmatch.fnmatch(name, pattern) for pattern in ignored)}
+    assert there <= TOP
+    assert TOP - there <= {".git"}
+
+
+def test_contributing_fits_on_a_page():
+    assert len(read("CONTRIBUTING.md").splitlines()) <= 60
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_relative_links_lead_somewhere(name):
+    targets = re.findall(r"""\]\(([^)\s]+)|(?:src|href)=["']([^"']+)""", read(name))
+    relative = [a or b for a, b in targets if not re.match(r"[a-z]+:|#", a or b)]
+    assert [target for target in relative if not (ROOT / target.partition("#")[0]).exists()] == []
+
+
+def pins():
+    lines = [line for line in read("constraints.txt").splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in lines)
+    return {canonicalize_name(name): version for name, version in (line.split("==") for line in lines)}
+
+
+def required():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    requirements = [Requirement(text) for texts in lists for text in texts]
+    return [requirement for requirement in requirements if requirement.name != project["name"]]
+
+
+@pytest.mark.parametrize("requirement", required(), ids=str)
+def test_every_dependency_has_a_lower_bound_that_its_pin_satisfies(requirement):
+    assert any(specifier.operator == ">=" for specifier in requirement.specifier)
+    assert pins()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_every_pin_is_a_dependency():
+    assert pins().keys() == {canonicalize_name(requirement.name) for requirement in required()}
+
+
+def test_the_conda_environment_installs_the_package_with_the_same_versions():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    *conda, pip = yaml.safe_load(read("environment.yml"))["dependencies"]
+    python = next(line.removeprefix("python=") for line in conda if line.startswith("python="))
+    assert python in SpecifierSet(project["requires-python"])
+    assert [line for line in conda if line != f"python={python}"] == ["pip"]
+    options = dict(line.split(maxsplit=1) for line in pip["pip"])
+    extra = re.fullmatch(r"\.\[(\w+)\]", options["-e"])[1]
+    assert extra in project["optional-dependencies"]
+    assert options.keys() == {"--extra-index-url", "-c", "-e"}
+    assert (ROOT / options["-c"]).name == "constraints.txt"
+    assert f"-c {options['-c']} -e '{options['-e']}'" in read("Makefile")
+
+
+def test_every_line_of_the_conda_environment_has_its_reason():
+    for line in read("environment.yml").splitlines():
+        assert "#" in line or line.strip() in ("channels:", "dependencies:", "- pip:")
+
+
+def test_the_makefile_asks_for_the_python_that_the_package_asks_for():
+    (minimum,) = re.findall(r"^MINIMUM := (.*)$", read("Makefile"), re.MULTILINE)
+    assert tomllib.loads(read("pyproject.toml"))["project"]["requires-python"] == f">={minimum}"
+
+
+def test_versions_written_twice_agree():
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == edu_optim.__version__
+    assert yaml.safe_load(read(".pre-commit-config.yaml"))["repos"][0]["rev"] == f"v{pins()['ruff']}"
+
+
+# What the README shows
+
+
+def examples(text):
+    """The Python blocks of a text, each with the output block that follows it at once, if one does."""
+    return re.findall(r"^```python\n(.*?)^```\n(?:\n*```(?:text)?\n(.*?)^```)?", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_readme_has_one_short_example_that_prints_what_it_says(tmp_path):
+    ((code, output),) = examples(read("README.md"))
+    assert len([line for line in code.splitlines() if line.strip()]) <= 15
+    assert output.split()
+    assert printed(code, cwd=tmp_path) == output.splitlines()
+
+
+REFERENCE = """
+import torch, edu_optim
+x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+model = torch.nn.Linear(1, 1)
+model.load_state_dict({"weight": torch.tensor([[0.67037853]]), "bias": torch.tensor([0.34645085])})
+optimizer = edu_optim.Adam(model.parameters(), lr=0.01)
+for epoch in range(1, 51):
+    optimizer.zero_grad()
+    loss = torch.nn.functional.mse_loss(model(x), 2 * x)
+    loss.backward()
+    optimizer.step()
+    if epoch % 10 == 0:
+        print(f"{loss.item():.4f}")
+print(f"{model(torch.tensor([[5.0]])).item():.4f}")
+"""
+
+
+def test_the_reference_example_prints_its_six_published_numbers():
+    assert printed(REFERENCE) == ["9.0166", "7.0211", "5.3501", "3.9961", "2.9324", "6.4472"]
+
+
+# python -m edu_optim refresh
+
+
+SLIDER = {"application/vnd.jupyter.widget-view+json": {"model_id": "1f2e"}, "text/plain": "a slider"}
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A folder with two lessons, the second of which fails."""
+    (tmp_path / "notebooks").mkdir()
+    cells = [
+        new_markdown_cell("# Numbers", id="title", metadata={"editable": True}),
+        new_code_cell("print(1)", id="print-one", metadata={"tags": ["check"], "scrolled": True}),
+        new_code_cell("print(2, flush=True)\nprint(3)\n4", id="two-to-four", execution_count=9),
+        new_code_cell(f"display({SLIDER}, raw=True)", id="slider"),
+    ]
+    good = new_notebook(cells=cells, metadata={"language_info": {"name": "python", "version": "3.0"}})
+    bad = new_notebook(cells=[*cells, new_code_cell("1 / 0", id="divide-by-zero")])
+    nbformat.write(good, tmp_path / "notebooks" / "00_good.ipynb")
+    nbformat.write(bad, tmp_path / "notebooks" / "01_bad.ipynb")
+    return tmp_path
+
+
+def test_refresh_writes_what_is_needed_and_nothing_twice(course):
+    path = course / "notebooks" / "00_good.ipynb"
+    assert run("-m", "edu_optim", "refresh", "00", cwd=course).returncode == 0
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert json.loads(text)["metadata"] == {
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert [{key: cell[key] for key in cell if key != "source"} for cell in json.loads(text)["cells"]] == [
+        {"cell_type": "markdown", "id": "title", "metadata": {}},
+        {
+            "cell_type": "code",
+            "id": "print-one",
+            "metadata": {"tags": ["check"]},
+            "execution_count": 1,
+            "outputs": [{"name": "stdout", "output_type": "stream", "text": ["1\n"]}],
+        },
+        {
+            "cell_type": "code",
+            "id": "two-to-four",
+            "metadata": {},
+            "execution_count": 2,
+            "outputs": [
+                {"name": "stdout", "output_type": "stream", "text": ["2\n", "3\n"]},
+                {"data": {"text/plain": ["4"]}, "execution_count": 2, "metadata": {}, "output_type": "execute_result"},
+            ],
+        },
+        {
+            "cell_type": "code",
+            "id": "slider",
+            "metadata": {},
+            "execution_count": 3,
+            "outputs": [{"data": {"text/plain": ["a slider"]}, "metadata": {}, "output_type": "display_data"}],
+        },
+    ]
+    again = run("-m", "edu_optim", "refresh", "00", cwd=course)
+    assert "nothing changed" in again.stdout
+    assert path.read_bytes() == text.encode()
+
+
+def test_refresh_names_the_cell_that_fails_and_leaves_that_lesson_alone(course):
+    good, bad = (course / "notebooks" / name for name in ("00_good.ipynb", "01_bad.ipynb"))
+    before = good.read_bytes(), bad.read_bytes()
+    result = run("-m", "edu_optim", "refresh", cwd=course)
+    assert result.returncode == 1
+    assert "01_bad.ipynb" in result.stderr and "'divide-by-zero' raised ZeroDivisionError" in result.stderr
+    assert (good.read_bytes() != before[0], bad.read_bytes() != before[1]) == (True, False)
+
+
+def test_refresh_refuses_a_number_that_no_lesson_has_before_it_runs_any(course):
+    before = (course / "notebooks" / "00_good.ipynb").read_bytes()
+    result = run("-m", "edu_optim", "refresh", "00", "77", cwd=course)
+    assert result.returncode == 2
+    assert "'77'" in result.stderr and "00, 01" in result.stderr
+    assert (course / "notebooks" / "00_good.ipynb").read_bytes() == before
