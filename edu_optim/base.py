@@ -10,7 +10,6 @@ import torch
 
 from .execute import executor
 
-COMMON = {"maximize": False, "run": "multi_tensor"}
 DECLINED = {
     "foreach": "run='per_tensor' or run='multi_tensor' says how a step is run",
     "fused": "run= says how a step is run",
@@ -22,8 +21,9 @@ DECLINED = {
 class RuleOptimizer(torch.optim.Optimizer):
     """A `torch.optim.Optimizer` whose update is a rule of `edu_optim.rules`.
 
-    A subclass names its options with their defaults (`options`), the rule that they ask for (`rule`) and the keys
-    under which torch keeps the rule's buffers (`keys`). Groups, hooks and checkpoints are torch's.
+    A subclass names its options with their defaults (`options`, and `keyword_options` that are never given by
+    position), the rule that they ask for (`rule`) and the keys under which torch keeps the rule's buffers (`keys`).
+    Groups, hooks and checkpoints are torch's.
 
     Args:
         params: tensors, named tensors, or groups (dicts with ``"params"`` and options of their own).
@@ -37,6 +37,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     """
 
     options = {}
+    keyword_options = {}
     keys = {}
     takes_sparse = False
 
@@ -54,36 +55,40 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def __init_subclass__(cls):
         position, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+        named = {**cls.keyword_options, "maximize": False, "run": "multi_tensor"}
         cls.__signature__ = inspect.Signature(
             [inspect.Parameter("params", position)]
             + [inspect.Parameter(name, position, default=value) for name, value in cls.options.items()]
-            + [inspect.Parameter(name, keyword, default=value) for name, value in COMMON.items()]
+            + [inspect.Parameter(name, keyword, default=value) for name, value in named.items()]
         )
 
     def __init__(self, *args, **kwargs):
-        for name in DECLINED.keys() & kwargs:
-            raise TypeError(f"{type(self).__name__} does not take {name}={kwargs[name]!r}: {DECLINED[name]}")
+        self._refuse_unknown(kwargs, self.__signature__.parameters.keys())
         bound = self.__signature__.bind(*args, **kwargs)
         bound.apply_defaults()
         params, self.run = _listed(bound.arguments.pop("params")), bound.arguments.pop("run")
         executor(self.run)
         if not params:
             raise ValueError("params must hold at least one tensor, got none (was an iterator used up before?)")
+        self.check(bound.arguments, [])
         super().__init__(params, bound.arguments)
 
     def add_param_group(self, param_group):
         """Add parameters with options of their own, as in torch.optim."""
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise TypeError(f"param_group must be a dict with the key 'params', got {param_group!r}")
-        group = {**param_group, "params": _listed(param_group["params"])}
-        tensors = [p[1] if isinstance(p, tuple) else p for p in group["params"]]
+        params = param_group["params"]
+        group = {**param_group, "params": [params] if isinstance(params, torch.Tensor) else _listed(params)}
+        tensors = [p[1] if isinstance(p, tuple) and len(p) == 2 else p for p in group["params"]]
         _check_parameters(tensors, taken=[p for other in self.param_groups for p in other["params"]])
-        unknown = group.keys() - self.defaults.keys() - ANNOTATIONS
-        for name in sorted(unknown):
-            allowed = DECLINED.get(name, f"allowed are {', '.join(self.defaults)}")
-            raise ValueError(f"{type(self).__name__} has no option {name}={group[name]!r}: {allowed}")
+        self._refuse_unknown(group, self.defaults.keys() | ANNOTATIONS)
         self.check({**self.defaults, **group}, tensors)
         super().add_param_group(group)
+
+    def _refuse_unknown(self, options, known):
+        for name in sorted(options.keys() - known):
+            instead = DECLINED.get(name, f"allowed are {', '.join(self.__signature__.parameters)}")
+            raise TypeError(f"{type(self).__name__} does not take {name}={options[name]!r}: {instead}")
 
     def check(self, options, tensors):
         """Refuse options that are out of range, or that do not fit the shapes of ``tensors``."""
@@ -95,7 +100,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                     _check_number(f"betas[{index}]", beta, tensors)
             elif name in ALLOWED:
                 _check_number(name, value, tensors)
-            elif isinstance(self.defaults.get(name), bool) and not isinstance(value, bool):
+            elif name in FLAGS and not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, got {value!r}")
 
     @torch.no_grad()
@@ -140,6 +145,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         if state.get(key) is None:
             state[key] = torch.zeros_like(p)
             _real(state[key]).add_(self.initial(group, key))
+        elif state[key].is_sparse:  # as torch's SGD leaves it after sparse gradients
+            state[key] = state[key].to_dense()
         return state[key]
 
     def _refuse_sparse_gradients(self):
@@ -152,9 +159,9 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        for group in self.param_groups:
-            for name in self.__signature__.parameters.keys() & self.defaults.keys():
-                group.setdefault(name, self.defaults[name])
+        for group in self.param_groups:  # of an older version, which had fewer options
+            for name, default in {**self.options, **self.keyword_options, "maximize": False}.items():
+                group.setdefault(name, default)
         for buffers in self.state.values():
             if "step" in buffers:
                 buffers["step"] = torch.tensor(float(buffers["step"]))
@@ -182,14 +189,12 @@ def from_rule(rule):
 
 @functools.cache
 def _class_of(function):
-    names = [name for name in signature(function)[1] if name != "t"]
-    defaults = function.__kwdefaults__ or {}
-    required = {name: inspect.Parameter.empty for name in names if name not in defaults}
-    own = required | {name: defaults[name] for name in names if name in defaults}
+    parameters = inspect.signature(function).parameters
+    own = {name: parameters[name].default for name in signature(function)[1] if name != "t"}
 
     class FromRule(RuleOptimizer):
         __doc__ = function.__doc__
-        options = {**own, "weight_decay": own.get("weight_decay", 0)}
+        keyword_options = {"weight_decay": 0, **own}
 
         def rule(self, group):
             return function
@@ -242,6 +247,7 @@ def _with_gradient_options(rule, group):
 
 
 def _changed(rule, maximize, decays):
+    @functools.wraps(rule)
     def changed(p, g, *buffers, **hyper):
         if maximize:
             g = -g
@@ -254,7 +260,7 @@ def _changed(rule, maximize, decays):
 
 def is_set(value):
     """Whether an option that means "none" at zero is used."""
-    return isinstance(value, torch.Tensor) or value != 0
+    return isinstance(value, torch.Tensor) or bool(value != 0)
 
 
 def _real(tensor):
@@ -271,6 +277,7 @@ ALLOWED = {
     **dict.fromkeys(["betas[0]", "betas[1]"], BELOW_ONE),
     "dampening": ("a finite number", math.isfinite),
 }
+FLAGS = ["maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay"]
 ANNOTATIONS = {
     *["params", "param_names", "name"],
     *["initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum"],  # left by torch's schedulers
@@ -297,7 +304,7 @@ def _check_parameters(tensors, taken):
 
 def _check_number(name, value, tensors):
     text, allows = ALLOWED[name]
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) and not value.is_complex():
         if not (value.numel() and allows(value.min().item()) and allows(value.max().item())):
             raise ValueError(f"{name} must hold {text} in each place, got {value!r}")
         for shape in (_real(p).shape for p in tensors):

@@ -21,8 +21,8 @@ def per_tensor(rule, columns, hyper):
 
 def multi_tensor(rule, columns, hyper):
     """Run the rule once on lists of tensors: the number of launches does not grow with the number of tensors."""
-    if torch.compiler.is_compiling():  # a compiler fuses single tensors better than calls on lists
-        return per_tensor(rule, columns, hyper)
+    if torch.compiler.is_compiling() or hasattr(columns[0][0], "placements"):
+        return per_tensor(rule, columns, hyper)  # a compiler and DTensors know each operation, but not all on lists
     results = _results(rule, [TensorList(map(_wide, column)) for column in columns], hyper)
     for old, new in zip(_written(columns), results, strict=True):
         torch._foreach_copy_(old, new)

@@ -14,6 +14,8 @@ class TensorList(list):
     [tensor([1.0000, 2.5000]), tensor([5.])]
     """
 
+    __array_ufunc__ = None  # leaves the operation to this class where a number of NumPy's stands on the left
+
     def _beside(self, other):
         return [other] * len(self) if isinstance(other, torch.Tensor) else other
 
@@ -38,7 +40,7 @@ class TensorList(list):
     def maximum(self, other):
         return TensorList(torch._foreach_maximum(self, self._beside(other)))
 
-    __radd__ = __add__
+    __iadd__ = __radd__ = __add__  # += of a plain list would append
     __rmul__ = __mul__
 
     def __rsub__(self, other):

@@ -112,14 +112,8 @@ class Adam(RuleOptimizer):
     tensor([0.8750, 1.1250], requires_grad=True)
     """
 
-    options = {
-        "lr": 1e-3,
-        "betas": (0.9, 0.999),
-        "eps": 1e-8,
-        "weight_decay": 0,
-        "amsgrad": False,
-        "decoupled_weight_decay": False,
-    }
+    options = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False}
+    keyword_options = {"decoupled_weight_decay": False}
     keys = {"m": "exp_avg", "v": "exp_avg_sq", "v_max": "max_exp_avg_sq"}
 
     def rule(self, group):
@@ -139,7 +133,8 @@ class AdamW(Adam):
     tensor([0.7500], requires_grad=True)
     """
 
-    options = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 1e-2, "amsgrad": False}
+    options = {**Adam.options, "weight_decay": 1e-2}
+    keyword_options = {}
 
     def rule(self, group):
         return super().rule({**group, "decoupled_weight_decay": True})

@@ -14,8 +14,10 @@ from IPython.display import display
 from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 DENSITY = 144  # pixels an inch; shown at half that, sharp on a retina screen
+EXPLODED = 1e100
 
 STYLE = {
     "font.size": 11,
@@ -89,10 +91,14 @@ def paths(ax, *traces, every=1):
 
 
 def losses(ax, *traces):
-    """Draw the loss of each `Trace` against the step, on a logarithmic scale, with its name at its end."""
+    """Draw the loss of each `Trace` against the step, on a logarithmic scale, with its name at its end.
+
+    A loss beyond ``EXPLODED`` is off the picture.
+    """
     for trace in traces:
         steps = torch.arange(len(trace.losses)).reshape(-1, *[1] * (trace.losses.dim() - 1))
-        for x, y, label in _one_by_one(trace, steps.expand_as(trace.losses), trace.losses):
+        seen = trace.losses.where(trace.losses < EXPLODED, math.nan)
+        for x, y, label in _one_by_one(trace, steps.expand_as(seen), seen):
             ax.plot(x, y, label=label, markevery=max(1, len(x) // 8), **look(trace.name))
     ax.set(xlabel="step", ylabel="loss, log scale", yscale="log")
     label_ends(ax)
@@ -110,7 +116,7 @@ def label_ends(ax, gap=13):
     lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
     ax.autoscale_view()
     low, high = ax.get_window_extent().intervaly
-    heights = [ax.transData.transform(line.get_xydata()[-1])[1].clip(low, high) for line in lines]
+    heights = [ax.transData.transform(_end(line))[1].clip(low, high) for line in lines]
     lowest = -math.inf
     for height, line in sorted(zip(heights, lines, strict=True), key=lambda pair: pair[0]):
         lowest = max(height, lowest + gap * ax.figure.dpi / 72)
@@ -123,6 +129,11 @@ def label_ends(ax, gap=13):
             color=line.get_color(),
             verticalalignment="center",
         )
+
+
+def _end(line):
+    points = line.get_xydata()
+    return points[numpy.isfinite(points).all(axis=1)][-1]
 
 
 def show(fig, alt):
@@ -162,7 +173,7 @@ def describe(fig):
         lines += [f"  {_collection(collection)}" for collection in ax.collections]
         lines += [f"  {_spread('image', image.get_array())}" for image in ax.get_images()]
         lines += [f"  patch {_box(patch.get_path().get_extents(patch.get_patch_transform()))}" for patch in ax.patches]
-        lines += [f"  text {text.get_text()!r}" for text in ax.texts]
+        lines += [f"  {_text(text)}" for text in ax.texts]
     return "\n".join(lines)
 
 
@@ -175,11 +186,18 @@ def _axis(letter, axis):
 
 def _curve(line):
     """A line by its label, length and mean, and five of its points at equal distances."""
-    points = numpy.ma.masked_invalid(numpy.asarray(line.get_xydata(), dtype=float))
+    points, mean = _rounded(line.get_xydata(), axis=0)
     shown = dict.fromkeys(round(i * (len(points) - 1) / 4) for i in range(5)) if len(points) else []
     label = "" if line.get_label().startswith("_child") else f" {line.get_label().lstrip('_')}"
     listed = " ".join(_pair(points[index]) for index in shown)
-    return f"line{label}, {len(points)} points, mean {_pair(points.mean(0))}: {listed}"
+    return f"line{label}, {len(points)} points, mean {_pair(mean)}: {listed}"
+
+
+def _rounded(values, axis=None):
+    """Values and their mean, with zero for what is zero but for rounding, and a mask over what is no number."""
+    values = numpy.ma.masked_invalid(numpy.asarray(values, dtype=float))
+    mean, noise = values.mean(axis), 1e-12 * abs(values).max(axis)
+    return numpy.ma.where(abs(values) < noise, 0, values), numpy.ma.where(abs(mean) < noise, 0, mean)
 
 
 def _pair(pair):
@@ -187,12 +205,12 @@ def _pair(pair):
 
 
 def _number(value):
-    return "--" if numpy.ma.is_masked(value) else f"{value + 0.0:.3g}"
+    return "--" if numpy.ma.is_masked(value) else f"{float(value) + 0.0:.3g}"
 
 
 def _spread(what, values):
-    values = numpy.ma.masked_invalid(numpy.asarray(values, dtype=float))
-    low, mean, high = map(_number, (values.min(), values.mean(), values.max()))
+    values, mean = _rounded(values)
+    low, mean, high = map(_number, (values.min(), mean, values.max()))
     return f"{what} of {' x '.join(map(str, values.shape))}: from {low} to {high}, mean {mean}"
 
 
@@ -203,8 +221,16 @@ def _collection(collection):
     if isinstance(collection, QuadMesh):
         return _spread("mesh", collection.get_array())
     if isinstance(collection, PathCollection):
-        return _spread("marks at", collection.get_offsets())
+        colors = "" if collection.get_array() is None else f"; {_spread('colors', collection.get_array())}"
+        return _spread("marks at", collection.get_offsets()) + colors
     return f"{type(collection).__name__} {_box(collection.get_datalim(collection.axes.transData))}"
+
+
+def _text(text):
+    if not isinstance(text, Annotation):
+        return f"text {text.get_text()!r} at {_pair(text.get_position())}"
+    arrow = f", arrow from {_pair(text.xyann)}" if text.arrow_patch else ""
+    return f"text {text.get_text()!r} at {_pair(text.xy)}{arrow}"
 
 
 def _box(box):

@@ -108,6 +108,8 @@ def _leaf(problem, start):
         if start is None:
             raise ValueError("start must be a tensor of shape [..., 2]: the problem brings none of its own")
         start = torch.tensor(start, dtype=torch.float64)
+    if not isinstance(start, torch.Tensor) or not start.is_floating_point():
+        raise TypeError(f"start must be a tensor of shape [..., 2] and a floating dtype, got {start!r}")
     return start.detach().clone().requires_grad_()
 
 
