@@ -47,7 +47,12 @@ def _results(rule, arguments, hyper):
             f"rule {rule.__name__!r} returned {seen}; it must return a tuple of {expected}: "
             "the new parameter, then the new value of each buffer"
         )
-    return results
+    return [result * 1 if _is_among(result, arguments) else result for result in results]
+
+
+def _is_among(result, arguments):
+    """Whether a rule handed back an argument as it was: writing to that argument would change the result too."""
+    return any(result is argument for argument in arguments)
 
 
 EXECUTORS = {"per_tensor": per_tensor, "multi_tensor": multi_tensor}

@@ -266,6 +266,21 @@ def test_a_rule_typed_by_a_reader_steps_as_worked_by_hand():
     assert set(optimizer.state[parameter]) == {"step", "m"}
 
 
+def polyak(p, g, before, *, lr, beta):
+    return p - lr * g + beta * (p - before), p
+
+
+@pytest.mark.parametrize("run", EXECUTORS)
+def test_a_rule_may_keep_an_argument_as_it_was(run):
+    p = torch.tensor([1.0], requires_grad=True)
+    optimizer = from_rule(polyak)([p], lr=0.5, beta=0.25, run=run)
+    for expected in (1 - 0.5 + 0.25, 0.75 - 0.5 + 0.25 * (0.75 - 1)):
+        p.grad = torch.tensor([1.0])
+        optimizer.step()
+        assert p.item() == expected
+    assert optimizer.state[p]["before"].item() == 0.75
+
+
 def test_one_rule_has_one_class():
     assert from_rule(rules.adam) is from_rule(rules.adam)
     assert from_rule(rules.adam) is not from_rule(rules.amsgrad)
