@@ -45,7 +45,7 @@ $(READY): pyproject.toml constraints.txt
 		echo "== Making a virtual environment in .venv with $$($(PYTHON) --version)"; \
 		$(PYTHON) -m venv --clear .venv; \
 	}
-	@echo "== Installing into .venv; the first time this takes minutes, most of them for torch"
-	@$(PY) -m pip install -c constraints.txt -e '.[test]'
+	@echo "== Installing into .venv; the first time this takes some quiet minutes, most of them for torch"
+	@$(PY) -m pip install --quiet -c constraints.txt -e '.[test]'
 	@$(PY) -m jupyter labextension disable @jupyterlab/apputils-extension:announcements  # no pop-up over lesson 00
 	@touch $@

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from matplotlib.image import imread
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -219,11 +220,13 @@ def examples(text):
     return re.findall(r"^```python\n(.*?)^```\n(?:\n*```(?:text)?\n(.*?)^```)?", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_readme_has_one_short_example_that_prints_what_it_says(tmp_path):
+def test_the_readme_has_one_short_example_that_prints_and_draws_what_it_shows(tmp_path):
     ((code, output),) = examples(read("README.md"))
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
     assert output.split()
     assert printed(code, cwd=tmp_path) == output.splitlines()
+    drawn, shown = imread(tmp_path / "paths.png"), imread(ROOT / "notebooks" / "images" / "paths.png")
+    assert drawn.shape == shown.shape and abs(drawn - shown).mean() < 1e-3
 
 
 REFERENCE = """
