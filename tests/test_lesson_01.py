@@ -1,0 +1,40 @@
+"""The formulas of lesson 01, run from its own cells."""
+
+import pytest
+import sympy
+import torch
+from cells import Lesson
+
+from edu_optim import SGD, descend, problems
+
+LESSON = Lesson("01")
+run = LESSON.run
+
+
+def test_equation_1_is_the_rule_cell():
+    theta, g, eta = sympy.symbols("theta g eta")
+    (after,) = run("gradient-descent")["gradient_descent"](theta, g, lr=eta)
+    assert sympy.simplify(after - (theta - eta * g)) == 0
+
+
+def test_the_factor_of_a_bowl():
+    namespace = run("imports", "gradient-descent")
+    theta, eta, curvature = sympy.symbols("theta eta lambda")
+    (after,) = namespace["gradient_descent"](theta, curvature * theta, lr=eta)
+    assert sympy.expand(after / theta - (1 - eta * curvature)) == 0
+
+
+@pytest.mark.parametrize("condition", [2, 10, 100])
+def test_the_best_rate_and_the_steps_that_follow(condition):
+    distances = descend(problems.quadratic(condition), SGD, steps=400, lr=2 / (1 + condition)).losses.sqrt()
+    factor = (condition - 1) / (condition + 1)
+    torch.testing.assert_close(distances[1:40] / distances[:39], torch.full((39,), factor, dtype=torch.float64))
+    needed = run("imports", "steps-to-a-millionth")["steps_needed"](condition)
+    if needed <= 400:
+        assert distances[needed] <= 1e-6 * distances[0] < distances[needed - 1]
+
+
+@pytest.mark.parametrize(("scale", "verdict"), [(0.99, "converges"), (1.01, "diverges")])
+def test_the_edge_is_two_over_the_largest_curvature(scale, verdict):
+    losses = descend(problems.quadratic(condition=100), SGD, steps=2000, lr=scale * 2 / 100).losses
+    assert ("converges" if losses[-1] < 1e-9 else "diverges") == verdict
