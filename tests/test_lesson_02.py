@@ -1,0 +1,113 @@
+"""The formulas and facts of lesson 02, run from its own cells."""
+
+import pytest
+import sympy
+import torch
+from cells import Lesson
+
+from edu_optim import SGD, descend, problems, train
+
+LESSON = Lesson("02")
+run = LESSON.run
+
+
+def test_equation_1_is_the_rule_cell():
+    theta, g, eta = sympy.symbols("theta g eta")
+    (after,) = run("gradient-descent")["gradient_descent"](theta, g, lr=eta)
+    assert sympy.simplify(after - (theta - eta * g)) == 0
+
+
+def test_the_minibatch_loop_is_the_mean_over_the_drawn_rows():
+    lesson = run("imports", "data", "gradient-descent", "minibatch-loop", "gradient-of-rows")
+    model = lesson["model"]
+    rows = torch.randint(len(lesson["images"]), (5,), generator=torch.Generator().manual_seed(0))
+    mean = sum(lesson["gradient_of"](rows[i : i + 1]) for i in range(5)) / 5
+    before = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+    lesson["train_by_hand"](model, steps=1, batch=5, lr=0.25)
+    after = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+    torch.testing.assert_close(after, before - 0.25 * mean, rtol=0, atol=1e-14)
+
+
+def test_the_loop_by_hand_is_train():
+    lesson = run("imports", "data", "gradient-descent", "minibatch-loop")
+    mine, theirs = problems.small_net(64, 16, 10), problems.small_net(64, 16, 10)
+    lesson["train_by_hand"](mine, steps=20, batch=16, lr=0.5)
+    train(theirs, torch.optim.SGD, lesson["images"], lesson["labels"], steps=20, batch=16, lr=0.5)
+    for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
+
+
+def test_a_rate_of_one_over_t_is_the_running_mean():
+    lesson = run("imports", "gradient-descent", "two-steps-decay")
+    assert lesson["x"] == 3.0
+    lesson = run("running-mean", **lesson)
+    assert sympy.simplify(lesson["after"] - (lesson["total"] + lesson["xi"]) / lesson["t"]) == 0
+    lesson = run("running-mean-check", **lesson)
+    assert abs(lesson["x"] - lesson["readings"].mean()) < 1e-12
+
+
+def test_the_average_by_hand_is_the_mean_of_the_places():
+    lesson = run("imports", "gradient-descent", "two-steps-average")
+    assert (lesson["x"], lesson["average"]) == (2.5, (1.0 + 2.5) / 2)
+
+
+def test_equation_2_is_the_fixed_point_of_the_variance():
+    lesson = run("imports", "gradient-descent", "one-noisy-step", "noise-floor")
+    eta, curvature, s = lesson["eta"], lesson["curvature"], lesson["s"]
+    formula = eta * s**2 / (curvature * (2 - eta * curvature))
+    assert sympy.simplify(lesson["floor_variance"] - formula) == 0
+    lesson |= {"walk": descend(problems.quadratic(), SGD, steps=1, start=torch.zeros(1, 2, 2), lr=0.0)}
+    lesson |= {"rates": torch.ones(1)}
+    exec(LESSON.sources["variance-check"].split("\n\n\n")[0], lesson)
+    assert sympy.simplify(lesson["predicted"](eta, curvature, s) - formula) == 0
+
+
+@pytest.mark.parametrize(("lr", "noise"), [(0.02, 1.0), (0.07, 3.0)])
+def test_walks_have_the_predicted_variance(lr, noise):
+    problem = problems.noisy_quadratic(condition=25, noise=noise)
+    start = torch.zeros(1000, 2, dtype=torch.float64)
+    measured = descend(problem, SGD, steps=600, start=start, lr=lr).points[300:].var(dim=(0, 1))
+    curvatures = torch.tensor([1.0, 25.0], dtype=torch.float64)
+    formula = lr * noise**2 / (curvatures * (2 - lr * curvatures))
+    torch.testing.assert_close(measured, formula, rtol=0.05, atol=0)
+
+
+def test_at_the_best_rate_the_ball_is_round():
+    m, L = sympy.symbols("m L", positive=True)
+    lr = 2 / (m + L)
+    assert sympy.simplify(lr / (m * (2 - lr * m)) - lr / (L * (2 - lr * L))) == 0
+
+
+def test_a_constant_rate_stays_where_the_average_goes_on():
+    lesson = run("imports", "gradient-descent", "curvatures", "long-walks")
+    place, average = lesson["long_walks"](lambda t: 1 / 25, steps=2000)
+    floor = (0.04 / (2 - 0.04) + 0.04 / (2 - 1.0)) / 2
+    assert abs(place[400:].mean() / floor - 1) < 0.05
+    assert average[-1] < place[-1] / 20
+    assert abs(average[-1] / ((1 + 1 / 25) / 2 / 1800) - 1) < 0.3
+
+
+def test_the_error_of_a_batch_falls_with_the_root_of_its_size():
+    lesson = run("imports", "data", "gradient-of-rows", "measured-errors", "error-by-batch")
+    for size, measured in zip(lesson["sizes"], lesson["errors"], strict=True):
+        assert abs(measured * size**0.5 / lesson["one"] - 1) < 0.15
+
+
+@pytest.mark.parametrize(("t0", "mean_from"), [(0, 2), (1, 3), (3, 5), (1e6, 6)])
+def test_torchs_asgd_averages_the_places_after_the_first_t0_plus_one(t0, mean_from):
+    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    p.grad = torch.ones_like(p)
+    optimizer = torch.optim.ASGD([p], lr=1.0, lambd=0.0, t0=t0)
+    for _ in range(6):
+        optimizer.step()
+    places = torch.arange(mean_from, 7, dtype=torch.float64)
+    assert optimizer.state[p]["ax"].item() == pytest.approx(-places.mean().item(), abs=1e-6)
+
+
+def test_torchs_asgd_has_the_rate_of_the_card():
+    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    p.grad = torch.zeros_like(p)
+    optimizer = torch.optim.ASGD([p], lr=0.5, lambd=2.0)
+    for n in range(1, 5):
+        optimizer.step()
+        assert optimizer.state[p]["eta"].item() == pytest.approx(0.5 / (1 + 2.0 * 0.5 * n) ** 0.75, rel=1e-6)
