@@ -1,0 +1,133 @@
+"""The formulas of lesson 04, against what its own cells compute, and its facts."""
+
+import math
+
+import pytest
+import sympy
+import torch
+from cells import Lesson
+
+from edu_optim.rules import momentum
+
+run = Lesson("04").run
+USED = ["nesterov-rule", "form-of-2013", "form-of-2012", "form-of-keras", "form-of-1983", "first-steps"]
+USED += ["walk-looking-ahead", "rate-function", "bent-slope", "roll", "never-arrive", "old-buffer"]
+LESSON = run("imports", *USED)
+rule, rate, first_steps = (LESSON[name] for name in ("nesterov", "rate", "first_steps"))
+theta, b, g, eta, beta, lam, z = sympy.symbols("theta b g eta beta lambda z")
+
+
+def same(left, right):
+    return sympy.simplify(left - right) == 0
+
+
+def test_rule_is_equations_1_and_2():
+    new_theta, new_b = rule(theta, g, b, lr=eta, momentum=beta)
+    assert same(new_b, beta * b + g)
+    assert same(new_theta, theta - eta * (g + beta * (beta * b + g)))
+
+
+def test_rule_is_the_point_ahead_of_the_printed_look_ahead_form():
+    """a = θ - ηβb, b' = βb + g(a), θ' = θ - ηb', for any function g."""
+    slope = sympy.Function("g")
+    ball, old_b = theta, b
+    ahead = ball - eta * beta * old_b
+    for _ in range(2):
+        new_b = beta * old_b + slope(ahead)
+        ball = ball - eta * new_b
+        after, kept = rule(ahead, slope(ahead), old_b, lr=eta, momentum=beta)
+        ahead, old_b = ball - eta * beta * new_b, new_b
+        assert same(after, ahead) and same(kept, new_b)
+
+
+def test_cell_that_derives_it():
+    cells = run("ahead-of-the-ball", **LESSON)
+    a, old_b, g, eta, beta = (cells[name] for name in ("a", "b", "g", "eta", "beta"))
+    assert same(cells["new_a"], rule(a, g, old_b, lr=eta, momentum=beta)[0])
+
+
+def test_keras_and_bengio_are_the_same_sequence():
+    ours = keras = bengio = (theta, 0)
+    for g in sympy.symbols("g1:4"):
+        ours = rule(ours[0], g, ours[1], lr=eta, momentum=beta)
+        keras = LESSON["keras"](keras[0], g, keras[1], lr=eta, beta=beta)
+        bengio = LESSON["bengio"](bengio[0], g, bengio[1], lr=eta, beta=beta)
+        assert same(ours[0], keras[0]) and same(ours[0], bengio[0])
+
+
+@pytest.mark.parametrize(
+    "form, steps",
+    [
+        ("nesterov_1983", ["1.000", "1.282", "1.556"]),
+        ("sutskever", ["1.000", "1.900", "2.710"]),
+        ("bengio", ["1.900", "2.710", "3.439"]),
+        ("keras", ["1.900", "2.710", "3.439"]),
+        ("nesterov", ["1.900", "2.710", "3.439"]),
+        ("old_buffer", ["1.000", "1.900", "2.710"]),
+    ],
+)
+def test_conventions_card(form, steps):
+    assert first_steps(LESSON[form])[:3] == steps
+
+
+def test_form_of_1983_converges_as_its_title_says():
+    """On a bowl with lr = 1/L the loss stays below 2 L |x0 - x*|² / (t + 2)²."""
+    curvatures = torch.tensor([1e-4, 1e-3, 1e-2, 1.0], dtype=torch.float64)
+    p, memory = torch.ones(4, dtype=torch.float64), None
+    for t in range(300):
+        p, memory = LESSON["nesterov_1983"](p, curvatures * p, memory, lr=1.0)
+        assert (curvatures * memory[0] ** 2).sum() / 2 <= 2 * 4 / (t + 2) ** 2
+
+
+def test_old_buffer_is_momentum():
+    wrong = right = (theta, b)
+    wrong, right = (LESSON["old_buffer"](theta, g, b, lr=eta), momentum(theta, g, b, lr=eta))
+    assert same(wrong[0], right[0]) and same(wrong[1], right[1])
+
+
+def test_torch_walks_the_points_ahead():
+    curvatures = torch.tensor([1.0, 25.0], dtype=torch.float64)
+    p = torch.tensor([-4.0, 1.0], dtype=torch.float64)
+    _, aheads = LESSON["walk_looking_ahead"](curvatures, p, steps=50, lr=0.05, beta=0.8)
+    leaf = p.clone().requires_grad_()
+    optimizer = torch.optim.SGD([leaf], lr=0.05, momentum=0.8, nesterov=True)
+    for ahead in aheads:
+        assert torch.allclose(leaf, ahead, rtol=0, atol=1e-12)
+        leaf.grad = curvatures * leaf.detach()
+        optimizer.step()
+
+
+def test_roots_and_edge_of_stability():
+    after = sympy.Matrix(rule(theta, lam * theta, b, lr=eta, momentum=beta)).jacobian([theta, b])
+    assert same(after.det(), beta * (1 - eta * lam))
+    assert same(after.trace(), (1 + beta) * (1 - eta * lam))
+    values = {eta: 0.3, beta: 0.7, lam: 2.5}
+    largest = max(abs(complex(root)) for root in after.subs(values).eigenvals())
+    curvature = torch.tensor([2.5], dtype=torch.float64)
+    assert rate(rule, curvature, 0.3, 0.7).item() == pytest.approx(largest)
+    for keep in (0.2, 4 / 9, 0.9):
+        edge = 2 * (1 + keep) / (1 + 2 * keep)
+        assert rate(rule, curvature, 0.999 * edge / 2.5, keep) < 1 < rate(rule, curvature, 1.001 * edge / 2.5, keep)
+
+
+@pytest.mark.parametrize("m, L", [(1, 25), (1, 100), (0.5, 8)])
+def test_rates_of_the_two_settings(m, L):
+    k, curvatures = L / m, torch.linspace(m, L, 400, dtype=torch.float64)
+    keep = (math.sqrt(k) - 1) / (math.sqrt(k) + 1)
+    assert rate(rule, curvatures, 1 / L, keep).max() == pytest.approx(1 - 1 / math.sqrt(k), abs=1e-6)
+    root = math.sqrt(3 * k + 1)
+    lessard = rate(rule, curvatures, 4 / (3 * L + m), (root - 2) / (root + 2)).max()
+    assert lessard == pytest.approx(1 - 2 / root, abs=1e-6)
+    if k == 100:
+        assert lessard == pytest.approx(0.884722, abs=1e-6)
+
+
+def test_lesson_compares_these_settings():
+    cells = run("best-settings", "their-rates", **LESSON)
+    worst = {name: values.max().item() for name, values in cells["rates"].items()}
+    assert worst == pytest.approx({"momentum": 9 / 11, "Nesterov": 0.9, "Lessard's": 0.884722}, abs=1e-6)
+
+
+@pytest.mark.parametrize("form, lr, beta, caught", [("momentum", 1 / 9, 4 / 9, 247), ("nesterov", 1 / 25, 2 / 3, 0)])
+def test_cycle_of_lesson_03(form, lr, beta, caught):
+    assert LESSON["never_arrive"](LESSON[form], lr, beta) == caught
