@@ -1,0 +1,82 @@
+"""The formulas and facts of lesson 05, run from its own cells."""
+
+import pytest
+import sympy
+import torch
+from cells import Lesson
+
+from edu_optim import Adagrad, descend, from_rule, problems
+
+LESSON = Lesson("05")
+run = LESSON.run
+adagrad = run("adagrad-rule")["adagrad"]
+
+
+def test_equations_1_and_2_are_the_rule_cell():
+    theta, g, s, eta, eps = sympy.symbols("theta g s eta epsilon", positive=True)
+    after, total = adagrad(theta, g, s, lr=eta, eps=eps)
+    assert sympy.expand(total - (s + g**2)) == 0
+    formula = theta - eta * g / (sympy.sqrt(s + g**2) + eps)
+    assert sympy.simplify(sympy.nsimplify(after) - formula) == 0
+
+
+@pytest.mark.parametrize("slope", [1e-6, 0.01, 4.0, 1e6])
+@pytest.mark.parametrize("t", [1, 2, 3, 100])
+def test_step_t_on_a_steady_slope_is_lr_over_the_root_of_t(slope, t):
+    p, _ = adagrad(0.0, slope, (t - 1) * slope**2, lr=0.1, eps=0)
+    assert p == pytest.approx(-0.1 / t**0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize("slope", [0.001, 1.0, 1000.0])
+def test_a_hundred_steps_go_18_5896_learning_rates(slope):
+    travel = run("imports", "adagrad-rule", "travel")["travel"]
+    assert travel(slope, 100) == pytest.approx(18.5896, abs=5e-5)
+    assert travel(slope, 2500) == pytest.approx(2 * 50 - 1.4604, abs=0.011)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 7.0, 1e3])
+def test_rescaling_the_gradient_changes_nothing_without_eps(scale):
+    start = torch.tensor(problems.rosenbrock.start, dtype=torch.float64)
+    options = {"steps": 50, "start": start, "lr": 0.5, "eps": 0}
+    path = descend(problems.rosenbrock, from_rule(adagrad), **options).points
+    scaled = descend(lambda p: scale * problems.rosenbrock(p), from_rule(adagrad), **options).points
+    torch.testing.assert_close(scaled, path, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("eps", [1e-6, 0.1])
+def test_eps_inside_the_root_is_a_start_of_the_sum(eps):
+    p, s, inside, total = 1.0, eps, 1.0, 0.0
+    for g in (2.0, -0.01, 0.3):
+        p, s = adagrad(p, g, s, lr=0.1, eps=0)
+        total += g**2
+        inside -= 0.1 * g / (total + eps) ** 0.5
+        assert p == pytest.approx(inside, rel=1e-12)
+
+
+def test_the_card_starts_like_torch():
+    card = run("imports", "adagrad-rule", "conventions-card")["card"]
+    for start, eps in card.values():
+        p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        p.grad = torch.full_like(p, 0.01)
+        torch.optim.Adagrad([p], lr=1.0, initial_accumulator_value=start, eps=eps).step()
+        assert p.item() == pytest.approx(adagrad(0.0, 0.01, start, lr=1.0, eps=eps)[0], rel=1e-12)
+
+
+def test_zero_over_zero_is_nan_only_without_eps():
+    zero = torch.tensor(0.0)
+    assert adagrad(1.0, zero, zero, lr=0.1, eps=0)[0].isnan()
+    assert adagrad(1.0, zero, zero, lr=0.1)[0] == 1
+
+
+@pytest.mark.parametrize(("angle", "adagrad_wins"), [(0, True), (45, False)])
+def test_turning_the_ravine_takes_the_advantage_away(angle, adagrad_wins):
+    bowl = problems.quadratic(condition=25, angle=angle)
+    own = descend(bowl, Adagrad, steps=30, lr=2.0).losses[-1]
+    plain = descend(bowl, torch.optim.SGD, steps=30, lr=2 / 26).losses[-1]
+    assert (own < plain) == adagrad_wins
+
+
+def test_the_clue_of_nine_fours():
+    namespace = run("imports", "count-pixels", "a-clue")
+    images, labels, clue = (namespace[name] for name in ("images", "labels", "clue"))
+    assert labels[images[:, clue] > 0].tolist() == [4] * 9
