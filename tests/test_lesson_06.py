@@ -1,0 +1,102 @@
+"""The formulas of lesson 06, run from its own cells."""
+
+import pytest
+import sympy
+import torch
+from cells import Lesson
+
+LESSON = Lesson("06")
+run = LESSON.run
+GRADIENTS = [2.0, -0.5, 0.0, 3.0, 1e-3, -7.0]
+RULES = run("rmsprop-rule", "rmsprop-centered-rule")
+
+
+def steps(name, gradients, **options):
+    """How far each gradient moves the parameter, and the buffers after the last."""
+    p, buffers, moved = 0.0, [0.0] * (2 if name == "rmsprop_centered" else 1), []
+    for g in gradients:
+        after, *buffers = RULES[name](p, g, *buffers, **options)
+        moved.append(p - after)
+        p = after
+    return moved, buffers
+
+
+def faded(values, alpha):
+    """The mean of equation (1), written out: the newest value counts 1 - alpha, each older one alpha times less."""
+    return (1 - alpha) * sum(alpha**age * value for age, value in enumerate(reversed(values)))
+
+
+@pytest.mark.parametrize("alpha", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("eps", [1e-8, 0.1, 1.0])
+@pytest.mark.parametrize("name", ["rmsprop", "rmsprop_centered"])
+def test_the_equations_are_the_rule_cells(name, eps, alpha):
+    moved, _ = steps(name, GRADIENTS, lr=0.1, alpha=alpha, eps=eps)
+    for t, g in enumerate(GRADIENTS, 1):
+        variance = faded([g**2 for g in GRADIENTS[:t]], alpha)
+        if name == "rmsprop_centered":
+            variance -= faded(GRADIENTS[:t], alpha) ** 2
+        assert moved[t - 1] == pytest.approx(0.1 * g / (variance**0.5 + eps), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "rmsprop_centered"])
+def test_with_letters_too(name):
+    p, g, s, a, eta, alpha, eps = sympy.symbols("p g s a eta alpha epsilon", positive=True)
+    centered = name == "rmsprop_centered"
+    after, *buffers = RULES[name](p, g, s, *[a] * centered, lr=eta, alpha=alpha, eps=eps)
+    means = [alpha * s + (1 - alpha) * g**2, alpha * a + (1 - alpha) * g][: len(buffers)]
+    assert [sympy.expand(buffer - mean) for buffer, mean in zip(buffers, means, strict=True)] == [0] * len(buffers)
+    variance = means[0] - means[1] ** 2 if centered else means[0]
+    assert sympy.simplify(sympy.nsimplify(after) - (p - eta * g / (sympy.sqrt(variance) + eps))) == 0
+
+
+@pytest.mark.parametrize(("alpha", "length"), [(0.99, 10.0), (0.9, 3.1623)])
+@pytest.mark.parametrize("g", [1e-3, 2.0, -50.0])
+def test_the_first_step(alpha, length, g):
+    (moved,), _ = steps("rmsprop", [g], lr=1.0, alpha=alpha, eps=0)
+    assert abs(moved) == pytest.approx((1 - alpha) ** -0.5) == pytest.approx(length, abs=1e-4)
+
+
+def test_the_first_four_steps():
+    moved, _ = steps("rmsprop", [2.0] * 4, lr=0.1)
+    assert [round(length, 3) for length in moved] == [1.0, 0.709, 0.58, 0.504]
+
+
+def test_the_window():
+    assert faded([0.0] * 20 + [1.0] * 10, 0.9) == pytest.approx(1 - 0.9**10) == pytest.approx(0.651322, abs=1e-6)
+    assert 0.9**6.579 == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("t", [1, 5, 60])
+@pytest.mark.parametrize("alpha", [0.9, 0.99])
+def test_a_constant_gradient_fills_the_window(alpha, t):
+    moved, _ = steps("rmsprop", [3.0] * t, lr=1.0, alpha=alpha, eps=0)
+    assert moved[-1] == pytest.approx((1 - alpha**t) ** -0.5)
+    _, (s, a) = steps("rmsprop_centered", [3.0] * t, lr=1.0, alpha=alpha)
+    assert s - a**2 == pytest.approx((1 - alpha**t) * alpha**t * 9)
+
+
+def test_a_centered_variance_can_round_below_zero():
+    slopes = torch.linspace(0.1, 2, 2000)
+    p = s = a = torch.zeros(2000)
+    for _ in range(1500):
+        p, s, a = RULES["rmsprop_centered"](p, slopes, s, a, lr=1e-3)
+    assert (s < a**2).any() and p.isnan().any()
+
+
+CARD = {"lecture 6.5": 3.16, "Graves 2013": 4.59, "torch": 10, "Keras 3": 3.16, "TensorFlow 1": 1.75, "Optax": 3.16}
+
+
+@pytest.mark.parametrize(("where", "length"), CARD.items(), ids=CARD)
+def test_the_conventions_card(where, length):
+    namespace = run("any-convention", "conventions-card")
+    found = namespace["first_step"](2.0, **namespace["card"][where])
+    assert found == pytest.approx(length, abs=5e-3)
+    row = next(line for line in LESSON.sources["conventions"].splitlines() if line.startswith(f"| {where}"))
+    assert row.endswith(f"| {found:.2f} lr |")
+
+
+@pytest.mark.parametrize("inside", [1e-7, 1e-4])
+def test_eps_inside_the_root_acts_like_its_root_outside(inside):
+    g = 1e-6 * inside
+    (outside,), _ = steps("rmsprop", [g], lr=1.0, alpha=0, eps=inside**0.5)
+    assert run("any-convention")["first_step"](g, alpha=0, inside=inside) == pytest.approx(outside, rel=1e-5)
