@@ -1,0 +1,54 @@
+"""The formulas of lesson 09, run from its own cells."""
+
+import pytest
+import sympy
+import torch
+from cells import Lesson
+
+from edu_optim import Adam, AdamW, descend, rules
+
+adamw = Lesson("09").run("adamw", adam=rules.adam)["adamw"]
+
+
+def test_equations_1_and_2_are_the_rule_cell():
+    p, g, m, v, eta, lam, b1, b2, eps = sympy.symbols("p g m v eta lambda beta1 beta2 epsilon", positive=True)
+    after, m_after, v_after = adamw(p, g, m, v, t=3, lr=eta, betas=(b1, b2), eps=eps, weight_decay=lam)
+    m_paper, v_paper = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+    step = eta * (m_paper / (1 - b1**3)) / (sympy.sqrt(v_paper / (1 - b2**3)) + eps)
+    assert sympy.simplify(sympy.nsimplify(after) - (p * (1 - eta * lam) - step)) == 0
+    assert sympy.expand(m_after - m_paper) == 0 == sympy.expand(v_after - v_paper)
+
+
+def test_ten_steps_without_gradient():
+    p, m, v = 2.0, 0.0, 0.0
+    for t in range(1, 11):
+        p, m, v = adamw(p, 0.0, m, v, t=t, lr=0.1)
+    assert p == pytest.approx(2 * (1 - 0.1 * 0.01) ** 10) == pytest.approx(1.980090, abs=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.001, 0.01, 1.0])
+def test_l2_through_adam_does_not_depend_on_its_own_setting(decay):
+    p, m, v = 2.0, 0.0, 0.0
+    for t in range(1, 11):
+        p, m, v = rules.adam(p, decay * p, m, v, t=t, lr=0.1)
+    assert p == pytest.approx(1.0246, abs=1e-4)
+
+
+def test_l2_is_shrinking_for_gradient_descent_and_not_for_adam():
+    p, g, eta, lam = sympy.symbols("p g eta lambda", positive=True)
+    shrunk = (1 - eta * lam) * p
+    (l2,) = rules.gradient_descent(p, g + lam * p, lr=eta)
+    assert sympy.expand(l2 - rules.gradient_descent(shrunk, g, lr=eta)[0]) == 0
+    l2, *_ = rules.adam(p, g + lam * p, 0, 0, t=1, lr=eta, eps=0)
+    assert sympy.simplify(l2 - rules.adam(shrunk, g, 0, 0, t=1, lr=eta, eps=0)[0]) != 0
+
+
+@pytest.mark.parametrize("decay", [0.2, 0.5])
+def test_no_weight_outgrows_one_over_the_decay(decay):
+    def miss(points):
+        return ((points - 10) ** 2).sum(-1) / 2
+
+    start = torch.tensor([0.0], dtype=torch.float64)
+    ours = descend(miss, AdamW, 4000, start, lr=0.03, weight_decay=decay).points
+    assert 0.95 / decay < ours[-1] < 1 / decay
+    assert descend(miss, Adam, 2000, start, lr=0.03).points[-1] == pytest.approx(10)
