@@ -1,0 +1,126 @@
+"""Every lesson keeps to the skeleton, and its rule cells are the rules that ship."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from edu_optim import rules
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+OPTIMIZERS = [path for path in LESSONS if "01" <= path.name[:2] <= "09"]
+HEADINGS = [
+    *["The idea", "The rule", "By hand", "Does it match?", "See it", "Play", "When it fails", "Exercises"],
+    *["In short", "Sources"],
+]
+LATER = {"Play", "Exercises"}
+RULES = {
+    "01": ["gradient_descent"],
+    "02": ["gradient_descent"],
+    "03": ["momentum"],
+    "04": ["nesterov"],
+    "05": ["adagrad"],
+    "06": ["rmsprop", "rmsprop_centered"],
+    "07": ["adadelta"],
+    "08": ["adam", "amsgrad"],
+    "09": ["adamw"],
+}
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def markdown(notebook):
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def bare(function):
+    """The tree of a function without its docstring."""
+    if ast.get_docstring(function) is not None:
+        function.body = function.body[1:]
+    return ast.dump(function)
+
+
+def functions(source):
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+
+
+by_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+by_optimizer = pytest.mark.parametrize("path", OPTIMIZERS, ids=lambda path: path.stem)
+
+
+@by_lesson
+def test_headings_are_the_skeleton_in_order(path):
+    text = markdown(read(path))
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert re.match(rf"# {path.name[:2]} · \S", text)
+    assert [heading for heading in HEADINGS if heading in headings] == [h for h in headings if h in HEADINGS]
+    if path in OPTIMIZERS:
+        assert set(headings) <= set(HEADINGS) and set(HEADINGS) - set(headings) <= LATER
+
+
+@by_lesson
+def test_no_heading_is_empty(path):
+    cells = read(path).cells
+    for cell, after in zip(cells, [*cells[1:], None], strict=True):
+        if re.fullmatch(r"#+ .*", cell.source.strip()):
+            assert after is not None and not after.source.startswith("#"), cell.id
+
+
+@by_optimizer
+def test_rule_cells_are_the_rules_that_ship(path):
+    typed = {}
+    for cell in tagged(read(path), "rule"):
+        typed |= functions(cell.source)
+    assert list(typed) == RULES[path.name[:2]]
+    shipped = functions(inspect.getsource(rules))
+    for name, function in typed.items():
+        assert bare(function) == bare(shipped[name])
+
+
+@by_optimizer
+def test_equations_and_lines_carry_the_same_numbers(path):
+    notebook = read(path)
+    rule_cells = tagged(notebook, "rule")
+    section = re.split(r"^## ", markdown(notebook), flags=re.MULTILINE)[2]
+    tags = re.findall(r"\\tag\{(\d+)\}", section)
+    comments = [number for cell in rule_cells for number in re.findall(r"# \((\d+)\)", cell.source)]
+    assert tags and set(tags) == set(comments)
+
+
+@by_optimizer
+def test_letters_table_and_conventions_card_are_there(path):
+    notebook = read(path)
+    assert "| symbol | code | in torch | meaning |" in markdown(notebook)
+    match = re.search(r"## Does it match\?(.*?)\n## ", markdown(notebook), re.DOTALL)[1]
+    assert match.count("\n|") >= 4
+
+
+@by_optimizer
+def test_at_least_three_figures(path):
+    cells = tagged(read(path), "figure")
+    shown = [cell for cell in cells if any("image/png" in output.get("data", {}) for output in cell.outputs)]
+    assert len(shown) >= 3
+
+
+@pytest.mark.parametrize("path", LESSONS[:-1], ids=lambda path: path.stem)
+def test_each_lesson_names_the_next(path):
+    following = LESSONS[LESSONS.index(path) + 1].name[:2]
+    assert re.search(rf"\*\*(Next|Where to go next)[:.]\*\*[^|]*\b{following}\b", markdown(read(path)), re.DOTALL)
+
+
+def test_readme_and_lesson_00_list_every_lesson():
+    readme = (NOTEBOOKS.parent / "README.md").read_text()
+    start = markdown(read(LESSONS[0]))
+    for path in LESSONS:
+        assert f"](notebooks/{path.name})" in readme
+        assert path == LESSONS[0] or f"]({path.name})" in start
