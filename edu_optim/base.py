@@ -34,6 +34,19 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     Errors: ValueError or TypeError before anything has changed, naming the argument, its value and what is
     allowed.
+
+    >>> from edu_optim.rules import adagrad
+    >>> class Adagrad(RuleOptimizer):
+    ...     options = {"lr": 0.5, "eps": 1e-10}
+    ...     keys = {"s": "sum"}
+    ...
+    ...     def rule(self, group):
+    ...         return adagrad
+    >>> p = torch.tensor([1.0], requires_grad=True)
+    >>> p.grad = torch.tensor([4.0])
+    >>> Adagrad([p]).step()
+    >>> p
+    tensor([0.5000], requires_grad=True)
     """
 
     options = {}
@@ -240,7 +253,7 @@ def _check_rule(rule):
 def _with_gradient_options(rule, group):
     """The rule as ``group`` wants its gradient changed first, and the names of its keyword arguments."""
     _, names = signature(rule)
-    decays = "weight_decay" not in names and is_set(group["weight_decay"])
+    decays = "weight_decay" not in names and is_set(group.get("weight_decay", 0))
     if not decays and not group["maximize"]:
         return rule, names
     return _changed(rule, group["maximize"], decays), names + ("weight_decay",) * decays

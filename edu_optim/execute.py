@@ -12,7 +12,14 @@ from .foreach import TensorList
 
 
 def per_tensor(rule, columns, hyper):
-    """Run the rule on one parameter after the other: easiest to follow, most launches."""
+    """Run the rule on one parameter after the other: easiest to follow, most launches.
+
+    >>> from edu_optim.rules import gradient_descent
+    >>> parameters, gradients = [torch.tensor([1.0]), torch.tensor(3.0)], [torch.tensor([2.0]), torch.tensor(4.0)]
+    >>> per_tensor(gradient_descent, [parameters, gradients], {"lr": 0.25})
+    >>> parameters
+    [tensor([0.5000]), tensor(2.)]
+    """
     for arguments in zip(*columns, strict=True):
         results = _results(rule, [_wide(tensor) for tensor in arguments], hyper)
         for old, new in zip(_written(arguments), results, strict=True):
@@ -20,7 +27,14 @@ def per_tensor(rule, columns, hyper):
 
 
 def multi_tensor(rule, columns, hyper):
-    """Run the rule once on lists of tensors: the number of launches does not grow with the number of tensors."""
+    """Run the rule once on lists of tensors: the number of launches does not grow with the number of tensors.
+
+    >>> from edu_optim.rules import gradient_descent
+    >>> parameters, gradients = [torch.tensor([1.0]), torch.tensor(3.0)], [torch.tensor([2.0]), torch.tensor(4.0)]
+    >>> multi_tensor(gradient_descent, [parameters, gradients], {"lr": 0.25})
+    >>> parameters
+    [tensor([0.5000]), tensor(2.)]
+    """
     if torch.compiler.is_compiling() or hasattr(columns[0][0], "placements"):
         return per_tensor(rule, columns, hyper)  # a compiler and DTensors know each operation, but not all on lists
     results = _results(rule, [TensorList(map(_wide, column)) for column in columns], hyper)
@@ -60,6 +74,8 @@ EXECUTORS = {"per_tensor": per_tensor, "multi_tensor": multi_tensor}
 
 def executor(run):
     """The executor that ``run`` names, or ``run`` itself if it is one.
+
+    Errors: ValueError if ``run`` is neither.
 
     >>> executor("per_tensor") is per_tensor
     True

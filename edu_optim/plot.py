@@ -64,13 +64,26 @@ def figure(columns=1, rows=1, width=None, height=3.6, **options):
     """A figure in the course's style and its axes: one, or an array of ``rows`` times ``columns``.
 
     ``width`` and ``height`` of one row are in inches; ``options`` go to ``Figure.subplots``.
+
+    >>> fig, axes = figure(columns=2)
+    >>> len(axes)
+    2
     """
     fig = Figure(figsize=(width or (5.6 if columns == 1 else 9.0), height * rows), layout="constrained")
     return fig, fig.subplots(rows, columns, **options)
 
 
 def contour(ax, problem, levels=14, points=201):
-    """Draw the level lines of ``problem`` over its window, closer together towards the minima, and mark those."""
+    """Draw the level lines of ``problem`` over its window, closer together towards the minima, and mark those.
+
+    >>> from edu_optim.problems import quadratic
+    >>> fig, ax = figure()
+    >>> contour(ax, quadratic(condition=4), levels=3)
+    >>> print(describe(fig))
+    panel 1 A bowl of condition number 4: x from -5 to 5; y from -5 to 5
+      line minimum, 1 points, mean (0, 0): (0, 0)
+      contour levels of 3: from 0.0625 to 6.25, mean 2.31, 3 of them in sight
+    """
     (x0, x1), (y0, y1) = problem.window
     x = torch.linspace(x0, x1, points, dtype=torch.float64)
     y = torch.linspace(y0, y1, points, dtype=torch.float64)
@@ -83,7 +96,14 @@ def contour(ax, problem, levels=14, points=201):
 
 
 def paths(ax, *traces, every=1):
-    """Draw the way of each `Trace` over the plane, with a mark at every ``every``-th point, and a legend."""
+    """Draw the way of each `Trace` over the plane, with a mark at every ``every``-th point, and a legend.
+
+    >>> from edu_optim import SGD, descend, problems
+    >>> fig, ax = figure()
+    >>> paths(ax, descend(problems.booth, SGD, steps=2, lr=0.0625))
+    >>> print(describe(fig).splitlines()[1])
+      line SGD, 3 points, mean (-0.484, 1.52): (-4, -2) (1.62, 3.62) (0.922, 2.92)
+    """
     for trace in traces:
         for x, y, label in _one_by_one(trace, trace.points[..., 0], trace.points[..., 1]):
             ax.plot(x, y, label=label, markevery=every, markersize=4, **look(trace.name))
@@ -94,6 +114,12 @@ def losses(ax, *traces):
     """Draw the loss of each `Trace` against the step, on a logarithmic scale, with its name at its end.
 
     A loss beyond ``EXPLODED`` is off the picture.
+
+    >>> from edu_optim import SGD, descend, problems
+    >>> fig, ax = figure()
+    >>> losses(ax, descend(problems.booth, SGD, steps=2, lr=0.0625))
+    >>> print(describe(fig).splitlines()[1])
+      line SGD, 3 points, mean (1, 152): (0, 450) (1, 7.03) (2, 0.11)
     """
     for trace in traces:
         steps = torch.arange(len(trace.losses)).reshape(-1, *[1] * (trace.losses.dim() - 1))
@@ -112,7 +138,14 @@ def _one_by_one(trace, x, y):
 
 
 def label_ends(ax, gap=13):
-    """Write the name of each line beside its last point, ``gap`` points apart or more, instead of a legend."""
+    """Write the name of each line beside its last point, ``gap`` points apart or more, instead of a legend.
+
+    >>> fig, ax = figure()
+    >>> line, = ax.plot([0, 1], [0, 1], label="diagonal")
+    >>> label_ends(ax)
+    >>> ax.texts[0].get_text()
+    'diagonal'
+    """
     lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
     ax.autoscale_view()
     low, high = ax.get_window_extent().intervaly
@@ -143,6 +176,12 @@ def show(fig, alt):
     output as the picture, a strict run of the notebook compares them, and a line that moved is noticed.
 
     Errors: ValueError if ``alt`` is not a sentence.
+
+    >>> fig, ax = figure()
+    >>> show(fig, "A picture.")
+    Traceback (most recent call last):
+        ...
+    ValueError: alt must be a sentence that says what the figure shows, got 'A picture.'
     """
     if not isinstance(alt, str) or len(alt.split()) < 5:
         raise ValueError(f"alt must be a sentence that says what the figure shows, got {alt!r}")

@@ -51,6 +51,8 @@ class Problem:
 def quadratic(condition=100.0, angle=0.0):
     """A bowl with curvature 1 along one axis and ``condition`` along the other, turned by ``angle`` degrees.
 
+    Errors: ValueError if ``condition`` is below 1.
+
     >>> quadratic(condition=10)(torch.tensor([1.0, 1.0]))
     tensor(5.5000)
     """
@@ -68,6 +70,8 @@ def quadratic(condition=100.0, angle=0.0):
 
 def noisy_quadratic(condition=10.0, noise=1.0):
     """A bowl whose gradient is measured with a normal error of standard deviation ``noise`` in each coordinate.
+
+    Errors: ValueError if ``noise`` is negative or ``condition`` below 1.
 
     >>> noisy_quadratic(noise=2.0).sample(torch.tensor([0.0, 0.0]), torch.Generator())
     tensor(0.)
@@ -87,6 +91,8 @@ def sparse_features(rate=0.1):
 
     Most sampled gradients of the second coordinate are therefore exactly zero.
 
+    Errors: ValueError if ``rate`` is not in (0, 1].
+
     >>> sparse_features(rate=0.1)(torch.tensor([0.0, 0.0]))
     tensor(0.5500)
     """
@@ -105,7 +111,14 @@ def sparse_features(rate=0.1):
 
 
 def surface(name, minima, window, start):
-    """Turn a function of the coordinates x and y into a `Problem`."""
+    """Turn a function of the coordinates x and y into a `Problem`.
+
+    >>> @surface("a cup", minima=((0, 0),), window=((-1, 1), (-1, 1)), start=(1.0, 0.5))
+    ... def cup(x, y):
+    ...     return x**2 + y**2
+    >>> cup(torch.tensor([[0.0, 0.0], [1.0, 2.0]]))
+    tensor([0., 5.])
+    """
 
     def make(function):
         return Problem(name, lambda points: function(*points.unbind(-1)), minima, window, start)
