@@ -272,7 +272,11 @@ def _changed(rule, maximize, decays):
 
 
 def is_set(value):
-    """Whether an option that means "none" at zero is used."""
+    """Whether an option that means "none" at zero is used; a tensor of them always is.
+
+    >>> is_set(0), is_set(0.9), is_set(torch.zeros(3))
+    (False, True, True)
+    """
     return isinstance(value, torch.Tensor) or bool(value != 0)
 
 

@@ -16,6 +16,11 @@ class Trace:
         losses: ``[steps + 1, ...]``, the exact loss at each point.
         state: key of the optimizer's state -> ``[steps, ...]``, its tensors as they were after each
             step; empty unless asked for.
+
+    >>> from edu_optim import Adam, problems
+    >>> trace = descend(problems.beale, Adam, steps=5, lr=0.1, keep_state=True)
+    >>> trace.name, trace.points.shape, trace.losses.shape, trace.state["exp_avg"].shape
+    ('Adam', torch.Size([6, 2]), torch.Size([6]), torch.Size([5, 2]))
     """
 
     name: str

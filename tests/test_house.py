@@ -1,8 +1,11 @@
 """The house keeps its order: who imports whom, what is small, what agrees with what, and what the README says."""
 
 import ast
+import doctest
 import fnmatch
 import graphlib
+import importlib
+import inspect
 import io
 import json
 import re
@@ -329,3 +332,29 @@ def test_refresh_refuses_a_number_that_no_lesson_has_before_it_runs_any(course):
     assert result.returncode == 2
     assert "'77'" in result.stderr and "00, 01" in result.stderr
     assert (course / "notebooks" / "00_good.ipynb").read_bytes() == before
+
+
+# Docstrings
+
+
+def public(module):
+    """The functions and classes that a module defines for others."""
+    things = vars(importlib.import_module(f"edu_optim.{module}")).items()
+    return [thing for name, thing in things if name[0] != "_" and is_defined_in(module, thing)]
+
+
+def is_defined_in(module, thing):
+    return (inspect.isclass(thing) or inspect.isfunction(thing)) and thing.__module__ == f"edu_optim.{module}"
+
+
+PUBLIC = [thing for module in sorted(MODULES.keys() - {"__init__", "__main__"}) for thing in public(module)]
+
+
+@pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: f"{thing.__module__}.{thing.__name__}")
+def test_everything_public_has_an_example_that_is_run(thing):
+    assert doctest.DocTestParser().get_examples(thing.__doc__ or "")
+
+
+@pytest.mark.parametrize("rule", [rule for rule in public("rules") if rule.__name__ != "maximum"])
+def test_every_rule_names_its_source(rule):
+    assert re.search(r"Sources?: .*\b(18|19|20)\d\d\b|sources? as in|same source", " ".join(rule.__doc__.split()))
