@@ -177,7 +177,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                 group.setdefault(name, default)
         for buffers in self.state.values():
             if "step" in buffers:
-                buffers["step"] = torch.tensor(float(buffers["step"]))
+                buffers["step"] = torch.tensor(float(buffers["step"]), device="cpu")
 
 
 def from_rule(rule):

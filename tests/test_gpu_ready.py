@@ -116,3 +116,15 @@ def test_the_guard_does_catch_what_waits(wait):
 def test_the_guard_lets_the_host_read_its_own_numbers():
     with FakeTensorMode(), NoHostSynchronisation():
         assert (torch.tensor(2.0) + 1).item() == 3
+
+
+@pytest.mark.parametrize("name", ["Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW"])
+def test_steps_are_counted_on_the_host_whatever_the_default_device(name):
+    p = torch.ones(3, requires_grad=True)
+    optimizer = ours(name)([p])
+    for _ in range(2):
+        p.grad = torch.ones(3)
+        with torch.device("meta"):
+            optimizer.step()
+            optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.state[p]["step"].item() == 2
