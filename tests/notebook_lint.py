@@ -72,6 +72,8 @@ def _markdown(cell):
     words = sum(any(map(str.isalnum, word)) for word in HEADING.sub("", prose).split())
     if words > WORDS and "# Sources" not in cell.source:
         yield f"has {words} words of prose, more than {WORDS}"
+    if re.search(r"\\begin\{aligned\}((?!\\end\{aligned\}).)*\\tag", cell.source, re.DOTALL):
+        yield "has a \\tag inside aligned, which MathJax shows as an error; write align"
     if "!" in prose:
         yield "has an exclamation mark"
     if re.search(r"\bsimply\b", prose, re.IGNORECASE):

@@ -118,6 +118,7 @@ BAD = [
     ("what is in it", shown(image_png="", text_plain="A line.\npanel 1: x from 0 to 1")),
     ("not a PNG", shown(**{"image_svg+xml": "", "text_plain": "A line climbs to the right."})),
     ("81 words", prose("word " * 81)),
+    ("aligned", prose(r"$$\begin{aligned} a &= b \tag{1} \end{aligned}$$")),
     ("exclamation", prose("You did it!")),
     ("exclamation", prose("# Well done!\n")),
     ("simply", prose("Simply run it.")),
