@@ -409,3 +409,8 @@ def test_adam_ends_at_the_worst_point_of_reddi_where_amsgrad_finds_the_best(rule
         p, *buffers = rule(p, g, *buffers, t=t, lr=0.5 / t**0.5, betas=(0.0, 0.1), eps=1e-8)
         state = (min(1.0, max(-1.0, p)), *buffers)
     assert state[0] == pytest.approx(end, abs=2e-3)
+
+
+def test_the_usual_momentum_is_the_default_of_every_rule_that_has_one():
+    defaults = {rule.__name__: rule.__kwdefaults__["momentum"] for rule in RULES if "momentum" in signature(rule)[1]}
+    assert defaults == dict.fromkeys(["momentum", "nesterov", "rmsprop_momentum", "rmsprop_centered_momentum"], 0.9)
