@@ -105,6 +105,7 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def check(self, options, tensors):
         """Refuse options that are out of range, or that do not fit the shapes of ``tensors``."""
+        own = self.__signature__.parameters
         for name, value in options.items():
             if name == "betas":
                 if not isinstance(value, tuple | list) or len(value) != 2:
@@ -113,7 +114,7 @@ class RuleOptimizer(torch.optim.Optimizer):
                     _check_number(f"betas[{index}]", beta, tensors)
             elif name in ALLOWED:
                 _check_number(name, value, tensors)
-            elif name in FLAGS and not isinstance(value, bool):
+            elif name in own and isinstance(own[name].default, bool) and not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, got {value!r}")
 
     @torch.no_grad()
@@ -173,8 +174,9 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __setstate__(self, state):
         super().__setstate__(state)
         for group in self.param_groups:  # of an older version, which had fewer options
-            for name, default in {**self.options, **self.keyword_options, "maximize": False}.items():
-                group.setdefault(name, default)
+            for name, parameter in self.__signature__.parameters.items():
+                if name in self.defaults:
+                    group.setdefault(name, parameter.default)
         for buffers in self.state.values():
             if "step" in buffers:
                 buffers["step"] = torch.tensor(float(buffers["step"]), device="cpu")
@@ -294,7 +296,6 @@ ALLOWED = {
     **dict.fromkeys(["betas[0]", "betas[1]"], BELOW_ONE),
     "dampening": ("a finite number", math.isfinite),
 }
-FLAGS = ["maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay"]
 ANNOTATIONS = {
     *["params", "param_names", "name"],
     *["initial_lr", "max_lr", "min_lr", "swa_lr", "base_momentum", "max_momentum"],  # left by torch's schedulers

@@ -11,9 +11,10 @@ LESSON = Lesson("01")
 run = LESSON.run
 
 
-def test_equation_1_is_the_rule_cell():
+@pytest.mark.parametrize("number", ["01", "02"])
+def test_equation_1_is_the_rule_cell_here_and_in_lesson_02(number):
     theta, g, eta = sympy.symbols("theta g eta")
-    (after,) = run("gradient-descent")["gradient_descent"](theta, g, lr=eta)
+    (after,) = Lesson(number).run("gradient-descent")["gradient_descent"](theta, g, lr=eta)
     assert sympy.simplify(after - (theta - eta * g)) == 0
 
 

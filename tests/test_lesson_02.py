@@ -11,12 +11,6 @@ LESSON = Lesson("02")
 run = LESSON.run
 
 
-def test_equation_1_is_the_rule_cell():
-    theta, g, eta = sympy.symbols("theta g eta")
-    (after,) = run("gradient-descent")["gradient_descent"](theta, g, lr=eta)
-    assert sympy.simplify(after - (theta - eta * g)) == 0
-
-
 def test_the_minibatch_loop_is_the_mean_over_the_drawn_rows():
     lesson = run("imports", "data", "gradient-descent", "minibatch-loop", "gradient-of-rows")
     model = lesson["model"]
