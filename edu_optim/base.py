@@ -241,14 +241,13 @@ def signature(rule):
 def _check_rule(rule):
     if not inspect.isfunction(rule):
         raise TypeError(f"rule must be a function, got {rule!r}")
-    kinds = {name: parameter.kind for name, parameter in inspect.signature(rule).parameters.items()}
-    positional = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-    keyword = [name for name, kind in kinds.items() if kind is inspect.Parameter.KEYWORD_ONLY]
+    positional = rule.__code__.co_varnames[: rule.__code__.co_argcount]
+    variadic = rule.__code__.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
     misplaced = {"t", "betas", *ALLOWED} & set(positional)
-    if len(positional) < 2 or misplaced or len(positional + keyword) < len(kinds):
+    if len(positional) < 2 or variadic or rule.__code__.co_posonlyargcount or misplaced:
         raise TypeError(
             f"rule must take the parameter, the gradient and the buffers by position and, after a *, t and the "
-            f"hyper-parameters by keyword, got {rule.__name__}{inspect.signature(rule)}"
+            f"hyper-parameters by keyword, got {rule.__name__}{inspect.signature(rule, follow_wrapped=False)}"
         )
 
 

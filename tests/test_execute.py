@@ -1,6 +1,7 @@
 """Arithmetic on lists, the ways of running a rule, and the optimizer class of a rule."""
 
 import copy
+import functools
 import inspect
 import operator
 import pickle
@@ -332,6 +333,7 @@ def with_any_keywords(p, g, **hyper):
         (with_a_hyper_parameter_before_the_star, "by keyword, got with_a_hyper_parameter_before_the_star(p, g, lr"),
         (with_nothing_but_a_parameter, "must take the parameter, the gradient"),
         (with_any_keywords, "must take the parameter, the gradient"),
+        (functools.wraps(rules.adam)(lambda *args, **hyper: rules.adam(*args, **hyper)), "got adam(*args, **hyper)"),
         ("adam", "rule must be a function, got 'adam'"),
     ],
 )
