@@ -1,13 +1,13 @@
 """Optimizers of neural networks, each written once as plain arithmetic.
 
 ``edu_optim.Adam(model.parameters(), lr=0.01)`` takes the place of ``torch.optim.Adam``; the formula it runs is
-`edu_optim.rules.adam`. Pictures are in `edu_optim.plot`, imported by name.
+`edu_optim.rules.adam`. Pictures are in `edu_optim.plot` and experiments in `edu_optim.lab`, imported by name.
 """
 
 from . import problems, rules
 from .base import RuleOptimizer, from_rule
 from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
-from .trace import Trace, descend, train
+from .trace import Trace, descend, race, train
 
 __all__ = [
     "SGD",
@@ -21,6 +21,7 @@ __all__ = [
     "descend",
     "from_rule",
     "problems",
+    "race",
     "rules",
     "train",
 ]

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "optimizers": {"rules", "base"},
     "trace": {"problems"},
     "plot": {"problems", "trace"},
+    "lab": {"base", "optimizers", "problems", "trace", "plot"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
     "__main__": set(),
 }
