@@ -4,9 +4,12 @@ An experiment is a pure function of its controls. It draws on axes and returns n
 beside the picture and draws again when one moves. What does not move, the ground, is drawn once and kept.
 """
 
+import copy
+import functools
 import html
 import inspect
 import io
+import math
 import traceback
 
 import ipywidgets as widgets
@@ -15,8 +18,11 @@ import traitlets
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from . import problems
 from .base import from_rule
-from .plot import BLACK, DENSITY, ORANGE, RED, SKY, figure
+from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
+from .plot import BLACK, DENSITY, ORANGE, RED, SKY, contour, figure, look
+from .trace import race
 
 WIDE = widgets.Layout(width="22em")
 NAMES_FIT = {"description_width": "11em"}
@@ -67,7 +73,7 @@ def switch(name):
 
 
 class Player(widgets.VBox):
-    """A slider of whole numbers with a button that plays it at a steady rate.
+    """A slider of whole numbers with a button that plays it at a steady rate, ``pace`` at a time.
 
     >>> Player("step", "of 50", 1, 1, 50).value
     1
@@ -75,18 +81,39 @@ class Player(widgets.VBox):
 
     value = traitlets.Int()
 
-    def __init__(self, name, unit, value, low, high):
+    def __init__(self, name, unit, value, low, high, pace=1):
         self.slider = slider(name, unit, value, low, high)
-        self.play = widgets.Play(value=value, min=low, max=high, interval=120, tooltip=f"play {name}")
-        widgets.jslink((self.play, "value"), (self.slider, "value"))
+        self.play = widgets.Play(value=value, min=low, max=high, step=pace, interval=120, tooltip=f"play {name}")
         super().__init__([self.slider, self.play])
         for source, target in ((self.slider, self), (self.slider, self.play)):
             traitlets.link((source, "value"), (target, "value"))
-        traitlets.link((self.slider, "max"), (self.play, "max"))
 
     @property
     def description(self):
         return self.slider.description
+
+
+class Several(widgets.VBox):
+    """Any number of words to choose from, each with a box to tick; `value` holds those that are ticked.
+
+    >>> Several("optimizers", ["SGD"], ["SGD", "Adam"]).value
+    ('SGD',)
+    """
+
+    value = traitlets.Tuple()
+
+    def __init__(self, name, ticked, words):
+        self.description = name
+        fit = widgets.Layout(width="7em")
+        self.boxes = [widgets.Checkbox(word in ticked, description=word, indent=False, layout=fit) for word in words]
+        grid = widgets.Box(self.boxes, layout=widgets.Layout(flex_flow="row wrap", width="22em"))
+        super().__init__([widgets.Label(name), grid])
+        self._collect()
+        for box in self.boxes:
+            box.observe(lambda change: self._collect(), "value")
+
+    def _collect(self):
+        self.value = tuple(box.description for box in self.boxes if box.value)
 
 
 def _control(make, name, unit, **options):
@@ -159,7 +186,8 @@ class Experiment(widgets.Box):
             self.error = None
             self.image.value = png
         except Exception as error:
-            self.error = _in_words(error)
+            last = "\nThe picture shows the last setting that worked." if self.image.value else ""
+            self.error = _in_words(error) + last
         self.image.tooltip = f"{inspect.getdoc(self.picture.draw).splitlines()[0]} {self.text}"
         colour = f"color:{RED}" if self.error else ""
         lines = html.escape(self.text).replace("\n", "<br>")
@@ -249,14 +277,28 @@ def _in_words(error):
     """What an error says, and in which line of which function it was raised."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"in {last.name}, line {last.lineno}: {last.line}" if last.line else f"in {last.name}"
-    return f"{type(error).__name__}: {error}\n{where}\nThe picture shows the last setting that worked."
+    return f"{type(error).__name__}: {error}\n{where}"
+
+
+ROUNDING = 1e-12  # what is nearer to zero is noise, which differs between processors
 
 
 def _number(value):
     if isinstance(value, bool | str):
         return str(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     value = float(value)
+    value = 0.0 if abs(value) < ROUNDING else value
     return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _pair(point):
+    return f"({', '.join(_number(value) for value in point)})"
+
+
+def _class(optimizer):
+    return from_rule(optimizer) if inspect.isfunction(optimizer) else optimizer
 
 
 def rivals(ours, mine=None, **options):
@@ -274,7 +316,7 @@ def rivals(ours, mine=None, **options):
     """
     if mine is None:
         return {ours.__name__: (ours, options)}
-    cls = from_rule(mine) if inspect.isfunction(mine) else mine
+    cls = _class(mine)
     parameters = inspect.signature(cls).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     taken = {name: value for name, value in options.items() if takes_all or name in parameters}
@@ -313,5 +355,251 @@ def overlay(ax, lines):
         return {"yours, ours and torch": f"the same in all {len(yours) - 1} steps"}
     step = int(apart.int().argmax())
     ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_parting", zorder=5)
-    seen, expected = (f"({', '.join(_number(value) for value in line[step])})" for line in (yours, torchs))
-    return {"yours leaves torch at": f"step {step}, {seen} instead of {expected}"}
+    return {"yours leaves torch at": f"step {step}, {_pair(yours[step])} instead of {_pair(torchs[step])}"}
+
+
+FAMILY = {  # name: class, its options, and those that the controls set
+    "SGD": (SGD, {}, ["lr"]),
+    "momentum": (SGD, {}, ["lr", "momentum"]),
+    "Nesterov": (SGD, {"nesterov": True}, ["lr", "momentum"]),
+    "Adagrad": (Adagrad, {}, ["lr"]),
+    "RMSprop": (RMSprop, {}, ["lr"]),
+    "Adadelta": (Adadelta, {}, ["lr"]),
+    "Adam": (Adam, {}, ["lr", "betas"]),
+    "AdamW": (AdamW, {}, ["lr", "betas"]),
+    "AMSGrad": (Adam, {"amsgrad": True}, ["lr", "betas"]),
+}
+RAVINE = problems.quadratic(condition=25)
+SURFACES = {
+    problem.name: problem
+    for problem in (
+        *[problems.himmelblau, problems.rosenbrock, RAVINE, problems.beale, problems.booth],
+        *[problems.six_hump_camel, problems.saddle, problems.rastrigin, problems.plateau],
+        *[problems.noisy_quadratic(), problems.sparse_features()],
+    )
+}
+
+
+def playground(optimizer=None, like=None):
+    """Every optimizer on every surface.
+
+    Args:
+        optimizer: your class or rule, drawn over ours and torch's of the same kind.
+        like: the name of that kind, one of ``FAMILY``; not needed where yours has it in its own name.
+
+    Errors: ValueError if ``like`` is no such name, or is needed.
+
+    >>> ground = playground()
+    >>> ground.controls["step"].value = 0
+    >>> print(ground.text)
+    SGD: at (-0.5, -1), loss 180
+    momentum: at (-0.5, -1), loss 180
+    Adam: at (-0.5, -1), loss 180
+    """
+    return Experiment(
+        descents,
+        surface_from_above,
+        width=6.4,
+        height=4.4,
+        surface=choice("surface", *SURFACES),
+        names=Several("optimizers", ["SGD", "momentum", "Adam"], FAMILY),
+        lr=rate("learning rate", "", 0.01, 1e-4, 10),
+        momentum=slider("momentum", "kept per step", 0.9, 0.01, 0.99, 0.01),
+        beta1=slider("beta1", "kept per step", 0.9, 0.0, 0.99, 0.01),
+        beta2=slider("beta2", "kept per step", 0.999, 0.9, 0.999, 0.001),
+        x=slider("start", "% from the left", 45, 0, 100),
+        y=slider("start", "% from below", 40, 0, 100),
+        step=Player("steps", "of 500", 100, 0, 500, pace=2),
+        optimizer=optimizer,
+        like=_kind(optimizer, like),
+    )
+
+
+def _kind(optimizer, like):
+    """The name in `FAMILY` of what a reader's optimizer is to be compared with."""
+    if optimizer is None and like is None:
+        return None
+    own = optimizer.__name__.lower()
+    named = [name for name in FAMILY if name.lower() in own] + ["SGD"] * (own == "gradient_descent")
+    like = like or max(named, key=len, default=None)
+    if like not in FAMILY:
+        raise ValueError(f"like must be one of {', '.join(FAMILY)}, got {like!r} for {optimizer.__name__}")
+    return like
+
+
+def surface_from_above(ax, surface):
+    """The level lines of a surface."""
+    contour(ax, SURFACES[surface])
+
+
+def descents(ax, *, surface, names, lr, momentum, beta1, beta2, x, y, step, optimizer=None, like=None):
+    """The paths of the chosen optimizers over the level lines of a surface.
+
+    ``x`` and ``y``, in percent of the window, say where they start. Returns where each path ends, its loss and
+    whether it diverged.
+
+    >>> from edu_optim.plot import figure
+    >>> settings = {"lr": 0.01, "momentum": 0.9, "beta1": 0.9, "beta2": 0.999, "x": 20, "y": 50}
+    >>> descents(figure()[1], surface="Booth's function", names=("SGD",), step=60, **settings)
+    {'SGD': 'at (0.464, 3.54), loss 0.574'}
+    """
+    settings = {"lr": lr, "momentum": momentum, "betas": (beta1, beta2)}
+    blocks = 100 * max(1, -(-step // 100))  # a path is followed in hundreds, so that playing it follows it once
+    traces = _followed(surface, names, optimizer, like, tuple(settings.items()), x, y, blocks)
+    lines = {trace.name: trace.points[: step + 1] for trace in traces}
+    compared = {name: lines.pop(name) for name in OVERLAY if name in lines}
+    found = overlay(ax, compared) if compared else {}
+    for name, points in lines.items():
+        ax.plot(*points.T, label=name, markevery=10, markersize=5, **look(name))
+        ax.plot(*points[-1], markersize=9, label=f"_{name}", **look(name))
+    if lines or compared:
+        ax.legend(loc="upper right", framealpha=0.8, frameon=True, edgecolor="none")
+    return {**{trace.name: _ending(trace, step) for trace in traces}, **found}
+
+
+@functools.lru_cache(maxsize=8)
+def _followed(surface, names, optimizer, like, settings, x, y, steps):
+    problem, settings = SURFACES[surface], dict(settings)
+    entrants = {}
+    for name in [*names, *[like] * (like is not None)]:
+        cls, fixed, taken = FAMILY[name]
+        options = {**fixed, **{option: settings[option] for option in taken}}
+        entrants |= rivals(cls, optimizer, **options) if name == like else {name: (cls, options)}
+    (x0, x1), (y0, y1) = problem.window
+    start = torch.tensor([x0 + (x1 - x0) * x / 100, y0 + (y1 - y0) * y / 100], dtype=torch.float64)
+    return race(problem, entrants, steps, start) if entrants else []
+
+
+def _ending(trace, step):
+    lost = ~(trace.losses[: step + 1] <= 1000 * max(1, trace.losses[0].item()))
+    if lost.any():
+        return f"diverged, past 1000 times its first loss at step {int(lost.int().argmax())}"
+    return f"at {_pair(trace.points[step])}, loss {_number(trace.losses[step])}"
+
+
+def microscope(optimizer, problem=RAVINE, *, lr, steps=50, **options):
+    """Every step of an optimizer taken apart, read from its own ``state``.
+
+    Args:
+        optimizer: a class of torch.optim, of edu_optim or your own, or a rule.
+        problem: a surface without noise.
+        lr: the learning rate at the start; a control moves it.
+        steps: how many there are to look at.
+        options: others of the optimizer.
+
+    A step is the sum of two arrows: what the optimizer would have done had this gradient been zero, its memory, and
+    what the gradient changed about that.
+
+    >>> from edu_optim import Adam
+    >>> print(microscope(Adam, lr=0.1).text)
+    at: (-4, 1)
+    gradient: (-4, 25)
+    exp_avg: (-0.4, 2.5)
+    exp_avg / (1 - beta^t): (-4, 25)
+    exp_avg_sq: (0.016, 0.625)
+    exp_avg_sq / (1 - beta^t): (16, 625)
+    step / -gradient, the effective rate: (0.025, 0.004)
+    step: (0.1, -0.1)
+    of it from memory: (0, 0)
+    of it from this gradient: (0.1, -0.1)
+    """
+    return Experiment(
+        magnify,
+        path_and_arrows,
+        columns=2,
+        height=3.9,
+        step=Player("step", f"of {steps}", 1, 1, steps),
+        lr=rate("learning rate", "", lr, lr / 100, lr * 100),
+        optimizer=optimizer,
+        problem=problem,
+        steps=steps,
+        options=tuple(options.items()),
+    )
+
+
+def path_and_arrows(axes, problem):
+    """What stays under the microscope: the surface, and the names of the arrows."""
+    contour(axes[0], problem)
+    axes[1].set(xlim=(-1.3, 1.3), ylim=(-1.1, 1.5), xticks=[], yticks=[], aspect="equal")
+    axes[1].set_title("The step, its longest arrow as 1")
+    axes[1].spines[:].set_visible(False)
+    for name, color in ARROWS.items():
+        axes[1].plot([], [], color=color, linewidth=5 if name == "step" else 2, label=name)
+    axes[1].legend(loc="upper left", handlelength=1.2, borderpad=0)
+
+
+ARROWS = {"step": SKY, "of it from memory": ORANGE, "of it from this gradient": BLACK}
+
+
+def magnify(axes, *, optimizer, problem, steps, options, lr, step):
+    """On the left the path, with the step at hand; on the right the arrows that add up to that step."""
+    rows = _dissected(problem, optimizer, steps, (("lr", lr), *options))
+    row = rows[step - 1]
+    path = torch.stack([other["at"] for other in rows])
+    axes[0].plot(*path.T, color=BLACK, linewidth=1, marker=".", markersize=4, label="path")
+    axes[0].plot(
+        *torch.stack([row["at"], row["at"] + row["step"]]).T, color=RED, linewidth=3, marker="o", label="this step"
+    )
+    arrows = torch.stack([row[name] for name in ARROWS])
+    longest = arrows.norm(dim=-1).max()
+    if 0 < longest < math.inf:
+        x, y = (arrows / longest).T
+        tails = torch.stack([torch.zeros(2), torch.zeros(2), arrows[1] / longest])
+        widths = [0.03, 0.01, 0.01]
+        for tail, dx, dy, color, width in zip(tails, x, y, ARROWS.values(), widths, strict=True):
+            if dx or dy:
+                axes[1].quiver(
+                    *tail,
+                    dx,
+                    dy,
+                    color=color,
+                    width=width,
+                    headwidth=3 + 0.02 / width,
+                    angles="xy",
+                    scale_units="xy",
+                    scale=1,
+                )
+    return {name: _pair(value) for name, value in row.items()}
+
+
+@functools.lru_cache(maxsize=8)
+def _dissected(problem, optimizer, steps, options):
+    point = torch.tensor(problem.start, dtype=torch.float64, requires_grad=True)
+    runner = _class(optimizer)([point], **dict(options))
+    rows = []
+    for t in range(1, steps + 1):
+        (point.grad,) = torch.autograd.grad(problem(point), point)
+        at, gradient = point.detach().clone(), point.grad.clone()
+        memory = _step_without_gradient(runner, point)
+        runner.step()
+        step = point.detach() - at
+        seen = {"at": at, "gradient": gradient, **_buffers(runner, point, t), RATE: step / -gradient}
+        rows.append({**seen, **dict(zip(ARROWS, (step, memory, step - memory), strict=True))})
+    return rows
+
+
+RATE = "step / -gradient, the effective rate"
+MEANS = {"exp_avg": 0, "m": 0, "exp_avg_sq": 1, "v": 1, "max_exp_avg_sq": 1, "v_max": 1}  # buffer: which of the betas
+
+
+def _step_without_gradient(runner, point):
+    """Where a copy of the optimizer, with all that it remembers, goes if this gradient is zero."""
+    copies = {}
+    twin = copy.deepcopy(point, copies)
+    idle = object.__new__(type(runner))
+    vars(idle).update(copy.deepcopy(vars(runner), copies))
+    twin.grad.zero_()
+    idle.step()
+    return twin.detach() - point.detach()
+
+
+def _buffers(runner, point, t):
+    """What the optimizer remembers of each coordinate, and its means with their start at zero corrected."""
+    betas = runner.param_groups[0].get("betas")
+    buffers = {}
+    for key, value in runner.state[point].items():
+        if torch.is_tensor(value) and value.shape == point.shape:
+            buffers[key] = value.clone()
+            if betas and key in MEANS:
+                buffers[f"{key} / (1 - beta^t)"] = value / (1 - betas[MEANS[key]] ** t)
+    return buffers

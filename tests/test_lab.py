@@ -1,0 +1,334 @@
+"""Experiments as functions: what they draw, what they measure and what they say when something breaks."""
+
+import io
+
+import numpy
+import pytest
+import torch
+from ipywidgets import Widget
+from PIL import Image
+
+import edu_optim
+from edu_optim import lab, problems, race, rules
+from edu_optim.lab import Experiment, Player, choice, overlay, rate, rivals, slider, switch
+from edu_optim.plot import contour, describe, figure
+
+
+def valley(ax):
+    contour(ax, problems.rosenbrock)
+
+
+def walk(ax, *, lr, optimizer=None):
+    """A walk along Rosenbrock's valley."""
+    runs = race(problems.rosenbrock, rivals(edu_optim.Adam, optimizer, lr=lr), steps=20)
+    return {"loss": runs[0].losses[-1], **overlay(ax, {run.name: run.points for run in runs})}
+
+
+def bar(ax, *, level):
+    """A bar."""
+    if level == 13:
+        raise ValueError("level must not be 13")
+    ax.plot([0, 0], [0, level], label="bar")
+    return {"height": level, "area": level / 2}
+
+
+def axes_to_twenty(ax):
+    ax.set(xlim=(-1, 1), ylim=(0, 20))
+
+
+def pixels(png):
+    return numpy.asarray(Image.open(io.BytesIO(png)), dtype=int)
+
+
+def uncorrected(p, g, m, v, *, t, lr, betas=(0.9, 0.999), eps=1e-8):
+    """Adam without its corrections."""
+    beta1, beta2 = betas
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    return p - lr * m / (v**0.5 + eps), m, v
+
+
+def test_a_move_draws_a_new_picture_and_says_what_it_shows():
+    experiment = Experiment(bar, axes_to_twenty, level=slider("height", "m", 5, 0, 20))
+    before = experiment.image.value
+    assert experiment.numbers == {"height": 5, "area": 2.5}
+    experiment.controls["level"].value = 8
+    assert experiment.text == "height: 8\narea: 4" and str(experiment) == "height (m): 8\nheight: 8\narea: 4"
+    assert experiment.image.value != before
+    assert "area: 4" in experiment.readout.value and 'role="status"' in experiment.readout.value
+    assert experiment.image.tooltip == "A bar. height: 8\narea: 4"
+
+
+@pytest.mark.parametrize("ground", [axes_to_twenty, None], ids=["fixed axes", "axes that follow"])
+def test_no_move_leaves_anything_behind(ground):
+    experiment = Experiment(bar, ground, level=slider("height", "m", 5, 0, 20))
+    first = experiment.image.value
+    for height in (20, 3, 13, 5):
+        experiment.controls["level"].value = height
+    assert experiment.image.value == first
+    experiment.controls["level"].value = 9
+    assert experiment.image.value == Experiment(bar, ground, level=slider("height", "m", 9, 0, 20)).image.value
+
+
+def test_the_kept_backdrop_is_what_a_fresh_drawing_shows():
+    experiment = Experiment(walk, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
+    experiment.controls["lr"].value = 0.5
+    fresh = io.BytesIO()
+    experiment.still().savefig(fresh, format="png", dpi=lab.DENSITY)
+    shown, drawn = pixels(experiment.image.value), pixels(fresh.getvalue())[..., :3]
+    assert shown.shape == drawn.shape
+    assert (abs(shown - drawn).max(-1) > 60).mean() < 0.002  # only the minimum's mark lies under the path
+
+
+def test_the_still_picture_has_the_same_lines_and_leaves_the_experiment_alone():
+    experiment = Experiment(walk, valley, lr=rate("learning rate", "", 0.1, 0.01, 1))
+    png = experiment.image.value
+    fig, ax = figure()
+    valley(ax)
+    walk(ax, lr=0.1)
+    assert describe(experiment.still()) == describe(fig)
+    experiment.follow()
+    assert experiment.image.value == png
+
+
+def test_the_ground_is_drawn_anew_only_when_what_it_depends_on_moves():
+    drawn = []
+
+    def ground(ax, span):
+        drawn.append(span)
+        ax.set(xlim=(0, span), ylim=(0, 1))
+
+    def dot(ax, *, span, at):
+        """A dot."""
+        ax.plot([at], [0.5], "o")
+        return {"at": at}
+
+    experiment = Experiment(dot, ground, span=slider("span", "m", 4, 1, 9), at=slider("place", "m", 1, 0, 9))
+    experiment.controls["at"].value = 2
+    assert drawn == [4]
+    experiment.controls["span"].value = 6
+    assert drawn == [4, 6] and experiment.picture.fig.axes[0].get_xlim() == (0, 6)
+
+
+def test_an_error_shows_in_words_and_the_next_move_works_again():
+    experiment = Experiment(bar, axes_to_twenty, level=slider("height", "m", 5, 0, 20))
+    before = experiment.image.value
+    experiment.controls["level"].value = 13
+    assert "ValueError: level must not be 13" in experiment.text and "in bar, line" in experiment.text
+    assert "level must not be 13" in experiment.readout.value and lab.RED in experiment.readout.value
+    assert "last setting that worked" in experiment.text and experiment.image.value == before
+    experiment.controls["level"].value = 12
+    assert experiment.error is None and experiment.text == "height: 12\narea: 6"
+
+
+def test_an_error_at_the_start_shows_too_and_what_it_says_is_no_markup():
+    def broken(ax, *, x):
+        """Nothing."""
+        raise RuntimeError("<b>no</b>")
+
+    experiment = Experiment(broken, x=slider("x", "m", 1, 0, 2))
+    assert "RuntimeError: <b>no</b>" in experiment.text and "&lt;b&gt;no" in experiment.readout.value
+    assert "last setting" not in experiment.text
+
+
+def test_a_picture_without_words_is_refused():
+    with pytest.raises(ValueError, match="draw must have a docstring"):
+        Experiment(lambda ax: {})
+
+
+def test_what_is_displayed_says_the_numbers_and_no_more_than_a_view_of_the_widget():
+    bundle = Experiment(bar, level=slider("height", "m", 5, 0, 20))._repr_mimebundle_()
+    assert bundle["text/plain"] == "height (m): 5\nheight: 5\narea: 2.5"
+    assert bundle.keys() == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+
+
+def test_controls_have_names_units_and_ranges():
+    whole, part, ratio = (
+        slider("turn", "degrees", 0, 0, 45),
+        slider("beta", "", 0.9, 0.0, 1.0),
+        rate("lr", "", 1, 0.1, 10),
+    )
+    assert (whole.description, whole.step, whole.max) == ("turn (degrees)", 1, 45)
+    assert isinstance(whole.value, int) and isinstance(part.value, float) and part.description == "beta"
+    assert (ratio.min, ratio.max, ratio.value) == (-1, 1, 1)
+    assert choice("form", "a", "b").value == "a" and switch("mistake").value is False
+
+
+def test_a_player_keeps_its_slider_its_button_and_its_value_together():
+    seen = []
+    player = Player("step", "of 50", 1, 1, 50, pace=5)
+    player.observe(lambda change: seen.append(change.new), "value")
+    player.slider.value = 7
+    assert (player.value, player.play.value) == (7, 7)
+    player.play.value = 12  # as the browser does at each tick
+    assert (player.value, player.slider.value, player.play.step) == (12, 12, 5) and seen == [7, 12]
+
+
+def test_several_holds_what_is_ticked():
+    several = lab.Several("optimizers", ["Adam"], ["SGD", "Adam"])
+    several.boxes[0].value = True
+    assert several.value == ("SGD", "Adam")
+
+
+@pytest.mark.parametrize("mine", [rules.adam, edu_optim.Adam, torch.optim.Adam], ids=["rule", "class", "torch's"])
+def test_a_right_optimizer_is_the_same_in_all_steps(mine):
+    fig, ax = figure()
+    assert walk(ax, lr=0.1, optimizer=mine)["yours, ours and torch"] == "the same in all 20 steps"
+    assert [line.get_label() for line in ax.get_lines()] == ["torch", "ours", "yours"]
+
+
+def test_a_wrong_optimizer_is_marked_where_it_first_leaves():
+    fig, ax = figure()
+    found = walk(ax, lr=0.1, optimizer=uncorrected)
+    assert found["yours leaves torch at"].startswith("step 1, (-0.884, 1.32) instead of (-1.1, 1.1)")
+    (mark,) = [line for line in ax.get_lines() if line.get_label() == "_parting"]
+    assert mark.get_xydata()[0] == pytest.approx([-1.2 + 0.1 * 10**0.5, 1 + 0.1 * 10**0.5], rel=1e-3)
+
+
+def test_a_difference_after_many_steps_is_found_and_rounding_is_not():
+    line = torch.rand(50, 2, dtype=torch.float64)
+    nudged, bent = line * (1 + 1e-12), line.clone()
+    bent[31] += 1e-3
+    assert "the same" in str(overlay(figure()[1], {"torch": line, "ours": line, "yours": nudged}))
+    assert "step 31" in str(overlay(figure()[1], {"torch": line, "ours": line, "yours": bent}))
+
+
+def test_paths_that_explode_together_are_the_same_and_one_that_does_not_has_left():
+    lost = torch.tensor([[0.0, 0.0], [1e300, 1.0], [float("inf"), float("nan")]])
+    kept = torch.tensor([[0.0, 0.0], [1e300, 1.0], [1.0, 1.0]])
+    assert "the same" in str(overlay(figure()[1], {"torch": lost, "ours": lost, "yours": lost}))
+    assert "step 2" in str(overlay(figure()[1], {"torch": lost, "ours": lost, "yours": kept}))
+
+
+def test_ours_alone_is_compared_with_nothing_and_yours_gets_only_what_it_takes():
+    assert rivals(edu_optim.SGD, lr=0.1, nesterov=True, momentum=0.9).keys() == {"SGD"}
+    entrants = rivals(edu_optim.SGD, rules.nesterov, lr=0.1, nesterov=True, momentum=0.9)
+    assert entrants["yours"][1] == {"lr": 0.1, "momentum": 0.9}
+    assert entrants["torch"] == (torch.optim.SGD, {"lr": 0.1, "nesterov": True, "momentum": 0.9})
+
+
+# The playground.
+
+
+def ends(control):
+    """The ends of the range of a control, and all of its words."""
+    if isinstance(control, Player):
+        return [control.slider.min, control.slider.max]
+    if hasattr(control, "options"):
+        return control.options
+    if hasattr(control, "boxes"):
+        return [(), tuple(lab.FAMILY)]
+    if hasattr(control, "base"):
+        return [control.base**control.min, control.base**control.max]
+    return [control.min, control.max] if hasattr(control, "min") else [True, False]
+
+
+@pytest.mark.parametrize("optimizer", [None, uncorrected], ids=["ours", "a reader's"])
+def test_every_end_of_every_control_of_the_playground_gives_a_picture(optimizer):
+    ground = lab.playground(optimizer, like=optimizer and "Adam")
+    for control in ground.controls.values():
+        first, pictures = control.value, {bytes(ground.image.value)}
+        for value in ends(control):
+            if hasattr(control, "boxes"):
+                for box in control.boxes:
+                    box.value = box.description in value
+            else:
+                control.value = value
+            assert ground.error is None, ground.error
+            pictures.add(bytes(ground.image.value))
+        assert len(pictures) > 1, control.description
+        if not hasattr(control, "boxes"):
+            control.value = first
+
+
+def test_the_playground_says_where_each_path_ends_and_which_is_lost():
+    ground = lab.playground()
+    trace = edu_optim.descend(problems.himmelblau, edu_optim.SGD, 100, torch.tensor([-0.5, -1.0]).double(), lr=0.01)
+    x, y = trace.points[-1]
+    assert ground.numbers["SGD"].startswith(f"at ({x:.3g}, {y:.3g}), loss ")
+    ground.controls["lr"].value = 1
+    assert ground.numbers["SGD"].startswith("diverged, past 1000 times its first loss at step 2")
+    assert ground.numbers["Adam"].startswith("at (")
+
+
+def test_the_playground_compares_a_readers_optimizer_with_its_namesake():
+    assert lab.playground(rules.nesterov).numbers["yours, ours and torch"] == "the same in all 100 steps"
+    assert lab.playground(rules.gradient_descent).constants["like"] == "SGD"
+    assert lab.playground(rules.adamw).constants["like"] == "AdamW"
+    assert lab.playground(uncorrected, like="Adam").numbers["yours leaves torch at"].startswith("step 1,")
+    with pytest.raises(ValueError, match="like must be one of SGD, momentum, .*, got None for uncorrected"):
+        lab.playground(uncorrected)
+    with pytest.raises(ValueError, match="got 'adam' for uncorrected"):
+        lab.playground(uncorrected, like="adam")
+
+
+def test_playing_the_path_follows_it_once(monkeypatch):
+    ground = lab.playground()
+    monkeypatch.setattr(lab, "race", None)
+    for step in (0, 1, 50, 99):
+        ground.controls["step"].value = step
+        assert ground.error is None
+
+
+# The microscope.
+
+
+class KeepsItsOwnBooks(torch.optim.Optimizer):
+    """A reader's momentum, with the velocity outside of `state`."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+        self.velocity = {}
+
+    @torch.no_grad()
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            self.velocity[p] = 0.9 * self.velocity.get(p, 0) + p.grad
+            p -= self.param_groups[0]["lr"] * self.velocity[p]
+
+
+def dissected(optimizer, problem=problems.rosenbrock, steps=12, **options):
+    return lab._dissected(problem, optimizer, steps, tuple(options.items()))
+
+
+@pytest.mark.parametrize("optimizer", [edu_optim.Adam, torch.optim.Adam, rules.adam], ids=["ours", "torch's", "rule"])
+def test_the_arrows_add_up_and_the_buffers_are_those_of_the_optimizer(optimizer):
+    rows = dissected(optimizer, lr=0.1)
+    trace = edu_optim.descend(problems.rosenbrock, lab._class(optimizer), 12, lr=0.1, keep_state=True)
+    mean = next(key for key in trace.state if key in ("exp_avg", "m"))
+    for t, row in enumerate(rows, 1):
+        torch.testing.assert_close(row["at"], trace.points[t - 1])
+        torch.testing.assert_close(row["step"], trace.points[t] - trace.points[t - 1])
+        torch.testing.assert_close(row["of it from memory"] + row["of it from this gradient"], row["step"])
+        torch.testing.assert_close(row[mean], trace.state[mean][t - 1])
+        torch.testing.assert_close(row[f"{mean} / (1 - beta^t)"], trace.state[mean][t - 1] / (1 - 0.9**t))
+        torch.testing.assert_close(row[lab.RATE], row["step"] / -row["gradient"])
+
+
+@pytest.mark.parametrize("optimizer, options", [(edu_optim.SGD, {"momentum": 0.9}), (KeepsItsOwnBooks, {})])
+def test_memory_is_the_step_without_this_gradient(optimizer, options):
+    rows = dissected(optimizer, problems.quadratic(condition=25), lr=0.02, **options)
+    assert rows[0]["of it from memory"].tolist() == [0, 0]
+    for before, row in zip(rows, rows[1:], strict=False):
+        torch.testing.assert_close(row["of it from memory"], 0.9 * before["step"])
+        torch.testing.assert_close(row["of it from this gradient"], -0.02 * row["gradient"])
+
+
+def test_the_microscope_shows_each_step_and_follows_the_learning_rate():
+    view = lab.microscope(rules.momentum, lr=0.02, steps=30)
+    pictures = {view.image.value}
+    for step in (2, 15, 30):
+        view.controls["step"].value = step
+        pictures.add(view.image.value)
+    assert len(pictures) == 4 and view.error is None
+    for lr in ends(view.controls["lr"]):
+        view.controls["lr"].value = lr
+        assert view.error is None
+
+
+# Every widget is one that a keyboard can reach.
+
+
+def test_every_control_is_a_widget_of_the_standard_set():
+    controls = [*lab.playground().controls.values(), *lab.microscope(edu_optim.SGD, lr=0.1).controls.values()]
+    assert all(isinstance(control, Widget) and control.description for control in controls)
