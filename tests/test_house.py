@@ -38,6 +38,8 @@ MAY_IMPORT = {
     "trace": {"problems"},
     "plot": {"problems", "trace"},
     "lab": {"base", "optimizers", "problems", "trace", "plot"},
+    "mistakes": {"rules"},
+    "check": {"rules", "mistakes", "execute", "base"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
     "__main__": set(),
 }

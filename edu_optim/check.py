@@ -1,0 +1,303 @@
+"""Say whether a reader's optimizer is right, and if not, which mistake it is.
+
+An answer and the reference walk the same short probes: gradients of very different sizes, some of them zero, a large
+eps, a learning rate that changes. The two agree to rounding or they do not; a mistake is named only if the whole
+walk is that mistake's, to rounding.
+"""
+
+import ctypes
+import inspect
+import linecache
+import math
+import threading
+import traceback
+from dataclasses import dataclass
+
+import torch
+
+from . import rules
+from .base import signature
+from .mistakes import bank
+
+SECONDS = 2
+STEPS = 12
+SCALES = torch.tensor([1, 1e-3, 1e-6, 10, 0, 1], dtype=torch.float64)
+# Two settings of every hyper-parameter. None of them is a default, and eps is large enough to be seen.
+SETTINGS = [
+    {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "alpha": 0.8, "rho": 0.7, "momentum": 0.7, "dampening": 0.2},
+    {"lr": 0.02, "betas": (0.6, 0.9), "eps": 0.3, "alpha": 0.6, "rho": 0.9, "momentum": 0.5, "dampening": 0.0},
+]
+DECAYS = [0.1, 0.5]
+ALIASES = {
+    "t": {"t", "step", "n", "k", "i", "iteration"},
+    "lr": {"lr", "eta", "learning_rate", "rate", "step_size"},
+    "betas": {"betas"},
+    "beta1": {"beta1", "b1", "beta_1"},
+    "beta2": {"beta2", "b2", "beta_2"},
+    "eps": {"eps", "epsilon"},
+    "momentum": {"momentum", "mu", "beta", "gamma"},
+    "dampening": {"dampening", "tau"},
+    "alpha": {"alpha", "decay", "beta", "gamma"},
+    "rho": {"rho", "decay", "beta", "gamma"},
+    "weight_decay": {"weight_decay", "wd", "decay", "lam"},
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` found.
+
+    Args:
+        kind: ``"not attempted"``, ``"correct"``, ``"variant"``, ``"mistake"``, ``"unknown"`` or ``"error"``.
+        text: what the learner is told.
+        name: of the mistake or the variant, None where there is none.
+
+    >>> Verdict("correct", "correct: in all 24 steps").passed
+    True
+    """
+
+    kind: str
+    text: str
+    name: str | None = None
+
+    @property
+    def passed(self):
+        """Whether the answer does what was asked, in whatever convention."""
+        return self.kind in ("correct", "variant")
+
+    def __repr__(self):
+        return self.text
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Gradients ``[steps, n]``, a start ``[n]`` and the hyper-parameters of each step."""
+
+    gradients: torch.Tensor
+    start: torch.Tensor
+    hypers: list
+
+
+def check(answer, like=None):
+    """Say whether ``answer`` is right and, if not, where it first goes wrong and by which mistake.
+
+    Args:
+        answer: a rule function: it takes the parameter, the gradient, the buffers and the hyper-parameters, under
+            whatever letters, and returns the new parameter and buffers or writes into those it was given.
+        like: the name of the rule in `edu_optim.rules` that it should be; its own name if None.
+
+    Nothing of the reader's is changed, and an answer that takes longer than two seconds is stopped.
+
+    Errors: ValueError if there is no such rule; TypeError if ``answer`` is no function.
+
+    >>> def gradient_descent(p, g, *, lr):
+    ...     return p + lr * g
+    >>> check(gradient_descent)
+    not yet: climbs
+    The step is added, so the loss is climbed.
+    The gradient points uphill; which way do you want to go?
+    At step 1 the step is -0.231 where 0.231 is right: -1 times as large.
+    """
+    if not inspect.isfunction(answer):
+        raise TypeError(f"answer must be a function, got {answer!r}")
+    reference = _reference(like or answer.__name__)
+    try:
+        order = _order(answer, reference)
+        probes = [_probe(reference, order, number) for number in range(len(SETTINGS))]
+        walks = _in_time(lambda: [_walk(order, answer, probe) for probe in probes])
+    except NotAttempted:
+        return Verdict("not attempted", "not attempted yet")
+    except Exception as error:
+        return Verdict("error", f"not yet: {_in_words(error, answer)}")
+    return _judge(reference, probes, walks)
+
+
+class NotAttempted(Exception):
+    """The stub has not been filled in."""
+
+
+def _reference(name):
+    rule = getattr(rules, name, None)
+    if not inspect.isfunction(rule) or rule is rules.maximum:
+        known = [key for key, value in vars(rules).items() if inspect.isfunction(value) and value is not rules.maximum]
+        raise ValueError(f"like must be one of {', '.join(known)}, got {name!r}")
+    return rule
+
+
+# Calling an answer, whatever its letters.
+
+
+def _order(answer, reference):
+    """The parameters of ``answer`` that take p, g and the buffers, and for each other the name of what it takes."""
+    buffers, wanted = signature(reference)
+    positional, named = [], {}
+    for parameter in inspect.signature(answer).parameters.values():
+        meanings = [name for name in [*wanted, "beta1", "beta2"] if parameter.name.lower() in ALIASES[name]]
+        if meanings:
+            named[parameter.name] = meanings[0]
+        elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
+            positional.append(parameter.name)
+    expected = ["the parameter", "its gradient", *(f"the buffer {letter}" for letter in buffers)]
+    if len(positional) != len(expected):
+        raise TypeError(f"it must take {', '.join(expected)}, in this order, got ({', '.join(positional)})")
+    return positional, named
+
+
+def _call(order, answer, columns, hyper):
+    """What ``answer`` makes of the parameter and the buffers: what it returns, or what it wrote into them."""
+    positional, named = order
+    settings = {**hyper, **dict(zip(("beta1", "beta2"), hyper.get("betas", ()), strict=False))}
+    given = [column.clone() for column in columns]
+    options = {key: settings[name] for key, name in named.items()}
+    with torch.no_grad():
+        returned = answer(*given, **options)
+    if returned is Ellipsis or returned is NotImplemented:
+        raise NotAttempted
+    parameter, gradient, *buffers = given
+    if returned is None:
+        if all(torch.equal(new, old) for new, old in zip(given, columns, strict=True)) and columns[1].any():
+            raise NotAttempted
+        return parameter, *buffers
+    returned = returned if isinstance(returned, tuple | list) else (returned,)
+    if len(returned) not in (1, 1 + len(buffers)) or not all(torch.is_tensor(value) for value in returned):
+        kinds = ", ".join(type(value).__name__ for value in returned)
+        raise TypeError(f"it must return the new parameter and the {len(buffers)} new buffers, got ({kinds})")
+    return *returned, *buffers[len(returned) - 1 :]
+
+
+# Walking.
+
+
+def _probe(reference, order, number):
+    generator = torch.Generator().manual_seed(number)
+    gradients = torch.randn(STEPS, len(SCALES), generator=generator, dtype=torch.float64) * SCALES
+    start = torch.randn(len(SCALES), generator=generator, dtype=torch.float64)
+    settings = {**SETTINGS[number], "weight_decay": DECAYS[number]}
+    neutral = {"dampening": 0} if "dampening" not in order[1].values() else {}
+    names = signature(reference)[1]
+    hypers = []
+    for t in range(1, STEPS + 1):
+        lr = settings["lr"] / (1 if t <= STEPS // 2 else 4)
+        every = {**settings, **neutral, "lr": lr, "t": t}
+        hypers.append({name: every[name] for name in names})
+    return Probe(gradients, start, hypers)
+
+
+def _walk(order, answer, probe):
+    """The parameter and the buffers after each step: ``[steps + 1, 1 + buffers, n]``."""
+    rows = [[probe.start, *[torch.zeros_like(probe.start)] * (len(order[0]) - 2)]]
+    for gradient, hyper in zip(probe.gradients, probe.hypers, strict=True):
+        parameter, *buffers = rows[-1]
+        rows.append(_call(order, answer, [parameter, gradient, *buffers], hyper))
+    return torch.stack([torch.stack([value.double().broadcast_to(probe.start.shape) for value in row]) for row in rows])
+
+
+def _in_time(work):
+    """The result of ``work``, run in a thread of its own, which is stopped after a while."""
+    outcome = {}
+
+    def run():
+        try:
+            outcome["result"] = work()
+        except BaseException as error:
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    if thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow))
+        thread.join(1)
+        raise outcome.get("error") or TooSlow()
+    if "error" in outcome:
+        raise outcome["error"]
+    return outcome["result"]
+
+
+class TooSlow(Exception):
+    """An answer took too long."""
+
+    def __str__(self):
+        return f"it took more than {SECONDS} seconds; is there a loop that never ends?"
+
+
+def _in_words(error, answer):
+    """What an error says, at the line of the reader's that raised it."""
+    own = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == answer.__code__.co_filename
+    ]
+    if not own:
+        return f"{error}" if isinstance(error, TypeError | TooSlow) else f"{type(error).__name__}: {error}"
+    line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
+    return f"{type(error).__name__}: {error}\nin {own[-1].name}, line {own[-1].lineno}: {line}"
+
+
+# Judging.
+
+
+def _judge(reference, probes, walks):
+    own = _order(reference, reference)
+    right = [_walk(own, reference, probe) for probe in probes]
+    if all(map(_same, walks, right)):
+        largest = max(_largest_difference(*pair) for pair in zip(walks, right, strict=True))
+        count = STEPS * len(probes)
+        return Verdict("correct", f"correct: the same as {reference.__name__} in {count} steps, to {largest:.0e}")
+    parting = _parting(reference, walks, right)
+    mistake = _named(reference, own, probes, walks)
+    if mistake is None:
+        return Verdict("unknown", f"not yet.\n{parting}")
+    said = f"{mistake.name}\n{mistake.why}\n{mistake.question}"
+    if mistake.kind == "variant":
+        return Verdict("variant", f"correct, but {said}", mistake.name)
+    return Verdict("mistake", f"not yet: {said}\n{parting}", mistake.name)
+
+
+def _named(reference, order, probes, walks):
+    """The mistake of the bank that walks this way, preferably one with the same buffers too."""
+    found = []
+    for mistake in bank(reference.__name__):
+        theirs = [_walk(order, mistake.rule, probe) for probe in probes]
+        if all(map(_same, walks, theirs)):
+            buffers = all(
+                torch.allclose(a[:, 1:], b[:, 1:], equal_nan=True) for a, b in zip(walks, theirs, strict=True)
+            )
+            found.append((not buffers, len(found), mistake))
+    return min(found)[2] if found else None
+
+
+def _moves(walk):
+    return walk[1:, 0] - walk[:-1, 0]
+
+
+def _same(walk, other):
+    """Whether two walks take the same steps, to rounding."""
+    a, b = _moves(walk), _moves(other)
+    return bool((torch.isclose(a, b, rtol=1e-7, atol=0, equal_nan=True) | _within_rounding(walk, other)).all())
+
+
+def _within_rounding(walk, other):
+    return (_moves(walk) - _moves(other)).abs() <= 1e-14 * (1 + other[1:, 0].abs())
+
+
+def _largest_difference(walk, right):
+    return ((walk[:, 0] - right[:, 0]).abs() / (1e-300 + right[:, 0].abs())).max().item()
+
+
+def _parting(reference, walks, right):
+    """Where an answer first differs: the step, the quantity, both values and their ratio."""
+    for walk, other in zip(walks, right, strict=True):
+        for t in range(1, STEPS + 1):
+            quantities = dict(zip(signature(reference)[0], zip(walk[t, 1:], other[t, 1:], strict=True), strict=True))
+            quantities["the step"] = (walk[t, 0] - walk[t - 1, 0], other[t, 0] - other[t - 1, 0])
+            for name, (seen, expected) in quantities.items():
+                apart = ~torch.isclose(seen, expected, rtol=1e-6, atol=1e-14, equal_nan=True)
+                if apart.any():
+                    return _side_by_side(name, t, seen, expected, int(apart.int().argmax()))
+    return ""
+
+
+def _side_by_side(name, t, seen, expected, index):
+    seen, expected = seen[index].item(), expected[index].item()
+    ratio = seen / expected if expected else math.nan
+    factor = f": {ratio:.3g} times as large" if math.isfinite(ratio) and abs(ratio) < 1e6 else ""
+    return f"At step {t} {name} is {seen:.3g} where {expected:.3g} is right{factor}."
