@@ -70,7 +70,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Probe:
+class _Probe:
     """Gradients ``[steps, n]``, a start ``[n]`` and the hyper-parameters of each step."""
 
     gradients: torch.Tensor
@@ -105,14 +105,14 @@ def check(answer, like=None):
         order = _order(answer, reference)
         probes = [_probe(reference, order, number) for number in range(len(SETTINGS))]
         walks = _in_time(lambda: [_walk(order, answer, probe) for probe in probes])
-    except NotAttempted:
+    except _NotAttempted:
         return Verdict("not attempted", "not attempted yet")
     except Exception as error:
         return Verdict("error", f"not yet: {_in_words(error, answer)}")
     return _judge(reference, probes, walks)
 
 
-class NotAttempted(Exception):
+class _NotAttempted(Exception):
     """The stub has not been filled in."""
 
 
@@ -152,11 +152,11 @@ def _call(order, answer, columns, hyper):
     with torch.no_grad():
         returned = answer(*given, **options)
     if returned is Ellipsis or returned is NotImplemented:
-        raise NotAttempted
+        raise _NotAttempted
     parameter, gradient, *buffers = given
     if returned is None:
         if all(torch.equal(new, old) for new, old in zip(given, columns, strict=True)) and columns[1].any():
-            raise NotAttempted
+            raise _NotAttempted
         return parameter, *buffers
     returned = returned if isinstance(returned, tuple | list) else (returned,)
     if len(returned) not in (1, 1 + len(buffers)) or not all(torch.is_tensor(value) for value in returned):
@@ -180,7 +180,7 @@ def _probe(reference, order, number):
         lr = settings["lr"] / (1 if t <= STEPS // 2 else 4)
         every = {**settings, **neutral, "lr": lr, "t": t}
         hypers.append({name: every[name] for name in names})
-    return Probe(gradients, start, hypers)
+    return _Probe(gradients, start, hypers)
 
 
 def _walk(order, answer, probe):
@@ -206,15 +206,15 @@ def _in_time(work):
     thread.start()
     thread.join(SECONDS)
     if thread.is_alive():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TooSlow))
         thread.join(1)
-        raise outcome.get("error") or TooSlow()
+        raise outcome.get("error") or _TooSlow()
     if "error" in outcome:
         raise outcome["error"]
     return outcome["result"]
 
 
-class TooSlow(Exception):
+class _TooSlow(Exception):
     """An answer took too long."""
 
     def __str__(self):
@@ -227,7 +227,7 @@ def _in_words(error, answer):
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == answer.__code__.co_filename
     ]
     if not own:
-        return f"{error}" if isinstance(error, TypeError | TooSlow) else f"{type(error).__name__}: {error}"
+        return f"{error}" if isinstance(error, TypeError | _TooSlow) else f"{type(error).__name__}: {error}"
     line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
     return f"{type(error).__name__}: {error}\nin {own[-1].name}, line {own[-1].lineno}: {line}"
 

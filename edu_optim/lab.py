@@ -398,7 +398,7 @@ def playground(optimizer=None, like=None):
     """
     return Experiment(
         descents,
-        surface_from_above,
+        _surface_from_above,
         width=6.4,
         height=4.4,
         surface=choice("surface", *SURFACES),
@@ -427,7 +427,7 @@ def _kind(optimizer, like):
     return like
 
 
-def surface_from_above(ax, surface):
+def _surface_from_above(ax, surface):
     """The level lines of a surface."""
     contour(ax, SURFACES[surface])
 
@@ -504,8 +504,8 @@ def microscope(optimizer, problem=RAVINE, *, lr, steps=50, **options):
     of it from this gradient: (0.1, -0.1)
     """
     return Experiment(
-        magnify,
-        path_and_arrows,
+        _magnify,
+        _path_and_arrows,
         columns=2,
         height=3.9,
         step=Player("step", f"of {steps}", 1, 1, steps),
@@ -517,7 +517,7 @@ def microscope(optimizer, problem=RAVINE, *, lr, steps=50, **options):
     )
 
 
-def path_and_arrows(axes, problem):
+def _path_and_arrows(axes, problem):
     """What stays under the microscope: the surface, and the names of the arrows."""
     contour(axes[0], problem)
     axes[1].set(xlim=(-1.3, 1.3), ylim=(-1.1, 1.5), xticks=[], yticks=[], aspect="equal")
@@ -531,7 +531,7 @@ def path_and_arrows(axes, problem):
 ARROWS = {"step": SKY, "of it from memory": ORANGE, "of it from this gradient": BLACK}
 
 
-def magnify(axes, *, optimizer, problem, steps, options, lr, step):
+def _magnify(axes, *, optimizer, problem, steps, options, lr, step):
     """On the left the path, with the step at hand; on the right the arrows that add up to that step."""
     rows = _dissected(problem, optimizer, steps, (("lr", lr), *options))
     row = rows[step - 1]

@@ -48,7 +48,11 @@ ANY = []
 
 
 def bank(rule):
-    """The mistakes that are known of the rule of this name: its own, then those that can befall any rule."""
+    """The mistakes that are known of the rule of this name: its own, then those that can befall any rule.
+
+    >>> [mistake.name for mistake in bank("gradient_descent")]
+    ['ignores lr', 'scales the weight', 'climbs', 'stands still', 'resets state']
+    """
     right = getattr(rules, rule)
     general = [_mistake("bug", rule, function, functools.partial(function, right)) for function in ANY]
     return [mistake for mistake in BANK if mistake.of == rule] + general
@@ -69,10 +73,20 @@ def _entry(kind, of):
 
 
 def bug(of):
+    """Enter a function into the bank, as a wrong form of the rule of this name.
+
+    >>> {mistake.kind for mistake in bank("gradient_descent")}
+    {'bug'}
+    """
     return _entry("bug", of)
 
 
 def variant(of):
+    """Enter a function into the bank, as somebody else's form of the rule of this name.
+
+    >>> [mistake.name for mistake in bank("momentum") if mistake.kind == "variant"]
+    ['ema', 'lr inside']
+    """
     return _entry("variant", of)
 
 
