@@ -24,8 +24,8 @@ from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from .plot import BLACK, DENSITY, ORANGE, RED, SKY, contour, figure, look
 from .trace import race
 
-WIDE = widgets.Layout(width="22em")
-NAMES_FIT = {"description_width": "11em"}
+WIDE = widgets.Layout(width="26em")
+NAMES_FIT = {"description_width": "12em"}
 
 
 def slider(name, unit, value, low, high, step=None):
@@ -104,9 +104,9 @@ class Several(widgets.VBox):
 
     def __init__(self, name, ticked, words):
         self.description = name
-        fit = widgets.Layout(width="7em")
+        fit = widgets.Layout(width="8em")
         self.boxes = [widgets.Checkbox(word in ticked, description=word, indent=False, layout=fit) for word in words]
-        grid = widgets.Box(self.boxes, layout=widgets.Layout(flex_flow="row wrap", width="22em"))
+        grid = widgets.Box(self.boxes, layout=widgets.Layout(flex_flow="row wrap", width="26em"))
         super().__init__([widgets.Label(name), grid])
         self._collect()
         for box in self.boxes:
@@ -188,9 +188,9 @@ class Experiment(widgets.Box):
         except Exception as error:
             last = "\nThe picture shows the last setting that worked." if self.image.value else ""
             self.error = _in_words(error) + last
-        self.image.tooltip = f"{inspect.getdoc(self.picture.draw).splitlines()[0]} {self.text}"
+        caption = inspect.getdoc(self.picture.draw).splitlines()[0]
         colour = f"color:{RED}" if self.error else ""
-        lines = html.escape(self.text).replace("\n", "<br>")
+        lines = html.escape(f"{caption}\n{self.text}").replace("\n", "<br>")
         self.readout.value = f'<div role="status" style="line-height:1.5;{colour}">{lines}</div>'
 
     def still(self):
@@ -404,9 +404,9 @@ def playground(optimizer=None, like=None):
         surface=choice("surface", *SURFACES),
         names=Several("optimizers", ["SGD", "momentum", "Adam"], FAMILY),
         lr=rate("learning rate", "", 0.01, 1e-4, 10),
-        momentum=slider("momentum", "kept per step", 0.9, 0.01, 0.99, 0.01),
-        beta1=slider("beta1", "kept per step", 0.9, 0.0, 0.99, 0.01),
-        beta2=slider("beta2", "kept per step", 0.999, 0.9, 0.999, 0.001),
+        momentum=slider("momentum", "kept", 0.9, 0.01, 0.99, 0.01),
+        beta1=slider("beta1", "kept", 0.9, 0.0, 0.99, 0.01),
+        beta2=slider("beta2", "kept", 0.999, 0.9, 0.999, 0.001),
         x=slider("start", "% from the left", 45, 0, 100),
         y=slider("start", "% from below", 40, 0, 100),
         step=Player("steps", "of 500", 100, 0, 500, pace=2),
