@@ -14,6 +14,7 @@ help:  ## list the targets
 	@echo "The first one you run installs everything into .venv; PYTHON=python3.12 chooses the Python for that."
 
 lab: $(READY)  ## open the first lesson in JupyterLab; LAB_FLAGS='--port=9000 --no-browser' are passed on
+	@$(PY) -m jupyter trust notebooks/*.ipynb >/dev/null  # else experiments show only their text after "Run All"
 	@echo "== JupyterLab opens on notebooks/00_start_here.ipynb: in your browser, or at the address below."
 	@echo "== To stop it, press Ctrl+C here, twice."
 	@exec $(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \

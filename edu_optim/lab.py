@@ -44,14 +44,16 @@ def slider(name, unit, value, low, high, step=None):
 def rate(name, unit, value, low, high):
     """A slider with even ratios, for what matters by its order of magnitude, such as a learning rate.
 
-    ``low`` and ``high`` are the ends of its range, both positive.
+    ``low`` and ``high`` are the ends of its range, both positive; ``value`` is one of its 300 or so stops, as a
+    browser moves a handle that stands between two.
 
     >>> rate("learning rate", "x per step", 0.1, 0.001, 1).value
     0.1
     """
-    low, high = (torch.tensor(float(end), dtype=torch.float64).log10().item() for end in (low, high))
-    step = (high - low) / 100
-    return _control(widgets.FloatLogSlider, name, unit, value=value, min=low, max=high, step=step, readout_format=".3g")
+    stop = math.log10(high / low) / 300
+    below, above = math.ceil(math.log10(value / low) / stop), math.ceil(math.log10(high / value) / stop)
+    ends = {"min": math.log10(value) - below * stop, "max": math.log10(value) + above * stop}
+    return _control(widgets.FloatLogSlider, name, unit, value=value, **ends, step=stop, readout_format=".3g")
 
 
 def choice(name, *options):

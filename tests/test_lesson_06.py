@@ -100,3 +100,62 @@ def test_eps_inside_the_root_acts_like_its_root_outside(inside):
     g = 1e-6 * inside
     (outside,), _ = steps("rmsprop", [g], lr=1.0, alpha=0, eps=inside**0.5)
     assert run("any-convention")["first_step"](g, alpha=0, inside=inside) == pytest.approx(outside, rel=1e-5)
+
+
+PLAY = ["gradients", "feed", "mistake", "ground", "draw", "measured", "controls"]
+EXPERIMENT = run("imports", "rmsprop-rule", *[f"play-{name}" for name in PLAY])
+START = {"window": 10, "jump": 10, "eps": 1e-8, "broken": False}
+
+
+def experiment(optimizer=EXPERIMENT["rmsprop"], **moves):
+    made = EXPERIMENT["play"](optimizer)
+    for name, value in {**START, **moves}.items():
+        made.controls[name].value = value
+    assert made.error is None
+    return made
+
+
+def lengths(window, jump, eps, inside=0.0):
+    """The lengths of the 100 steps of the experiment, from the mean written out."""
+    gradients = [1e-4] * 30 + [1e-4 * jump] * 70
+    means = [faded([g**2 for g in gradients[:t]], 1 - 1 / window) for t in range(1, 101)]
+    return [g / ((mean + inside) ** 0.5 + eps) for g, mean in zip(gradients, means, strict=True)]
+
+
+@pytest.mark.parametrize("moves", [{}, {"window": 100, "jump": 0.01, "eps": 1e-5}, {"window": 1, "jump": 1000}])
+def test_the_experiment_measures_the_steps(moves):
+    settings = {name: value for name, value in {**START, **moves}.items() if name != "broken"}
+    made = experiment(**moves)
+    assert made.numbers["alpha"] == pytest.approx(1 - 1 / settings["window"])
+    for step in (1, 31, 100):
+        assert made.numbers[f"step {step} (lr)"] == pytest.approx(lengths(**settings)[step - 1], rel=1e-6)
+    assert made.numbers["yours, ours and torch"] == "the same in all 100 steps"
+
+
+@pytest.mark.parametrize("jump", [1, 10, 1000])
+@pytest.mark.parametrize("window", [2, 10, 1000])
+def test_no_jump_takes_a_step_past_the_dashed_line(window, jump):
+    made = experiment(window=window, jump=jump)
+    (dashed,) = [line for line in made.picture.axes.get_lines() if line.get_linestyle() == "--"]
+    highest = dashed.get_ydata()[0]
+    assert highest == pytest.approx((1 / window) ** -0.5)
+    assert made.numbers["step 31 (lr)"] <= highest
+    if jump == 1000:
+        assert made.numbers["step 31 (lr)"] == pytest.approx(highest, rel=1e-3)
+
+
+def test_the_switch_takes_the_first_burst_away():
+    made = experiment(broken=True)
+    wrong, right = lengths(10, 10, eps=0, inside=1e-8), lengths(10, 10, eps=1e-8)
+    for step in (1, 31, 100):
+        assert made.numbers[f"step {step} (lr)"] == pytest.approx(wrong[step - 1], rel=1e-6)
+    assert made.numbers["step 1 (lr)"] < 1 < right[0]
+    said = f"step 1, (1, {wrong[0]:.3g}) instead of (1, {right[0]:.3g})"
+    assert made.numbers["yours leaves torch at"] == said
+
+
+@pytest.mark.parametrize("optimizer", [None, torch.optim.RMSprop, EXPERIMENT["RMSprop"]])
+def test_the_experiment_takes_any_optimizer(optimizer):
+    numbers = experiment(optimizer, jump=1000).numbers
+    assert numbers["step 31 (lr)"] == pytest.approx(10**0.5, rel=1e-3)
+    assert ("yours, ours and torch" in numbers) == (optimizer is not None)

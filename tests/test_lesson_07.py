@@ -1,7 +1,10 @@
 """The formulas of lesson 07, run from its own cells."""
 
+import math
+
 import pytest
 import sympy
+import torch
 from cells import Lesson
 
 from edu_optim import rules
@@ -112,3 +115,74 @@ def test_the_conventions_card(where, length):
     start = where.replace("a textbook", "a widely used textbook")
     row = next(line for line in LESSON.sources["conventions"].splitlines() if line.startswith(f"| {start}"))
     assert row.endswith(f"| {-p:.2e} |")
+
+
+PLAY = ["mistake", "ground", "along", "growth", "draw", "measured", "controls"]
+EXPERIMENT = run("imports", "measured", "adadelta-rule", *[f"play-{name}" for name in PLAY])
+
+
+def experiment(optimizer=EXPERIMENT["adadelta"], **moves):
+    made = EXPERIMENT["play"](optimizer)
+    for name, value in moves.items():
+        made.controls[name].value = value
+    assert made.error is None
+    return made
+
+
+def steps_along_x(window, eps, early=False):
+    """The lengths of 100 steps down a parabola of curvature 1 from -4, and how far they bring it."""
+    x, s, u, lengths, rho = -4.0, 0.0, 0.0, [], 1 - 1 / window
+    for _ in range(100):
+        s = rho * s + x**2 / window
+        after = rho * u + (u + eps) / (s + eps) * x**2 / window
+        lengths.append((((after if early else u) + eps) / (s + eps)) ** 0.5 * abs(x))
+        u, x = after, x - math.copysign(lengths[-1], x)
+    return lengths, x + 4
+
+
+def agrees(numbers, lengths, distance):
+    assert numbers["first step along x"] == pytest.approx(lengths[0], rel=1e-6)
+    assert numbers["longest step, in first steps"] == pytest.approx(max(lengths) / lengths[0], rel=1e-6)
+    assert numbers["distance along x"] == pytest.approx(distance, rel=1e-6)
+
+
+@pytest.mark.parametrize("moves", [{}, {"eps": 1e-6, "window": 1}, {"eps": 1e-6, "window": 1000}], ids=str)
+def test_the_experiment_measures_the_walk(moves):
+    numbers = experiment(**moves).numbers
+    agrees(numbers, *steps_along_x(**{"window": 10, "eps": 1e-4, **moves}))
+    assert numbers["rho"] == pytest.approx(1 - 1 / moves.get("window", 10))
+    assert numbers["yours, ours and torch"] == "the same in all 100 steps"
+
+
+def test_without_a_memory_the_steps_grow_with_the_root_of_time():
+    made = experiment(eps=1e-6, window=1)
+    assert made.numbers["longest step, in first steps"] == pytest.approx(10, rel=1e-3)
+    for line in made.picture.axes[1].get_lines()[-3:]:
+        assert line.get_ydata()[1:] == pytest.approx([step**0.5 for step in range(1, 101)], rel=1e-3)
+
+
+def test_a_middling_memory_is_the_slowest():
+    far = {window: experiment(eps=1e-6, window=window).numbers["distance along x"] for window in (1, 10, 1000)}
+    assert far[10] < far[1] < far[1000]
+
+
+def test_the_start_knows_only_eps_times_the_window():
+    one, other = experiment(), experiment(eps=1e-6, window=1000)
+    first = [made.numbers["first step along x"].item() for made in (one, other)]
+    assert first == pytest.approx([(10 * 1e-4) ** 0.5] * 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("window", [1, 10])
+def test_the_switch_makes_the_first_step_too_long(window):
+    numbers = experiment(broken=True, window=window).numbers
+    agrees(numbers, *steps_along_x(window, 1e-4, early=True))
+    first = steps_along_x(window, 1e-4)[0][0]
+    assert numbers["first step along x"] / first == pytest.approx(2**0.5, rel=1e-4)
+    assert numbers["yours leaves torch at"] == "step 1, (1, 1.41) instead of (1, 1)"
+
+
+@pytest.mark.parametrize("optimizer", [None, torch.optim.Adadelta, EXPERIMENT["Adadelta"]])
+def test_the_experiment_takes_any_optimizer(optimizer):
+    numbers = experiment(optimizer).numbers
+    agrees(numbers, *steps_along_x(10, 1e-4))
+    assert ("yours, ours and torch" in numbers) == (optimizer is not None)
