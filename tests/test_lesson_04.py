@@ -131,3 +131,90 @@ def test_lesson_compares_these_settings():
 @pytest.mark.parametrize("form, lr, beta, caught", [("momentum", 1 / 9, 4 / 9, 247), ("nesterov", 1 / 25, 2 / 3, 0)])
 def test_cycle_of_lesson_03(form, lr, beta, caught):
     assert LESSON["never_arrive"](LESSON[form], lr, beta) == caught
+
+
+PLAY = ["ground", "worst", "looks", "rates", "balls", "mistake", "draw", "ends", "controls"]
+NEEDED = ["imports", "stop-the-ball", "carried", "two-pushes", "nesterov-rule", "rate-function", "walk-looking-ahead"]
+EXPERIMENT = run(*NEEDED, *[f"play-{name}" for name in PLAY])
+
+
+def experiment(optimizer=EXPERIMENT["nesterov"], **moves):
+    made = EXPERIMENT["play"](optimizer)
+    for name, value in moves.items():
+        made.controls[name].value = value
+    assert made.error is None
+    return made
+
+
+def after_60_steps(form, lr, beta):
+    """The loss after 60 steps on the ravine, each coordinate rolled on its own, and the points."""
+    ends, paths = [], []
+    for curvature, p in ((1, -4.0), (25, 1.0)):
+        velocity, ahead, path = 0.0, p, [p]
+        for _ in range(60):
+            velocity = beta * velocity + curvature * (p if form == "classical" else ahead)
+            p -= lr * velocity
+            ahead = p - lr * beta * velocity
+            path.append(ahead if form == "torch's" else p)
+        ends.append(curvature * path[-1] ** 2 / 2)
+        paths.append(path)
+    return sum(ends), list(zip(*paths, strict=True))
+
+
+def slowest(lr, beta, ahead):
+    """The larger root, of floor and wall, of r² - trace r + product."""
+    sizes = []
+    for z in (lr, 25 * lr):
+        trace, product = ((1 + beta) * (1 - z), beta * (1 - z)) if ahead else (1 + beta - z, beta)
+        companion = torch.tensor([[trace, -product], [1, 0]], dtype=torch.float64)
+        sizes.append(torch.linalg.eigvals(companion).abs().max().item())
+    return max(sizes)
+
+
+@pytest.mark.parametrize("form", ["torch's", "look-ahead", "classical"])
+@pytest.mark.parametrize("lr, beta", [(1 / 25, 0.9), (0.06, 0.9), (0.07, 0.3)])
+def test_the_experiment_walks_each_form(form, lr, beta):
+    made = experiment(torch.optim.SGD, lr=lr, beta=beta, form=form)
+    loss, path = after_60_steps(form, lr, beta)
+    numbers = made.numbers
+    for name in ("torch", "yours"):
+        assert numbers[f"loss after 60 steps, {name}"].item() == pytest.approx(loss, rel=1e-6)
+        line = next(line for line in made.picture.axes[0].get_lines() if line.get_label() == name)
+        assert line.get_xydata()[:5] == pytest.approx(torch.tensor(path[:5]).double().numpy())
+    assert numbers["yours, ours and torch"] == "the same in all 60 steps"
+    assert numbers["rate per step, looking ahead"].item() == pytest.approx(slowest(lr, beta, True), rel=1e-5)
+    assert numbers["rate per step, classical"].item() == pytest.approx(slowest(lr, beta, False), rel=1e-5)
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 0.9])
+def test_looking_ahead_leaves_at_the_edge_of_the_lesson(beta):
+    edge = 2 * (1 + beta) / (1 + 2 * beta) / 25
+    assert edge < 2 * (1 + beta) / 25
+    for factor, stays in ((0.99, True), (1.01, False)):
+        numbers = experiment(beta=beta, lr=factor * edge).numbers
+        assert (numbers["rate per step, looking ahead"] < 1) == stays
+        assert numbers["rate per step, classical"] < 1
+
+
+@pytest.mark.parametrize("lr, beta", [(0.06, 0.9), (0.02, 0.5)])
+def test_the_switch_makes_classical_momentum(lr, beta):
+    settings = {"lr": lr, "beta": beta, "broken": True}
+    classical = experiment(form="classical", **settings).numbers
+    assert classical["yours, ours and torch"] == "the same in all 60 steps"
+    found = experiment(form="torch's", **settings).numbers["yours leaves torch at"]
+    right, wrong = (after_60_steps(form, lr, beta)[1][1] for form in ("torch's", "classical"))
+    points = [", ".join(f"{value:.3g}" for value in point) for point in (wrong, right)]
+    assert found == "step 1, ({}) instead of ({})".format(*points)
+    assert experiment(form="look-ahead", **settings).numbers["yours leaves torch at"].startswith("step 2, ")
+
+
+def test_in_the_classical_form_a_right_nesterov_parts_at_the_first_step():
+    assert experiment(form="classical").numbers["yours leaves torch at"].startswith("step 1, ")
+
+
+@pytest.mark.parametrize("optimizer", [None, EXPERIMENT["nesterov"], torch.optim.SGD, EXPERIMENT["SGD"]])
+def test_the_experiment_takes_any_optimizer(optimizer):
+    numbers = experiment(optimizer).numbers
+    name = "SGD" if optimizer is None else "yours"
+    assert numbers[f"loss after 60 steps, {name}"].item() == pytest.approx(after_60_steps("torch's", 1 / 25, 0.9)[0])
+    assert ("yours, ours and torch" in numbers) == (optimizer is not None)

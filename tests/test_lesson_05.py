@@ -1,5 +1,7 @@
 """The formulas and facts of lesson 05, run from its own cells."""
 
+import math
+
 import pytest
 import sympy
 import torch
@@ -80,3 +82,77 @@ def test_the_clue_of_nine_fours():
     namespace = run("imports", "count-pixels", "a-clue")
     images, labels, clue = (namespace[name] for name in ("images", "labels", "clue"))
     assert labels[images[:, clue] > 0].tolist() == [4] * 9
+
+
+PLAY = ["turn", "levels", "ground", "mistake", "plane", "draw", "by-step", "measured", "losses-of", "controls"]
+EXPERIMENT = run("imports", "adagrad-rule", *[f"play-{name}" for name in PLAY])
+
+
+def experiment(optimizer=adagrad, **moves):
+    made = EXPERIMENT["play"](optimizer)
+    for name, value in moves.items():
+        made.controls[name].value = value
+    assert made.error is None
+    return made
+
+
+def walk_of_50(angle, lr, forgets=False):
+    """The points of 50 steps down the turned bowl, and the sums of squares at all 51, from its matrix."""
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    xx, xy, yy = c * c + 25 * s * s, -24 * c * s, s * s + 25 * c * c
+    p, sums, points, squares = [-4 * c - s, c - 4 * s], [0.0, 0.0], [], [0.0, 0.0]
+    for _ in range(51):
+        points.append(tuple(p))
+        g = [xx * p[0] + xy * p[1], xy * p[0] + yy * p[1]]
+        squares = [square + slope**2 for square, slope in zip(squares, g, strict=True)]
+        sums = [slope**2 + (0 if forgets else total) for total, slope in zip(sums, g, strict=True)]
+        p = [x - lr * slope / (total**0.5 + 1e-10) for x, slope, total in zip(p, g, sums, strict=True)]
+    x, y = points[-1]
+    return points, squares[1] / squares[0], (xx * x * x + 2 * xy * x * y + yy * y * y) / 2
+
+
+@pytest.mark.parametrize("angle, lr", [(0, 2.0), (20, 2.0), (45, 0.5), (30, 10.0)])
+def test_the_experiment_measures_the_walk(angle, lr):
+    numbers = experiment(angle=angle, lr=lr).numbers
+    _, ratio, loss = walk_of_50(angle, lr)
+    assert numbers["squares added up, y over x"].item() == pytest.approx(ratio, rel=1e-6)
+    for name in ("torch", "yours"):
+        assert numbers[f"loss after 50 steps, {name}"].item() == pytest.approx(loss, rel=1e-6, abs=1e-12)
+    by_formula = 20.5 * (24 / 26) ** 100  # both factors are 24 / 26 in size
+    assert numbers["loss after 50 steps, SGD"].item() == pytest.approx(by_formula, rel=1e-9)
+    assert numbers["yours, ours and torch"] == "the same in all 50 steps"
+
+
+@pytest.mark.parametrize("angle", [0, 20, 45])
+def test_the_grey_path_is_sgd_on_the_turned_ravine(angle):
+    (grey,) = [line for line in experiment(angle=angle).picture.axes[0].get_lines() if line.get_label() == "SGD"]
+    bowl = problems.quadratic(condition=25, angle=angle)
+    path = descend(bowl, torch.optim.SGD, steps=50, lr=2 / 26).points
+    assert grey.get_xydata() == pytest.approx(path.numpy(), abs=1e-12)
+
+
+@pytest.mark.parametrize("angle", [0, 20, 45])
+def test_each_level_line_is_level(angle):
+    lines = experiment(angle=angle).picture.axes[0].get_lines()
+    (drawn,) = [line.get_xydata() for line in lines if line.get_label() == "_levels"]
+    bowl = problems.quadratic(condition=25, angle=angle)
+    heights = bowl(torch.tensor(drawn)).reshape(9, 61)[:, :-1]
+    torch.testing.assert_close(heights, heights[:, :1].expand_as(heights))
+
+
+@pytest.mark.parametrize("angle, lr", [(0, 1.5), (45, 2.0)])
+def test_the_switch_parts_at_the_second_step(angle, lr):
+    numbers = experiment(angle=angle, lr=lr, broken=True).numbers
+    (wrong, _, loss), (right, _, _) = (walk_of_50(angle, lr, forgets) for forgets in (True, False))
+    points = [", ".join(f"{value:.3g}" for value in path[2]) for path in (wrong, right)]
+    assert numbers["yours leaves torch at"] == "step 2, ({}) instead of ({})".format(*points)
+    assert numbers["loss after 50 steps, yours"].item() == pytest.approx(loss, rel=1e-6)
+    assert loss > 100 * numbers["loss after 50 steps, torch"]
+
+
+@pytest.mark.parametrize("optimizer", [None, adagrad, torch.optim.Adagrad, Adagrad])
+def test_the_experiment_takes_any_optimizer(optimizer):
+    numbers = experiment(optimizer, angle=45).numbers
+    name = "Adagrad" if optimizer is None else "yours"
+    assert numbers[f"loss after 50 steps, {name}"].item() == pytest.approx(walk_of_50(45, 2.0)[2], rel=1e-6)
+    assert ("yours, ours and torch" in numbers) == (optimizer is not None)
