@@ -386,7 +386,7 @@ def playground(optimizer=None, like=None):
     """Every optimizer on every surface.
 
     Args:
-        optimizer: your class or rule, drawn over ours and torch's of the same kind.
+        optimizer: your class or rule, drawn over ours and torch's of the same kind, which then needs no box to tick.
         like: the name of that kind, one of ``FAMILY``; not needed where yours has it in its own name.
 
     Errors: ValueError if ``like`` is no such name, or is needed.
@@ -398,13 +398,15 @@ def playground(optimizer=None, like=None):
     momentum: at (-0.5, -1), loss 180
     Adam: at (-0.5, -1), loss 180
     """
+    like = _kind(optimizer, like)
+    others = [name for name in FAMILY if name != like]
     return Experiment(
         descents,
         _surface_from_above,
         width=6.4,
         height=4.4,
         surface=choice("surface", *SURFACES),
-        names=Several("optimizers", ["SGD", "momentum", "Adam"], FAMILY),
+        names=Several("optimizers", [name for name in ("SGD", "momentum", "Adam") if name != like], others),
         lr=rate("learning rate", "", 0.01, 1e-4, 10),
         momentum=slider("momentum", "kept", 0.9, 0.01, 0.99, 0.01),
         beta1=slider("beta1", "kept", 0.9, 0.0, 0.99, 0.01),
@@ -413,7 +415,7 @@ def playground(optimizer=None, like=None):
         y=slider("start", "% from below", 40, 0, 100),
         step=Player("steps", "of 500", 100, 0, 500, pace=2),
         optimizer=optimizer,
-        like=_kind(optimizer, like),
+        like=like,
     )
 
 
