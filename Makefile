@@ -24,7 +24,8 @@ test: $(READY)  ## check everything: style, tests, examples in docstrings, every
 	@echo "== 1 of 3: ruff, the style of modules, tests and lessons"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@echo "== 2 of 3: pytest, the tests and the examples in docstrings"
+	@echo "== 2 of 3: pytest, the tests and the examples in docstrings; lessons are opened in the browser named here:"
+	@$(PY) tests/browser.py
 	@$(PY) -m pytest
 	@echo "== 3 of 3: nbval, every lesson run again and compared with the outputs it shows"
 	@$(NBVAL)

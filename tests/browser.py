@@ -16,7 +16,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+import nbformat
+from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
+
+from edu_optim.__main__ import METADATA
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 NAMES = ["chromium", "chromium-browser", "google-chrome"]
@@ -117,6 +121,12 @@ def browser(path):
             chromium.close()
 
 
+def write(folder, name, **cells):
+    """Write a notebook of code cells: id -> source."""
+    written = [new_code_cell(source, id=id) for id, source in cells.items()]
+    nbformat.write(new_notebook(cells=written, metadata=METADATA), folder / name)
+
+
 class Lesson:
     """A notebook that is open in JupyterLab, with a kernel that is ready.
 
@@ -128,8 +138,8 @@ class Lesson:
 
     def __init__(self, chromium, url, name, width=1280, height=900):
         self.page = chromium.new_page(viewport={"width": width, "height": height})
-        self.page.goto(f"{url}/lab/tree/{name}")
-        self.page.wait_for_function(READY, timeout=1000 * STARTING_MAY_TAKE)
+        self.page.goto(f"{url}/lab/tree/{name}?reset")
+        self.page.wait_for_function(READY, arg=name, timeout=1000 * STARTING_MAY_TAKE)
 
     def close(self):
         self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.shutdown()")
@@ -153,9 +163,10 @@ class Lesson:
         return self.page.evaluate(EXECUTE, code)
 
 
-READY = """() => {
+READY = """name => {
     const panel = window.jupyterapp?.shell.currentWidget;
-    return panel?.content?.model?.cells.length && panel.sessionContext?.session?.kernel?.status === 'idle';
+    const kernel = panel?.sessionContext?.session?.kernel;
+    return panel?.context?.path === name && panel.content.model?.cells.length && kernel?.status === 'idle';
 }"""
 DONE = """() => {
     const cells = [...jupyterapp.shell.currentWidget.content.model.sharedModel.cells];

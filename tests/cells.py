@@ -15,3 +15,11 @@ class Lesson:
         for id in ids:
             exec(self.sources[id], names)
         return names
+
+
+def moved(experiment, **values):
+    """The experiment, its controls moved to these values one after the other."""
+    for name, value in values.items():
+        experiment.controls[name].value = value
+    assert experiment.error is None
+    return experiment

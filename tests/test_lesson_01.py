@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 from edu_optim import SGD, descend, problems
 
@@ -39,3 +39,23 @@ def test_the_best_rate_and_the_steps_that_follow(condition):
 def test_the_edge_is_two_over_the_largest_curvature(scale, verdict):
     losses = descend(problems.quadratic(condition=100), SGD, steps=2000, lr=scale * 2 / 100).losses
     assert ("converges" if losses[-1] < 1e-9 else "diverges") == verdict
+
+
+play = run("imports", "gradient-descent", *[f"play-{part}" for part in ("ground", "mistake", "draw")], "play")["play"]
+
+
+@pytest.mark.parametrize(("lr", "condition"), [(2 / 26, 25), (0.082, 25), (0.5, 100), (0.005, 1)])
+def test_the_experiment_multiplies_by_the_two_factors(lr, condition):
+    numbers = moved(play(torch.optim.SGD), lr=lr, condition=condition).numbers
+    floor, wall = 1 - lr, 1 - lr * condition
+    assert numbers["factor of the floor, 1 - lr*m"] == pytest.approx(floor)
+    assert numbers["factor of the wall, 1 - lr*L"] == pytest.approx(wall)
+    loss = ((-4 * floor**30) ** 2 + condition * wall**60) / 2
+    assert numbers["loss after 30 steps"].item() == pytest.approx(loss, rel=1e-6)
+    assert numbers["yours, ours and torch"] == "the same in all 30 steps"
+
+
+def test_a_name_that_is_rebound_moves_nothing():
+    numbers = moved(play(torch.optim.SGD), lr=0.05, broken=True).numbers
+    assert numbers["loss after 30 steps"] == numbers["loss at the start"]
+    assert numbers["yours leaves torch at"] == "step 1, (-4, 1) instead of (-3.8, -0.25)"

@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 from edu_optim import SGD, descend, problems, train
 
@@ -105,3 +105,41 @@ def test_torchs_asgd_has_the_rate_of_the_card():
     for n in range(1, 5):
         optimizer.step()
         assert optimizer.state[p]["eta"].item() == pytest.approx(0.5 / (1 + 2.0 * 0.5 * n) ** 0.75, rel=1e-6)
+
+
+PLAY = ["mistake", "walks", "ground", "runs", "draw", "measured", "ball", "distances", "controls"]
+formula = {}
+exec(LESSON.sources["variance-check"].split("\n\n\n")[0], formula)
+CELLS = ["imports", "gradient-descent", "turn", *[f"play-{part}" for part in PLAY]]
+EXPERIMENT = run(*CELLS, predicted=formula["predicted"])
+
+
+def errors_of_seed(seed):
+    """The errors of 500 single examples in each of 100 steps, as one stream of draws."""
+    draws = torch.Generator().manual_seed(seed)
+    return [4 * torch.randn(500, 2, generator=draws, dtype=torch.float64) for _ in range(100)]
+
+
+@pytest.mark.parametrize(("lr", "batch", "seed"), [(0.2, 4, 0), (0.05, 4, 1), (0.45, 1, 20), (0.2, 100, 3)])
+def test_the_experiment_walks_into_the_predicted_ball(lr, batch, seed):
+    made = moved(EXPERIMENT["play"](torch.optim.SGD), lr=lr, batch=batch, seed=seed)
+    radius = sum(lr * 16 / batch / (curve * (2 - lr * curve)) for curve in (1, 4)) ** 0.5
+    assert made.numbers["radius of the ball, predicted"].item() == pytest.approx(radius)
+    assert made.numbers["distance after 100 steps"].item() == pytest.approx(radius, rel=0.1)
+    assert made.numbers["yours, ours and torch"] == "the same in all 100 steps"
+    x, y = -4.0, 4.0
+    for error in errors_of_seed(seed):
+        ex, ey = (error[0] / batch**0.5).tolist()
+        x, y = x - lr * (x + ex), y - lr * (4 * y + ey)
+    (line,) = [line for line in made.picture.axes[0].get_lines() if line.get_label() == "yours"]
+    assert line.get_xydata()[-1] == pytest.approx([x, y], rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_the_same_error_in_every_step_moves_the_minimum(seed):
+    numbers = moved(EXPERIMENT["play"](torch.optim.SGD), seed=seed, broken=True).numbers
+    first = errors_of_seed(seed)[0] / 2 / torch.tensor([1.0, 4.0])
+    off = (first**2).sum(-1).mean().sqrt()
+    assert numbers["distance after 100 steps"].item() == pytest.approx(off.item(), rel=1e-6)
+    assert numbers["last step on the left"] < 1e-8
+    assert numbers["yours leaves torch at"].startswith("step 2, ")

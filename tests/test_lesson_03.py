@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 
 def run(*ids):
@@ -130,3 +130,56 @@ def test_slope_is_that_of_the_loss(x):
     assert (height(x + 1e-6) - height(x - 1e-6)) / 2e-6 == pytest.approx(slope(x), rel=1e-6)
     for corner in (1, 2):
         assert height(corner - 1e-9) == pytest.approx(height(corner), abs=1e-6)
+
+
+PLAY = ["mistake", "ground", "arrow", "draw", "measured", "distance", "controls"]
+EXPERIMENT = run("momentum-rule", "zigzag", "rate-function", *[f"play-{part}" for part in PLAY])
+
+
+def roll_by_hand(lr, beta, late=False):
+    """Places and velocities of 60 steps down the ravine, each [61, 2]."""
+    place, velocity = torch.tensor([-4.0, 1.0], dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    places, velocities = [place], [velocity]
+    for _ in range(60):
+        gradient = torch.tensor([1, 25]) * place
+        fresh = beta * velocity + gradient
+        used, velocity = (velocity if late else fresh), fresh
+        place = place - lr * used
+        places.append(place)
+        velocities.append(used)
+    return torch.stack(places), torch.stack(velocities)
+
+
+@pytest.mark.parametrize(("lr", "beta"), [(0.04, 0.9), (0.02, 0.5), (0.2, 0.99), (0.002, 0.0)])
+@pytest.mark.parametrize("late", [False, True])
+def test_the_experiment_rolls_the_ball(lr, beta, late):
+    made = moved(EXPERIMENT["play"](torch.optim.SGD), lr=lr, beta=beta, step=9, broken=late)
+    places, velocities = roll_by_hand(lr, beta, late)
+    numbers = {name: float(value) for name, value in made.numbers.items() if not isinstance(value, str)}
+    assert numbers["velocity at step 9, along the floor"] == pytest.approx(velocities[9, 0].item(), rel=1e-6)
+    assert numbers["farthest right, x"] == pytest.approx(places[:, 0].max().item(), rel=1e-9)
+    assert numbers["distance after 60 steps"] == pytest.approx(places[-1].norm().item(), rel=1e-6)
+    sizes = [abs(root) for curve in (1, 25) for root in roots(1 + beta - lr * curve, beta)]
+    assert numbers["rate by the formula"] == pytest.approx(max(sizes), rel=1e-6)
+    found = "yours leaves torch at" if late else "yours, ours and torch"
+    assert made.numbers[found].startswith("step 1, (-4, 1)" if late else "the same in all 60 steps")
+
+
+def roots(total, product):
+    """Those of r**2 - total * r + product."""
+    gap = (complex(total) ** 2 - 4 * product) ** 0.5
+    return (total + gap) / 2, (total - gap) / 2
+
+
+def test_the_arrow_is_the_last_step():
+    made = moved(EXPERIMENT["play"](torch.optim.SGD), step=5)
+    places, _ = roll_by_hand(0.04, 0.9)
+    (arrow,) = [artist for artist in made.picture.axes[0].collections if hasattr(artist, "U")]
+    assert [arrow.U[0], arrow.V[0]] == pytest.approx((places[5] - places[4]).tolist())
+    assert arrow.get_offsets()[0] == pytest.approx(places[4].numpy())
+
+
+@pytest.mark.parametrize("optimizer", [None, EXPERIMENT["momentum"], torch.optim.SGD, EXPERIMENT["SGD"]])
+def test_the_experiment_takes_any_optimizer(optimizer):
+    end = roll_by_hand(0.04, 0.9)[0][-1].norm().item()
+    assert EXPERIMENT["play"](optimizer).numbers["distance after 60 steps"].item() == pytest.approx(end)

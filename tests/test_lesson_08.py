@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 from edu_optim import from_rule
 
@@ -138,3 +138,44 @@ def test_the_six_numbers_of_lesson_00():
 def test_it_matches_torch(name, eps):
     difference = run("difference-on-a-surface")["difference"]
     assert difference(CELLS[name], eps, amsgrad=name == "amsgrad") < 1e-12
+
+
+PLAY = ["gradients", "feed", "ground", "draw", "measured", "controls"]
+EXPERIMENT = run("noisy-gradients", "uncorrected", *[f"play-{part}" for part in PLAY])
+SERIES = EXPERIMENT["series"]
+
+
+def steps_by_hand(series, beta1, beta2, eps, corrected=True):
+    m, v, steps = 0.0, 0.0, []
+    for t, g in enumerate(series, 1):
+        m, v = beta1 * m + (1 - beta1) * g / 1000, beta2 * v + (1 - beta2) * (g / 1000) ** 2
+        first, second = (m / (1 - beta1**t), v / (1 - beta2**t)) if corrected else (m, v)
+        steps.append(first / (second**0.5 + eps))
+    return torch.tensor(steps, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("gradient", SERIES)
+@pytest.mark.parametrize("windows", [(10, 1000), (100, 50), (2, 10000)])
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_experiment_measures_each_step_in_units_of_lr(gradient, windows, broken):
+    moves = {"gradient": gradient, "window_m": windows[0], "window_v": windows[1], "eps": 1e-5, "broken": broken}
+    numbers = moved(EXPERIMENT["play"](torch.optim.Adam), **moves).numbers
+    steps = steps_by_hand(SERIES[gradient], 1 - 1 / windows[0], 1 - 1 / windows[1], 1e-5, corrected=not broken)
+    for t in (1, 2, 16, 50):
+        assert numbers[f"step {t} (lr)"].item() == pytest.approx(steps[t - 1].item(), rel=1e-6, abs=1e-12)
+    assert numbers["longest step (lr)"].item() == pytest.approx(steps.abs().max().item(), rel=1e-6)
+    assert numbers["all 50 (lr)"].item() == pytest.approx(steps.sum().item(), rel=1e-6)
+    first = next(t for t, g in enumerate(SERIES[gradient], 1) if g)
+    found = "yours leaves torch at" if broken else "yours, ours and torch"
+    assert numbers[found].startswith(f"step {first}, " if broken else "the same in all 50 steps")
+
+
+def test_without_correction_the_first_step_is_the_ratio_of_the_lesson():
+    numbers = moved(EXPERIMENT["play"](torch.optim.Adam), broken=True).numbers
+    assert numbers["step 1 (lr)"].item() == pytest.approx(0.1 / 0.001**0.5, rel=1e-3)  # ε shortens it a little
+
+
+@pytest.mark.parametrize("optimizer", [None, EXPERIMENT["adam"], torch.optim.Adam, EXPERIMENT["Adam"]])
+def test_the_experiment_takes_any_optimizer(optimizer):
+    sum_of_steps = steps_by_hand(SERIES["noisy"], 0.9, 0.999, 1e-8).sum().item()
+    assert EXPERIMENT["play"](optimizer).numbers["all 50 (lr)"].item() == pytest.approx(sum_of_steps, rel=1e-6)

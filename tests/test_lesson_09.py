@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 from edu_optim import Adam, AdamW, descend, rules
 
@@ -52,3 +52,45 @@ def test_no_weight_outgrows_one_over_the_decay(decay):
     ours = descend(miss, AdamW, 4000, start, lr=0.03, weight_decay=decay).points
     assert 0.95 / decay < ours[-1] < 1 / decay
     assert descend(miss, Adam, 2000, start, lr=0.03).points[-1] == pytest.approx(10)
+
+
+PLAY = ["noise", "follow", "loss", "mistake", "map", "map-panel", "plane-panel", "ground", "draw", "controls"]
+EXPERIMENT = Lesson("09").run("imports", "adamw", *[f"play-{part}" for part in PLAY])
+settings = pytest.mark.parametrize(("lr", "weight_decay"), [(0.05, 0.1), (0.005, 1.0), (0.1, 0.01), (0.001, 3.0)])
+
+
+@settings
+def test_decoupled_decay_keeps_the_same_share_of_both(lr, weight_decay):
+    numbers = moved(EXPERIMENT["play"](torch.optim.AdamW), lr=lr, weight_decay=weight_decay).numbers
+    share = (1 - lr * weight_decay) ** 100
+    assert numbers["faint weight"].item() == pytest.approx(share, abs=1e-9)
+    assert numbers["loud weight"].item() == pytest.approx(share, abs=1e-9)
+    assert numbers["loss"].item() == pytest.approx((share - 0.6) ** 2, abs=1e-8)
+    assert numbers["yours, ours and torch"] == "the same in all 100 steps"
+
+
+@settings
+def test_l2_goes_through_the_division(lr, weight_decay):
+    numbers = moved(EXPERIMENT["play"](adamw), lr=lr, weight_decay=weight_decay, broken=True).numbers
+    for weight, name in enumerate(("faint weight", "loud weight")):
+        ends = [l2_by_hand(noise.tolist(), lr, weight_decay) for noise in EXPERIMENT["pushes"][:, :, weight].T]
+        assert numbers[name].item() == pytest.approx(sum(ends) / 16, rel=1e-6)
+    assert numbers["yours leaves torch at"].startswith("step 1, ")
+
+
+def l2_by_hand(noise, lr, weight_decay):
+    p, m, v = 1.0, 0.0, 0.0
+    for t, push in enumerate(noise, 1):
+        g = push + weight_decay * p
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        p -= lr * m / (1 - 0.9**t) / ((v / (1 - 0.999**t)) ** 0.5 + 1e-8)
+    return p
+
+
+@pytest.mark.parametrize("rule", ["adamw", "l2"])
+def test_the_map_holds_what_the_chosen_setting_gives(rule):
+    losses = EXPERIMENT["losses_of"](EXPERIMENT[rule])
+    for row, column in ((0, 0), (20, 34), (50, 40)):
+        lr, weight_decay = EXPERIMENT["etas"][column].item(), EXPERIMENT["lambdas"][row].item()
+        made = moved(EXPERIMENT["play"](adamw), lr=lr, weight_decay=weight_decay, broken=rule == "l2")
+        assert losses[row, column].item() == pytest.approx(made.numbers["loss"].item(), rel=1e-4, abs=1e-6)

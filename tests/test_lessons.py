@@ -17,7 +17,7 @@ HEADINGS = [
     *["The idea", "The rule", "By hand", "Does it match?", "See it", "Play", "When it fails", "Exercises"],
     *["In short", "Sources"],
 ]
-LATER = {"Play", "Exercises"}
+LATER = {"Exercises"}
 RULES = {
     "01": ["gradient_descent"],
     "02": ["gradient_descent"],

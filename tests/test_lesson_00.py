@@ -1,0 +1,52 @@
+"""The experiment of lesson 00, run from its own cells, against a loop of plain numbers."""
+
+import pytest
+import torch
+from cells import Lesson, moved
+
+import edu_optim
+
+LESSON = Lesson("00")
+CELLS = ["imports", "data", "new-model", "draw-line", "play-loss", "play-loop", "play-ground", "play-draw", "play"]
+play = LESSON.run(*CELLS)["play"]
+
+
+def practice_by_hand(lr, forget):
+    """The loss before each of 50 epochs of Adam and after them, and the prediction for x = 5."""
+    model = LESSON.run("imports", "new-model")["new_model"]()
+    knobs = [model.weight.item(), model.bias.item()]
+    gradients, m, v, losses = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], []
+    for t in range(1, 52):
+        errors = [knobs[0] * x + knobs[1] - 2 * x for x in (1, 2, 3, 4)]
+        losses.append(sum(error**2 for error in errors) / 4)
+        if t == 51:
+            return losses, 5 * knobs[0] + knobs[1]
+        fresh = [sum(e * x for e, x in zip(errors, (1, 2, 3, 4), strict=True)) / 2, sum(errors) / 2]
+        for i in (0, 1):
+            gradients[i] = fresh[i] + (gradients[i] if forget else 0)
+            m[i] = 0.9 * m[i] + 0.1 * gradients[i]
+            v[i] = 0.999 * v[i] + 0.001 * gradients[i] ** 2
+            knobs[i] -= lr * m[i] / (1 - 0.9**t) / ((v[i] / (1 - 0.999**t)) ** 0.5 + 1e-8)
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.3, 3])
+@pytest.mark.parametrize("forget", [False, True])
+def test_the_experiment_is_the_loop_by_hand(lr, forget):
+    numbers = moved(play(edu_optim.Adam), lr=lr, broken=forget).numbers
+    losses, prediction = practice_by_hand(lr, forget)
+    assert numbers["loss after 50 epochs"] == pytest.approx(losses[-1], rel=1e-5)
+    assert numbers["highest loss on the way"] == pytest.approx(max(losses), rel=1e-5)
+    assert numbers["prediction for x = 5"] == pytest.approx(prediction, rel=1e-5)
+
+
+def test_a_forgotten_zero_grad_shows_after_the_second_step():
+    assert moved(play(edu_optim.Adam), broken=True).numbers["yours leaves torch at"].startswith("step 2, ")
+
+
+@pytest.mark.parametrize("optimizer", [edu_optim.Adam, torch.optim.Adam, edu_optim.rules.adam])
+def test_the_experiment_takes_any_adam(optimizer):
+    assert play(optimizer).numbers["yours, ours and torch"] == "the same in all 50 steps"
+
+
+def test_another_optimizer_than_adam_parts_at_the_first_step():
+    assert play(torch.optim.SGD).numbers["yours leaves torch at"].startswith("step 1, ")
