@@ -25,6 +25,7 @@ from .plot import BLACK, DENSITY, ORANGE, RED, SKY, contour, figure, look
 from .trace import race
 
 WIDE = widgets.Layout(width="26em")
+SIDE_BY_SIDE = widgets.Layout(display="flex", flex_flow="row wrap")  # where there is room
 NAMES_FIT = {"description_width": "12em"}
 
 
@@ -44,16 +45,55 @@ def slider(name, unit, value, low, high, step=None):
 def rate(name, unit, value, low, high):
     """A slider with even ratios, for what matters by its order of magnitude, such as a learning rate.
 
-    ``low`` and ``high`` are the ends of its range, both positive; ``value`` is one of its 300 or so stops, as a
-    browser moves a handle that stands between two.
+    ``low`` and ``high`` are the ends of its range, both positive. Beside it stands the number, which can be typed over.
 
     >>> rate("learning rate", "x per step", 0.1, 0.001, 1).value
     0.1
     """
-    stop = math.log10(high / low) / 300
-    below, above = math.ceil(math.log10(value / low) / stop), math.ceil(math.log10(high / value) / stop)
-    ends = {"min": math.log10(value) - below * stop, "max": math.log10(value) + above * stop}
-    return _control(widgets.FloatLogSlider, name, unit, value=value, **ends, step=stop, readout_format=".3g")
+    return Rate(name, unit, value, low, high)
+
+
+class Rate(widgets.HBox):
+    """A slider of 300 stops, evenly spaced in ratio, and the number it stands for, which may lie between two stops.
+
+    The slider itself holds the number of a stop: a whole number comes back from a browser as it was sent. A
+    FloatLogSlider comes back rounded to a stop, and late enough to undo what a cell has set in the meantime.
+
+    >>> lr = Rate("learning rate", "", 0.1, 0.001, 1)
+    >>> lr.slider.value = 300
+    >>> lr.value
+    1.0
+    """
+
+    value = traitlets.Float()
+
+    def __init__(self, name, unit, value, low, high):
+        self.stops = [float(f"{low * (high / low) ** (stop / 300):.3g}") for stop in range(1, 300)]
+        self.stops = [low, *self.stops, high]
+        self.slider = _control(widgets.IntSlider, name, unit, max=300, readout=False)
+        self.slider.layout = widgets.Layout(width="20em")
+        self.number = widgets.BoundedFloatText(value, min=low, max=high, layout=widgets.Layout(width="5.5em"))
+        self.number.description = self.slider.description  # for those who cannot see that it stands beside the slider
+        self.number.style.description_width = "0"
+        super().__init__([self.slider, self.number], layout=WIDE)
+        self.observe(lambda change: self.slider.set_trait("value", self._nearest()), "value")
+        self.slider.observe(lambda change: self._follow(), "value")
+        traitlets.link((self.number, "value"), (self, "value"))
+
+    @property
+    def description(self):
+        return self.slider.description
+
+    @traitlets.validate("value")
+    def _within(self, proposal):
+        return min(max(proposal.value, self.stops[0]), self.stops[-1])
+
+    def _nearest(self):
+        return min(range(301), key=lambda stop: abs(math.log(self.stops[stop] / self.value)))
+
+    def _follow(self):
+        if self.slider.value != self._nearest():
+            self.value = self.stops[self.slider.value]
 
 
 def choice(name, *options):
@@ -166,8 +206,8 @@ class Experiment(widgets.Box):
         for control in self.controls.values():
             control.observe(lambda change: self.follow(), "value")
         super().__init__(
-            [widgets.VBox(list(self.controls.values())), widgets.VBox([self.image, self.readout])],
-            layout=widgets.Layout(display="flex", flex_flow="row wrap"),
+            [widgets.Box(list(self.controls.values()), layout=SIDE_BY_SIDE), widgets.VBox([self.image, self.readout])],
+            layout=SIDE_BY_SIDE,
         )
         self.follow()
 

@@ -1,7 +1,8 @@
 """How fast an experiment follows its slider in a real JupyterLab: python tests/bench_lab.py (needs a Chromium).
 
 The experiment is a contour with three paths of 100 steps. A move is timed in the browser, from the press of an arrow
-key to the frame in which the new picture is painted; its parts are timed in the kernel.
+key to the frame in which the new picture is painted; its parts are timed in the kernel. A drag is timed from the last
+move of the mouse to the last frame in which a new picture is painted.
 """
 
 import importlib.metadata
@@ -12,7 +13,7 @@ import statistics
 import browser
 import nbformat
 
-MOVES = 50
+MOVES, DRAGS = 50, 10
 SETUP = '''
 import time, torch
 import edu_optim
@@ -51,10 +52,14 @@ WATCH = """node => {
     const image = node.querySelector('img');
     window.times = [];
     node.addEventListener('keydown', () => { window.pressed = performance.now(); }, true);
+    document.addEventListener('mousemove', () => { window.pressed = window.moved = performance.now(); }, true);
     new MutationObserver(async () => {
         const pressed = window.pressed;
         await image.decode().catch(() => 0);
-        requestAnimationFrame(() => window.times.push(performance.now() - pressed));
+        requestAnimationFrame(() => {
+            window.painted = performance.now();
+            window.times.push(window.painted - pressed);
+        });
     }).observe(image, {attributes: true, attributeFilter: ['src']});
 }"""
 
@@ -67,9 +72,14 @@ def main():
         lesson = browser.Lesson(chromium, url, "bench.ipynb")
         assert lesson.run_all() == []
         times = moves(lesson)
+        settled, pictures = zip(*[drag(lesson, to) for to in range(DRAGS)], strict=True)
         parts = [float(part) for part in lesson.execute(PARTS).split()]
         lesson.close()
     report(times, parts)
+    print(
+        f"{DRAGS} drags: settled {statistics.median(settled):.0f} ms after the last move, worst {max(settled):.0f} ms;"
+    )
+    print(f"a drag of 600 ms shows {statistics.median(pictures):.0f} pictures")
 
 
 def moves(lesson):
@@ -81,6 +91,21 @@ def moves(lesson):
         lesson.page.keyboard.press("ArrowLeft" if number % 2 else "ArrowRight")
         lesson.page.wait_for_timeout(250)
     return lesson.page.evaluate("window.times")[3:]
+
+
+def drag(lesson, to):
+    """Drag the handle to and fro for 600 ms: how long after the last move it settled, and how many pictures it drew."""
+    knob = lesson.cell("setup").locator(".noUi-handle").bounding_box()
+    x, y, mouse = knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2, lesson.page.mouse
+    seen = lesson.page.evaluate("window.times.length")
+    mouse.move(x, y)
+    mouse.down()
+    for step in range(1, 31):
+        mouse.move(x + (step if to % 2 == 0 else -step), y)
+        lesson.page.wait_for_timeout(20)
+    lesson.page.wait_for_timeout(1000)
+    mouse.up()
+    return lesson.page.evaluate(f"[window.painted - window.moved, window.times.length - {seen}]")
 
 
 def report(times, parts):

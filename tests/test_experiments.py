@@ -70,10 +70,8 @@ class Browser:
 def moves(state):
     """What a reader can make of a control: the two ends, or every word."""
     name = state["_model_name"]
-    if name in ("IntSliderModel", "FloatSliderModel", "PlayModel"):
+    if name in ("IntSliderModel", "FloatSliderModel", "BoundedFloatTextModel", "PlayModel"):
         return [{"value": state["min"]}, {"value": state["max"]}]
-    if name == "FloatLogSliderModel":
-        return [{"value": state["base"] ** state["min"]}, {"value": state["base"] ** state["max"]}]
     if name == "CheckboxModel":
         return [{"value": not state["value"]}, {"value": state["value"]}]
     if name == "DropdownModel":

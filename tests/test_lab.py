@@ -1,6 +1,7 @@
 """Experiments as functions: what they draw, what they measure and what they say when something breaks."""
 
 import io
+import math
 
 import numpy
 import pytest
@@ -151,10 +152,34 @@ def test_controls_have_names_units_and_ranges():
     )
     assert (whole.description, whole.step, whole.max) == ("turn (degrees)", 1, 45)
     assert isinstance(whole.value, int) and isinstance(part.value, float) and part.description == "beta"
-    assert ratio.value == 1 and ratio.min == pytest.approx(-1, abs=0.01) and ratio.max == pytest.approx(1, abs=0.01)
-    stops = (torch.tensor(ratio.value).log10().item() - ratio.min) / ratio.step
-    assert stops == pytest.approx(round(stops), abs=1e-6)  # the browser leaves the handle where it is
+    assert (ratio.description, ratio.value, ratio.stops[0], ratio.stops[-1]) == ("lr", 1, 0.1, 10)
     assert choice("form", "a", "b").value == "a" and switch("mistake").value is False
+
+
+def test_a_rate_keeps_its_slider_its_number_and_its_value_together():
+    seen = []
+    lr = rate("learning rate", "", 2 / 26, 0.005, 0.5)
+    lr.observe(lambda change: seen.append(change.new), "value")
+    lr.value = 0.0821  # between two stops
+    assert (lr.number.value, lr.value) == (0.0821, 0.0821)
+    assert abs(math.log(lr.stops[lr.slider.value] / 0.0821)) <= math.log(100) / 600
+    lr.slider.value = 300
+    assert (lr.number.value, lr.value) == (0.5, 0.5)
+    lr.number.value = 0.01
+    assert lr.stops[lr.slider.value] == pytest.approx(0.01, rel=0.01) and lr.value == 0.01
+    lr.value = 7
+    assert (lr.number.value, lr.value, lr.slider.value) == (0.5, 0.5, 300)
+    assert seen == [0.0821, 0.5, 0.01, 0.5]
+
+
+@pytest.mark.parametrize(
+    "value, low, high", [(1e-8, 1e-10, 1), (2 / 26, 0.005, 0.5), (10, 1, 100), (0.1, 0.01, 10**0.5)]
+)
+def test_every_stop_of_a_rate_is_reached_and_stays(value, low, high):
+    lr = rate("learning rate", "", value, low, high)
+    for stop in range(301):
+        lr.slider.value = stop
+        assert lr.slider.value == stop and lr.value == lr.stops[stop]
 
 
 def test_a_player_keeps_its_slider_its_button_and_its_value_together():
@@ -221,8 +246,8 @@ def ends(control):
         return control.options
     if hasattr(control, "boxes"):
         return [(), tuple(lab.FAMILY)]
-    if hasattr(control, "base"):
-        return [control.base**control.min, control.base**control.max]
+    if hasattr(control, "stops"):
+        return [control.stops[0], control.stops[-1]]
     return [control.min, control.max] if hasattr(control, "min") else [True, False]
 
 
