@@ -35,8 +35,7 @@ def multi_tensor(rule, columns, hyper):
     >>> parameters
     [tensor([0.5000]), tensor(2.)]
     """
-    alone = len(columns[0]) == 1
-    if alone or torch.compiler.is_compiling() or hasattr(columns[0][0], "placements"):
+    if torch.compiler.is_compiling() or hasattr(columns[0][0], "placements"):
         return per_tensor(rule, columns, hyper)  # a compiler and DTensors know each operation, but not all on lists
     results = _results(rule, [TensorList(map(_wide, column)) for column in columns], hyper)
     for old, new in zip(_written(columns), results, strict=True):
