@@ -6,6 +6,7 @@ walk is that mistake's, to rounding.
 """
 
 import ctypes
+import dataclasses
 import inspect
 import linecache
 import math
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 
 import torch
 
-from . import rules
+from . import mistakes, rules
 from .base import signature
+from .drill import GradientChanged, drills, rehearse, run
 from .mistakes import bank
 
 SECONDS = 2
@@ -83,12 +85,13 @@ def check(answer, like=None):
 
     Args:
         answer: a rule function: it takes the parameter, the gradient, the buffers and the hyper-parameters, under
-            whatever letters, and returns the new parameter and buffers or writes into those it was given.
+            whatever letters, and returns the new parameter and buffers or writes into those it was given. Or a
+            subclass of `torch.optim.Optimizer`, whose groups, state and checkpoints are tried as well.
         like: the name of the rule in `edu_optim.rules` that it should be; its own name if None.
 
     Nothing of the reader's is changed, and an answer that takes longer than two seconds is stopped.
 
-    Errors: ValueError if there is no such rule; TypeError if ``answer`` is no function.
+    Errors: ValueError if there is no such rule; TypeError if ``answer`` is neither.
 
     >>> def gradient_descent(p, g, *, lr):
     ...     return p + lr * g
@@ -98,8 +101,10 @@ def check(answer, like=None):
     The gradient points uphill; which way do you want to go?
     At step 1 the step is -0.231 where 0.231 is right: -1 times as large.
     """
+    if inspect.isclass(answer) and issubclass(answer, torch.optim.Optimizer):
+        return _check_class(answer, _reference(like or answer.__name__.lower()))
     if not inspect.isfunction(answer):
-        raise TypeError(f"answer must be a function, got {answer!r}")
+        raise TypeError(f"answer must be a function or a subclass of torch.optim.Optimizer, got {answer!r}")
     reference = _reference(like or answer.__name__)
     try:
         order = _order(answer, reference)
@@ -163,6 +168,116 @@ def _call(order, answer, columns, hyper):
         kinds = ", ".join(type(value).__name__ for value in returned)
         raise TypeError(f"it must return the new parameter and the {len(buffers)} new buffers, got ({kinds})")
     return *returned, *buffers[len(returned) - 1 :]
+
+
+# A class: its rule first, on one parameter, then what is around the rule.
+
+
+def _check_class(answer, reference):
+    named, wanted = _options(answer, reference)
+    probes = [_with_one_rate(_probe(reference, ([], named), number)) for number in range(len(SETTINGS))]
+    try:
+        walks = _in_time(lambda: [_walk_of_class(answer, named, reference, probe) for probe in probes])
+        if not any(map(_moved, walks)):
+            return _told(mistakes.SEEN["rebinds_parameter"])
+        verdict = _judge(reference, probes, walks)
+        if verdict.kind in ("mistake", "unknown"):
+            return verdict
+        exact = next((m.rule for m in bank(reference.__name__) if m.name == verdict.name), reference)
+        hyper = {name: probes[0].hypers[0][name] for name in wanted}
+        return _in_time(lambda: _drilled(answer, exact, named, hyper)) or verdict
+    except _NotAttempted:
+        return Verdict("not attempted", "not attempted yet")
+    except GradientChanged:
+        return _told(mistakes.SEEN["changes_gradient"])
+    except Exception as error:
+        if isinstance(error, RuntimeError) and "leaf Variable" in str(error):
+            return _told(mistakes.SEEN["updates_with_graph"])
+        return Verdict("error", f"not yet: {_in_words(error, inspect.unwrap(answer.step))}")
+
+
+def _options(answer, reference):
+    """For each option of the class the name of what it takes, and the hyper-parameters of the rule that it is given."""
+    parameters = [*inspect.signature(answer).parameters.values()][1:]
+    wanted = [name for name in signature(reference)[1] if name != "t"]
+    named = {}
+    for parameter in parameters:
+        meanings = [name for name in [*wanted, "beta1", "beta2"] if parameter.name.lower() in ALIASES[name]]
+        if meanings:
+            named[parameter.name] = meanings[0]
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named |= {name: name for name in wanted if name not in named.values()}
+        elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            raise TypeError(f"{answer.__name__} must take parameters and {', '.join(wanted)}, got {parameter.name}")
+    return named, [name for name in wanted if name != "lr"]
+
+
+def _given(named, hyper):
+    settings = {**hyper, **dict(zip(("beta1", "beta2"), hyper.get("betas", ()), strict=False))}
+    return {key: settings[name] for key, name in named.items() if name != "lr" and name in settings}
+
+
+def _with_one_rate(probe):
+    rate = probe.hypers[0].get("lr", 1)
+    return dataclasses.replace(probe, hypers=[{**hyper, "lr": rate} for hyper in probe.hypers])
+
+
+def _walk_of_class(answer, named, reference, probe):
+    """As `_walk`, with NaN for the buffers, of which a class may keep what it likes."""
+    p = probe.start.clone().requires_grad_()
+    optimizer = answer([p], **{"lr": probe.hypers[0]["lr"]}, **_given(named, probe.hypers[0]))
+    unseen = [torch.full_like(probe.start, math.nan)] * len(signature(reference)[0])
+    rows = [torch.stack([probe.start, *unseen])]
+    for gradient in probe.gradients:
+        p.grad = gradient.clone()
+        if optimizer.step() in (Ellipsis, NotImplemented):
+            raise _NotAttempted
+        if not torch.equal(p.grad, gradient):
+            raise GradientChanged
+        rows.append(torch.stack([p.detach().clone(), *unseen]))
+    return torch.stack(rows)
+
+
+def _moved(walk):
+    return bool((walk[1:, 0] != walk[:-1, 0]).any())
+
+
+def _drilled(answer, rule, named, hyper):
+    """What is wrong around the rule, or None."""
+    for drill in drills(0.1):
+        try:
+            walked = run(answer, drill, _given(named, hyper))
+        except GradientChanged:
+            raise
+        except Exception:
+            if any(None in row for row in drill.gradients) and drill.load is None:
+                return _told(mistakes.SEEN["crashes_on_missing_gradient"])
+            raise
+        right = rehearse(rule, drill, hyper)
+        if not _together(walked, right):
+            for fault in mistakes.FAULTS:
+                if _together(walked, rehearse(rule, drill, hyper, fault.rule)):
+                    return _told(fault, _first_difference(drill, walked, right))
+            return Verdict("unknown", f"not yet.\n{_first_difference(drill, walked, right)}")
+    return None
+
+
+def _together(walked, other):
+    return torch.allclose(walked, other, rtol=1e-9, atol=1e-13, equal_nan=True)
+
+
+def _first_difference(drill, walked, right):
+    apart = ~torch.isclose(walked, right, rtol=1e-9, atol=1e-13, equal_nan=True)
+    step, parameter, index = apart.nonzero()[0].tolist()
+    seen, expected = walked[step, parameter, index].item(), right[step, parameter, index].item()
+    where = f"parameter {parameter + 1} is at {seen:.4g} where {expected:.4g} is right"
+    return f"With {drill.name}: after step {step}, {where}."
+
+
+def _told(mistake, parting=""):
+    said = f"{mistake.name}\n{mistake.why}\n{mistake.question}"
+    text = f"correct, but {said}" if mistake.kind == "variant" else f"not yet: {said}"
+    return Verdict("variant" if mistake.kind == "variant" else "mistake", f"{text}\n{parting}".rstrip(), mistake.name)
 
 
 # Walking.
@@ -246,10 +361,7 @@ def _judge(reference, probes, walks):
     mistake = _named(reference, own, probes, walks)
     if mistake is None:
         return Verdict("unknown", f"not yet.\n{parting}")
-    said = f"{mistake.name}\n{mistake.why}\n{mistake.question}"
-    if mistake.kind == "variant":
-        return Verdict("variant", f"correct, but {said}", mistake.name)
-    return Verdict("mistake", f"not yet: {said}\n{parting}", mistake.name)
+    return _told(mistake, "" if mistake.kind == "variant" else parting)
 
 
 def _named(reference, order, probes, walks):
@@ -291,7 +403,7 @@ def _parting(reference, walks, right):
             quantities["the step"] = (walk[t, 0] - walk[t - 1, 0], other[t, 0] - other[t - 1, 0])
             for name, (seen, expected) in quantities.items():
                 apart = ~torch.isclose(seen, expected, rtol=1e-6, atol=1e-14, equal_nan=True)
-                if apart.any():
+                if apart.any() and not seen.isnan().all():
                     return _side_by_side(name, t, seen, expected, int(apart.int().argmax()))
     return ""
 

@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "plot": {"problems", "trace"},
     "lab": {"base", "optimizers", "problems", "trace", "plot"},
     "mistakes": {"rules"},
-    "check": {"rules", "mistakes", "execute", "base"},
+    "drill": {"base"},
+    "check": {"rules", "mistakes", "base", "drill"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
     "__main__": set(),
 }
@@ -344,7 +345,8 @@ def test_refresh_refuses_a_number_that_no_lesson_has_before_it_runs_any(course):
 def public(module):
     """The functions and classes that a module defines for others; test_check.py runs the entries of the bank."""
     things = vars(importlib.import_module(f"edu_optim.{module}")).items()
-    entries = [*(mistake.rule for mistake in mistakes.BANK), *mistakes.ANY]
+    around = [*mistakes.FAULTS, *mistakes.SEEN.values()]
+    entries = [*(mistake.rule for mistake in [*mistakes.BANK, *around]), *mistakes.ANY]
     return [thing for name, thing in things if name[0] != "_" and is_defined_in(module, thing) and thing not in entries]
 
 
