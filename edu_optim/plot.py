@@ -219,7 +219,8 @@ def describe(fig):
 def _axis(letter, axis):
     low, high = axis.get_view_interval()
     name = axis.get_label_text() or letter
-    scale = "" if axis.get_scale() == "linear" or "log" in name else f", {axis.get_scale()} scale"
+    is_said = (axis.get_scale() == "linear") == ("log" not in name)
+    scale = "" if is_said else f", {axis.get_scale()} scale"
     return f"{name} from {low:.3g} to {high:.3g}{scale}"
 
 

@@ -220,3 +220,18 @@ def test_each_panel_is_described_with_its_title_labels_limits_and_scale():
         "panel 1 Losses: step from 0 to 9; loss, log scale from 0.1 to 10",
         "panel 2: x from 1 to 1e+03, log scale; y from -1 to 1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("label", "scale", "said"),
+    [
+        ("loss", "linear", "loss from 1 to 2"),
+        ("loss", "log", "loss from 1 to 2, log scale"),
+        ("loss, log scale", "log", "loss, log scale from 1 to 2"),
+        ("loss, log scale", "linear", "loss, log scale from 1 to 2, linear scale"),
+    ],
+)
+def test_a_scale_that_its_label_does_not_say_is_told(label, scale, said):
+    fig, ax = plot.figure()
+    ax.set(ylabel=label, yscale=scale, ylim=(1, 2))
+    assert plot.describe(fig).endswith(f"; {said}")
