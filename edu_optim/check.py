@@ -18,7 +18,7 @@ import torch
 
 from . import mistakes, rules
 from .base import signature
-from .drill import GradientChanged, drills, rehearse, run
+from .drill import Drill, GradientChanged, drills, rehearse, run
 from .mistakes import bank
 
 SECONDS = 2
@@ -174,26 +174,27 @@ def _call(order, answer, columns, hyper):
 
 
 def _check_class(answer, reference):
-    named, wanted = _options(answer, reference)
-    probes = [_with_one_rate(_probe(reference, ([], named), number)) for number in range(len(SETTINGS))]
+    step = inspect.unwrap(answer.step)
+    if step is torch.optim.Optimizer.step or not step.__code__.co_names:
+        return Verdict("not attempted", "not attempted yet")
     try:
+        named, wanted = _options(answer, reference)
+        probes = [_with_one_rate(_probe(reference, ([], named), number)) for number in range(len(SETTINGS))]
         walks = _in_time(lambda: [_walk_of_class(answer, named, reference, probe) for probe in probes])
         if not any(map(_moved, walks)):
             return _told(mistakes.SEEN["rebinds_parameter"])
         verdict = _judge(reference, probes, walks)
-        if verdict.kind in ("mistake", "unknown"):
+        if not verdict.passed:
             return verdict
         exact = next((m.rule for m in bank(reference.__name__) if m.name == verdict.name), reference)
         hyper = {name: probes[0].hypers[0][name] for name in wanted}
         return _in_time(lambda: _drilled(answer, exact, named, hyper)) or verdict
-    except _NotAttempted:
-        return Verdict("not attempted", "not attempted yet")
     except GradientChanged:
         return _told(mistakes.SEEN["changes_gradient"])
     except Exception as error:
         if isinstance(error, RuntimeError) and "leaf Variable" in str(error):
             return _told(mistakes.SEEN["updates_with_graph"])
-        return Verdict("error", f"not yet: {_in_words(error, inspect.unwrap(answer.step))}")
+        return Verdict("error", f"not yet: {_in_words(error, step)}")
 
 
 def _options(answer, reference):
@@ -224,18 +225,11 @@ def _with_one_rate(probe):
 
 def _walk_of_class(answer, named, reference, probe):
     """As `_walk`, with NaN for the buffers, of which a class may keep what it likes."""
-    p = probe.start.clone().requires_grad_()
-    optimizer = answer([p], **{"lr": probe.hypers[0]["lr"]}, **_given(named, probe.hypers[0]))
-    unseen = [torch.full_like(probe.start, math.nan)] * len(signature(reference)[0])
-    rows = [torch.stack([probe.start, *unseen])]
-    for gradient in probe.gradients:
-        p.grad = gradient.clone()
-        if optimizer.step() in (Ellipsis, NotImplemented):
-            raise _NotAttempted
-        if not torch.equal(p.grad, gradient):
-            raise GradientChanged
-        rows.append(torch.stack([p.detach().clone(), *unseen]))
-    return torch.stack(rows)
+    alone = [[gradient] for gradient in probe.gradients]
+    drill = Drill("one parameter", [probe.start], alone, [[probe.hypers[0]["lr"]]] * STEPS)
+    places = run(answer, drill, _given(named, probe.hypers[0]))
+    unseen = places.new_full((STEPS + 1, len(signature(reference)[0]), len(probe.start)), math.nan)
+    return torch.cat([places, unseen], dim=1)
 
 
 def _moved(walk):
@@ -243,23 +237,26 @@ def _moved(walk):
 
 
 def _drilled(answer, rule, named, hyper):
-    """What is wrong around the rule, or None."""
+    """What is wrong or somebody else's convention around the rule, or None."""
+    kept, verdict = [], None
     for drill in drills(0.1):
+        has_gaps = any(None in row for row in drill.gradients)
         try:
             walked = run(answer, drill, _given(named, hyper))
-        except GradientChanged:
-            raise
-        except Exception:
-            if any(None in row for row in drill.gradients) and drill.load is None:
-                return _told(mistakes.SEEN["crashes_on_missing_gradient"])
-            raise
-        right = rehearse(rule, drill, hyper)
-        if not _together(walked, right):
-            for fault in mistakes.FAULTS:
-                if _together(walked, rehearse(rule, drill, hyper, fault.rule)):
-                    return _told(fault, _first_difference(drill, walked, right))
-            return Verdict("unknown", f"not yet.\n{_first_difference(drill, walked, right)}")
-    return None
+        except Exception as error:
+            if isinstance(error, GradientChanged) or not has_gaps or drill.load is not None:
+                raise
+            return _told(mistakes.SEEN["crashes_on_missing_gradient"])
+        right = rehearse(rule, drill, hyper, kept)
+        if _together(walked, right):
+            continue
+        parting = _first_difference(drill, walked, right)
+        faults = [m for m in mistakes.FAULTS if _together(walked, rehearse(rule, drill, hyper, [*kept, m.rule]))]
+        verdict = _told(faults[0], parting) if faults else Verdict("unknown", f"not yet.\n{parting}")
+        if not verdict.passed:
+            return verdict
+        kept.append(faults[0].rule)
+    return verdict
 
 
 def _together(walked, other):

@@ -19,7 +19,7 @@ SIZES = torch.tensor([1.0, 1e-2, 10.0], dtype=torch.float64)
 
 @dataclass(frozen=True)
 class Drill:
-    """A run of ten steps.
+    """A run, of ten steps where `drills` made it.
 
     Args:
         name: what is special about it.
@@ -103,8 +103,8 @@ def run(make, drill, options):
     return torch.stack(places)
 
 
-def rehearse(rule, drill, options, fault=lambda at: None):
-    """Where a rule goes in a drill, ``[steps + 1, parameters, n]``, if its class has this fault.
+def rehearse(rule, drill, options, faults=()):
+    """Where a rule goes in a drill, ``[steps + 1, parameters, n]``, if its class has these faults.
 
     >>> from edu_optim.rules import gradient_descent
     >>> walked, expected = run(torch.optim.SGD, drills(0.1)[1], {}), rehearse(gradient_descent, drills(0.1)[1], {})
@@ -128,7 +128,8 @@ def rehearse(rule, drill, options, fault=lambda at: None):
             at = types.SimpleNamespace(index=index, group=group, drawer=index, t=counts[index], lr=rates[group])
             at.step, at.rates, at.first_rates, at.updates = step + 1, rates, drill.rates[0], updates
             at.loaded, at.count = bool(count), count.get(index, 0)
-            fault(at)
+            for fault in faults:
+                fault(at)
             known = {**options, "t": at.t, "lr": at.lr}
             buffers = memory.get(at.drawer, [torch.zeros_like(p)] * len(letters))
             p, *memory[at.drawer] = rule(p, g, *buffers, **{name: known[name] for name in names})

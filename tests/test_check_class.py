@@ -138,7 +138,7 @@ class CrashesOnMissingGradient(Written):
                 self.move(p, group)
 
 
-FAULTY = [cls for cls in Written.__subclasses__()]
+FAULTY = Written.__subclasses__()
 RIGHT = [
     (Written, "adam"),
     (from_rule(rules.adam), "adam"),
@@ -194,6 +194,40 @@ def test_a_fault_that_is_not_in_the_bank_gets_no_name():
 
     verdict = check(Halves, like="adam")
     assert (verdict.kind, verdict.name) == ("unknown", None) and "With two groups: after step 1, " in verdict.text
+
+
+def test_a_variant_does_not_hide_a_bug():
+    class Forgets(TShared):
+        def memory(self, p):
+            self.own = getattr(self, "own", {})
+            return self.own.setdefault(p, {"m": torch.zeros_like(p), "v": torch.zeros_like(p)})
+
+    verdict = check(Forgets, like="adam")
+    assert verdict.name == "buffers not saved" and "With a checkpoint" in verdict.text
+
+
+class Stub(torch.optim.Optimizer):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps})
+
+
+class EmptyStep(Stub):
+    @torch.no_grad()
+    def step(self): ...
+
+
+@pytest.mark.parametrize("cls", [Stub, EmptyStep])
+def test_a_step_that_is_not_written_is_no_mistake(cls):
+    assert check(cls, like="adam").kind == "not attempted"
+
+
+def test_an_option_that_nobody_can_guess_is_named():
+    class Asks(Written):
+        def __init__(self, params, mystery):
+            super().__init__(params)
+
+    verdict = check(Asks, like="adam")
+    assert verdict.kind == "error" and "mystery" in verdict.text
 
 
 def test_an_error_is_shown_at_the_line_of_the_reader():

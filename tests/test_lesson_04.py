@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 from edu_optim.rules import momentum
 
@@ -139,11 +139,7 @@ EXPERIMENT = run(*NEEDED, *[f"play-{name}" for name in PLAY])
 
 
 def experiment(optimizer=EXPERIMENT["nesterov"], **moves):
-    made = EXPERIMENT["play"](optimizer)
-    for name, value in moves.items():
-        made.controls[name].value = value
-    assert made.error is None
-    return made
+    return moved(EXPERIMENT["play"](optimizer), **moves)
 
 
 def after_60_steps(form, lr, beta):

@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 from edu_optim import Adagrad, descend, from_rule, problems
 
@@ -89,11 +89,7 @@ EXPERIMENT = run("imports", "adagrad-rule", *[f"play-{name}" for name in PLAY])
 
 
 def experiment(optimizer=adagrad, **moves):
-    made = EXPERIMENT["play"](optimizer)
-    for name, value in moves.items():
-        made.controls[name].value = value
-    assert made.error is None
-    return made
+    return moved(EXPERIMENT["play"](optimizer), **moves)
 
 
 def walk_of_50(angle, lr, forgets=False):

@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 LESSON = Lesson("06")
 run = LESSON.run
@@ -108,11 +108,7 @@ START = {"window": 10, "jump": 10, "eps": 1e-8, "broken": False}
 
 
 def experiment(optimizer=EXPERIMENT["rmsprop"], **moves):
-    made = EXPERIMENT["play"](optimizer)
-    for name, value in {**START, **moves}.items():
-        made.controls[name].value = value
-    assert made.error is None
-    return made
+    return moved(EXPERIMENT["play"](optimizer), **START | moves)
 
 
 def lengths(window, jump, eps, inside=0.0):

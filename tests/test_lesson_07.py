@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Lesson, moved
 
 from edu_optim import rules
 
@@ -122,11 +122,7 @@ EXPERIMENT = run("imports", "measured", "adadelta-rule", *[f"play-{name}" for na
 
 
 def experiment(optimizer=EXPERIMENT["adadelta"], **moves):
-    made = EXPERIMENT["play"](optimizer)
-    for name, value in moves.items():
-        made.controls[name].value = value
-    assert made.error is None
-    return made
+    return moved(EXPERIMENT["play"](optimizer), **moves)
 
 
 def steps_along_x(window, eps, early=False):
