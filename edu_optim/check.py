@@ -1,17 +1,22 @@
-"""Say whether a reader's optimizer is right, and if not, which mistake it is.
+"""Say whether a reader's answer is right, and if not, which mistake it is.
 
-An answer and the reference walk the same short probes: gradients of very different sizes, some of them zero, a large
-eps, a learning rate that changes. The two agree to rounding or they do not; a mistake is named only if the whole
-walk is that mistake's, to rounding.
+A rule and its reference walk the same short probes: gradients of very different sizes, some of them zero, a large
+eps, a learning rate that changes. The answer to another task of `edu_optim.tasks` is watched at what it does. Two
+answers agree to rounding or they do not; a mistake is named only if all that was seen is that mistake's, to rounding.
 """
 
+import collections
 import ctypes
 import dataclasses
+import dis
+import functools
 import inspect
 import linecache
 import math
+import sys
 import threading
 import traceback
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +25,7 @@ from . import mistakes, rules
 from .base import signature
 from .drill import Drill, GradientChanged, drills, rehearse, run
 from .mistakes import bank
+from .tasks import TASKS, hints
 
 SECONDS = 2
 STEPS = 12
@@ -86,12 +92,13 @@ def check(answer, like=None):
     Args:
         answer: a rule function: it takes the parameter, the gradient, the buffers and the hyper-parameters, under
             whatever letters, and returns the new parameter and buffers or writes into those it was given. Or a
-            subclass of `torch.optim.Optimizer`, whose groups, state and checkpoints are tried as well.
-        like: the name of the rule in `edu_optim.rules` that it should be; its own name if None.
+            subclass of `torch.optim.Optimizer`, whose groups, state and checkpoints are tried as well. Or what a
+            task of `edu_optim.tasks` asks for, such as a training loop.
+        like: the name of the task, or of the rule in `edu_optim.rules`, that it should be; its own name if None.
 
     Nothing of the reader's is changed, and an answer that takes longer than two seconds is stopped.
 
-    Errors: ValueError if there is no such rule; TypeError if ``answer`` is neither.
+    Errors: ValueError if there is no such rule or task; TypeError if ``answer`` is none of these.
 
     >>> def gradient_descent(p, g, *, lr):
     ...     return p + lr * g
@@ -105,28 +112,136 @@ def check(answer, like=None):
         return _check_class(answer, _reference(like or answer.__name__.lower()))
     if not inspect.isfunction(answer):
         raise TypeError(f"answer must be a function or a subclass of torch.optim.Optimizer, got {answer!r}")
+    if (like or answer.__name__) in TASKS:
+        return _check_task(answer, like or answer.__name__)
     reference = _reference(like or answer.__name__)
     try:
         order = _order(answer, reference)
         probes = [_probe(reference, order, number) for number in range(len(SETTINGS))]
         walks = _in_time(lambda: [_walk(order, answer, probe) for probe in probes])
-    except _NotAttempted:
-        return Verdict("not attempted", "not attempted yet")
+    except (_NotAttempted, NotImplementedError):
+        return NOT_ATTEMPTED
+    except _ReturnsNothing:
+        return _told(mistakes.SEEN["returns_nothing"])
     except Exception as error:
         return Verdict("error", f"not yet: {_in_words(error, answer)}")
-    return _judge(reference, probes, walks)
+    return _judge(reference, probes, walks, (order, answer))
+
+
+def hint(exercise):
+    """Print the next hint for an exercise; each call says a little more.
+
+    Args:
+        exercise: the name of a task or a rule, or the function that is to become it.
+
+    Errors: ValueError if there are no hints for it.
+
+    >>> hint("largest_rate")
+    hint 1 of 3: One step multiplies the distance along a curvature by 1 - lr * curvature. When does it shrink?
+    """
+    name = exercise if isinstance(exercise, str) else exercise.__name__.lower()
+    stages = hints(name)
+    stage = _HINTED[name] = min(_HINTED[name] + 1, len(stages))
+    print(f"hint {stage} of {len(stages)}: {stages[stage - 1]}")
+
+
+_HINTED = collections.Counter()
+NOT_ATTEMPTED = Verdict("not attempted", "not attempted yet")
 
 
 class _NotAttempted(Exception):
     """The stub has not been filled in."""
 
 
+class _ReturnsNothing(Exception):
+    """The function ended without a return."""
+
+
+def _is_empty(function):
+    """Whether a function has no more than ``...`` or ``pass`` in it."""
+    nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP"}
+    return {instruction.opname for instruction in dis.get_instructions(function)} <= nothing
+
+
 def _reference(name):
     rule = getattr(rules, name, None)
     if not inspect.isfunction(rule) or rule is rules.maximum:
         known = [key for key, value in vars(rules).items() if inspect.isfunction(value) and value is not rules.maximum]
-        raise ValueError(f"like must be one of {', '.join(known)}, got {name!r}")
+        raise ValueError(f"like must be one of {', '.join([*known, *TASKS])}; got {name!r}")
     return rule
+
+
+# A task: what an answer does, watched beside what the right one does.
+
+
+def _check_task(answer, name):
+    task, results = TASKS[name], []
+
+    def attempt(*given):
+        results.append(answer(*given))
+        if results[-1] is Ellipsis or results[-1] is NotImplemented or (results[-1] is None and _is_empty(answer)):
+            raise _NotAttempted
+        return results[-1]
+
+    try:
+        seen = _in_time(lambda: task.observe(attempt))
+    except (_NotAttempted, NotImplementedError):
+        return NOT_ATTEMPTED
+    except Exception as error:
+        if results and results[-1] is None and not _own_frames(error, answer):
+            return _told(mistakes.SEEN["returns_nothing"])
+        return Verdict("error", f"not yet: {_in_words(error, answer)}")
+    if any(value is None for _, value in seen):
+        return _told(mistakes.SEEN["returns_nothing"])
+    right = _in_time(lambda: task.observe(task.right))
+    if _agree(seen, right, task.close):
+        return Verdict("correct", f"correct: what was asked, in {len(right)} trials" if len(right) > 1 else "correct")
+    parting = _first_apart(seen, right, task)
+    for mistake in bank(name):
+        if _agree(seen, _in_time(functools.partial(task.observe, mistake.rule)), task.close):
+            return _told(mistake, "" if mistake.kind == "variant" else parting)
+    return Verdict("unknown", f"not yet.\n{parting}")
+
+
+def _agree(seen, other, close):
+    alike = all(one == two and _alike(a, b, close) for (one, a), (two, b) in zip(seen, other, strict=False))
+    return len(seen) == len(other) and alike
+
+
+def _alike(a, b, close):
+    try:
+        a, b = (torch.as_tensor(value, dtype=torch.float64).squeeze() for value in (a, b))
+    except (TypeError, ValueError, RuntimeError):
+        return type(a) is type(b) and a == b
+    return a.shape == b.shape and torch.allclose(a, b, rtol=close, atol=1e-12, equal_nan=True)
+
+
+def _first_apart(seen, right, task):
+    """Where an answer first differs from the right one, without the right value where that is the secret."""
+    for (label, value), (_, expected) in zip(seen, right, strict=False):
+        if _alike(value, expected, task.close):
+            continue
+        if not task.secret:
+            return f"{label} is {_in_digits(value)} where {_in_digits(expected)} is right{_times(value, expected)}."
+        if isinstance(expected, str) or not isinstance(value, int | float):
+            return f"{label} is not {value!r}."
+        return f"{label} is {'larger' if value < expected else 'smaller'} than {_in_digits(value)}."
+    return ""
+
+
+def _in_digits(value):
+    value = value.tolist() if torch.is_tensor(value) else value
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_in_digits, value))})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _times(value, expected):
+    try:
+        ratio = float(value) / float(expected)
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError):
+        return ""
+    return f": {ratio:.3g} times as large" if isinstance(expected, float) and abs(ratio) < 1e6 else ""
 
 
 # Calling an answer, whatever its letters.
@@ -161,7 +276,7 @@ def _call(order, answer, columns, hyper):
     parameter, gradient, *buffers = given
     if returned is None:
         if all(torch.equal(new, old) for new, old in zip(given, columns, strict=True)) and columns[1].any():
-            raise _NotAttempted
+            raise _NotAttempted if _is_empty(answer) else _ReturnsNothing
         return parameter, *buffers
     returned = returned if isinstance(returned, tuple | list) else (returned,)
     if len(returned) not in (1, 1 + len(buffers)) or not all(torch.is_tensor(value) for value in returned):
@@ -175,8 +290,8 @@ def _call(order, answer, columns, hyper):
 
 def _check_class(answer, reference):
     step = inspect.unwrap(answer.step)
-    if step is torch.optim.Optimizer.step or not step.__code__.co_names:
-        return Verdict("not attempted", "not attempted yet")
+    if step is torch.optim.Optimizer.step or _is_empty(step):
+        return NOT_ATTEMPTED
     try:
         named, wanted = _options(answer, reference)
         probes = [_with_one_rate(_probe(reference, ([], named), number)) for number in range(len(SETTINGS))]
@@ -184,11 +299,14 @@ def _check_class(answer, reference):
         if not any(map(_moved, walks)):
             return _told(mistakes.SEEN["rebinds_parameter"])
         verdict = _judge(reference, probes, walks)
-        if not verdict.passed:
-            return verdict
+        hyper = {name: probes[0].hypers[-1][name] for name in wanted}
+        if not verdict.passed:  # or is it a right rule, with a fault around it?
+            around = _in_time(lambda: _drilled(answer, reference, named, hyper))
+            return around if around and around.name in {fault.name for fault in mistakes.FAULTS} else verdict
         exact = next((m.rule for m in bank(reference.__name__) if m.name == verdict.name), reference)
-        hyper = {name: probes[0].hypers[0][name] for name in wanted}
         return _in_time(lambda: _drilled(answer, exact, named, hyper)) or verdict
+    except NotImplementedError:
+        return NOT_ATTEMPTED
     except GradientChanged:
         return _told(mistakes.SEEN["changes_gradient"])
     except Exception as error:
@@ -219,15 +337,18 @@ def _given(named, hyper):
 
 
 def _with_one_rate(probe):
-    rate = probe.hypers[0].get("lr", 1)
-    return dataclasses.replace(probe, hypers=[{**hyper, "lr": rate} for hyper in probe.hypers])
+    """A probe as a class meets it: one learning rate, and a first gradient that torch does not dampen."""
+    hypers = [{**hyper, "lr": probe.hypers[0]["lr"]} for hyper in probe.hypers]
+    if "dampening" in hypers[0]:
+        hypers[0]["dampening"] = 0
+    return dataclasses.replace(probe, hypers=hypers)
 
 
 def _walk_of_class(answer, named, reference, probe):
     """As `_walk`, with NaN for the buffers, of which a class may keep what it likes."""
     alone = [[gradient] for gradient in probe.gradients]
     drill = Drill("one parameter", [probe.start], alone, [[probe.hypers[0]["lr"]]] * STEPS)
-    places = run(answer, drill, _given(named, probe.hypers[0]))
+    places = run(answer, drill, _given(named, probe.hypers[-1]))
     unseen = places.new_full((STEPS + 1, len(signature(reference)[0]), len(probe.start)), math.nan)
     return torch.cat([places, unseen], dim=1)
 
@@ -307,10 +428,13 @@ def _walk(order, answer, probe):
 def _in_time(work):
     """The result of ``work``, run in a thread of its own, which is stopped after a while."""
     outcome = {}
+    torch.optim.SGD([torch.zeros(1)], lr=0)  # the first optimizer of all loads half of torch, which is not the answer's
 
     def run():
         try:
-            outcome["result"] = work()
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                outcome["result"] = work()
         except BaseException as error:
             outcome["error"] = error
 
@@ -335,26 +459,29 @@ class _TooSlow(Exception):
 
 def _in_words(error, answer):
     """What an error says, at the line of the reader's that raised it."""
-    own = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == answer.__code__.co_filename
-    ]
+    own = _own_frames(error, answer)
     if not own:
         return f"{error}" if isinstance(error, TypeError | _TooSlow) else f"{type(error).__name__}: {error}"
     line = own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno).strip()
     return f"{type(error).__name__}: {error}\nin {own[-1].name}, line {own[-1].lineno}: {line}"
 
 
+def _own_frames(error, answer):
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame for frame in frames if frame.filename == answer.__code__.co_filename]
+
+
 # Judging.
 
 
-def _judge(reference, probes, walks):
+def _judge(reference, probes, walks, called=None):
     own = _order(reference, reference)
     right = [_walk(own, reference, probe) for probe in probes]
     if all(map(_same, walks, right)):
         largest = max(_largest_difference(*pair) for pair in zip(walks, right, strict=True))
         count = STEPS * len(probes)
         return Verdict("correct", f"correct: the same as {reference.__name__} in {count} steps, to {largest:.0e}")
-    parting = _parting(reference, walks, right)
+    parting = _parting(reference, probes, walks, right, called)
     mistake = _named(reference, own, probes, walks)
     if mistake is None:
         return Verdict("unknown", f"not yet.\n{parting}")
@@ -392,17 +519,64 @@ def _largest_difference(walk, right):
     return ((walk[:, 0] - right[:, 0]).abs() / (1e-300 + right[:, 0].abs())).max().item()
 
 
-def _parting(reference, walks, right):
+def _parting(reference, probes, walks, right, called):
     """Where an answer first differs: the step, the quantity, both values and their ratio."""
-    for walk, other in zip(walks, right, strict=True):
+    for probe, walk, other in zip(probes, walks, right, strict=True):
         for t in range(1, STEPS + 1):
             quantities = dict(zip(signature(reference)[0], zip(walk[t, 1:], other[t, 1:], strict=True), strict=True))
-            quantities["the step"] = (walk[t, 0] - walk[t - 1, 0], other[t, 0] - other[t - 1, 0])
+            step = (walk[t, 0] - walk[t - 1, 0], other[t, 0] - other[t - 1, 0])
+            if called and _apart(*step).any():
+                quantities |= _letters(reference, called, probe, walk[t - 1], other[t - 1], t - 1, step)
+            quantities["the step"] = step
             for name, (seen, expected) in quantities.items():
-                apart = ~torch.isclose(seen, expected, rtol=1e-6, atol=1e-14, equal_nan=True)
+                apart = _apart(seen, expected)
                 if apart.any() and not seen.isnan().all():
                     return _side_by_side(name, t, seen, expected, int(apart.int().argmax()))
     return ""
+
+
+def _apart(seen, expected):
+    return ~torch.isclose(seen, expected, rtol=1e-6, atol=1e-14, equal_nan=True)
+
+
+def _letters(reference, called, probe, row, other, index, step):
+    """The gradient and the intermediate results of one step, those of the answer beside those of the reference.
+
+    Only letters that stand in both texts can be compared. Where the numerator agrees, so does the denominator.
+    """
+    order, answer = called
+    own = _order(reference, reference)
+    (p, *buffers), gradient, hyper = row, probe.gradients[index], probe.hypers[index]
+    theirs = _at_the_end(answer, lambda: _call(order, answer, [p, gradient, *buffers], hyper))
+    right = _at_the_end(reference, lambda: _call(own, reference, [other[0], gradient, *other[1:]], hyper))
+    quantities = {"the gradient": (theirs.get(order[0][1], gradient), gradient)}
+    spelled = {name.replace("_", "").lower(): value for name, value in theirs.items()}
+    for name in right:  # buffers and arguments are no news
+        if name in own[0] or name in own[1]:
+            continue
+        pair = (spelled.get(name.replace("_", "")), right[name])
+        if all(torch.is_tensor(value) and value.shape == gradient.shape for value in pair):
+            quantities[name] = pair
+    if "m_hat" in quantities and not _apart(*quantities["m_hat"]).any():
+        quantities["the denominator"] = tuple(-hyper["lr"] * right["m_hat"] / taken for taken in step)
+    return quantities
+
+
+def _at_the_end(function, call):
+    """What the letters of a function stood for when it returned."""
+    letters = {}
+
+    def note(frame, event, _):
+        if event == "return" and frame.f_code is function.__code__:
+            letters.update(frame.f_locals)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        call()
+    finally:
+        sys.setprofile(before)
+    return letters
 
 
 def _side_by_side(name, t, seen, expected, index):

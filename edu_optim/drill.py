@@ -27,6 +27,7 @@ class Drill:
         gradients: for each step a list, with a tensor or None for each parameter.
         rates: for each step the learning rate of each group; with more than one, every parameter has its own.
         load: the step before which a checkpoint is loaded into a new optimizer, None if there is none.
+        decays: for each group, by what its weight_decay is multiplied.
 
     >>> drills(0.1)[-1].load
     6
@@ -37,6 +38,7 @@ class Drill:
     gradients: list
     rates: list
     load: int | None = None
+    decays: tuple = (1,)
 
 
 def drills(lr):
@@ -52,7 +54,7 @@ def drills(lr):
     alone, first = [[g] for g, _ in pushes], starts[:1]
     return [
         Drill("two parameters of the same shape", starts, pushes, [[lr]] * STEPS),
-        Drill("two groups", starts, pushes, [[lr, lr / 5]] * STEPS),
+        Drill("two groups", starts, pushes, [[lr, lr / 5]] * STEPS, decays=(1, 0)),
         Drill("a learning rate that changes", first, alone, [[lr]] * 5 + [[lr / 4]] * 5),
         Drill("a gradient that is missing", starts, gaps, [[lr]] * STEPS),
         Drill("a checkpoint", starts, gaps, [[lr]] * STEPS, load=6),
@@ -84,6 +86,9 @@ def run(make, drill, options):
 
     def new():
         fresh = [{**group, "lr": lr} for group, lr in zip(groups, drill.rates[0], strict=True)]
+        for group, factor in zip(fresh, drill.decays, strict=True):
+            if "weight_decay" in options:
+                group["weight_decay"] = factor * options["weight_decay"]
         return make(fresh, lr=drill.rates[0][0], **options)
 
     optimizer, places = new(), [torch.stack(drill.starts)]
@@ -128,11 +133,22 @@ def rehearse(rule, drill, options, faults=()):
             at = types.SimpleNamespace(index=index, group=group, drawer=index, t=counts[index], lr=rates[group])
             at.step, at.rates, at.first_rates, at.updates = step + 1, rates, drill.rates[0], updates
             at.loaded, at.count = bool(count), count.get(index, 0)
+            at.given, at.options = options, _of_group(options, drill.decays[group], first=at.t == 1)
             for fault in faults:
                 fault(at)
-            known = {**options, "t": at.t, "lr": at.lr}
+            known = {**at.options, "t": at.t, "lr": at.lr}
             buffers = memory.get(at.drawer, [torch.zeros_like(p)] * len(letters))
             p, *memory[at.drawer] = rule(p, g, *buffers, **{name: known[name] for name in names})
             after.append(p)
         places.append(torch.stack(after))
     return torch.stack(places)
+
+
+def _of_group(options, decay, first):
+    """The options of one group, as torch uses them: the first gradient is never dampened."""
+    own = dict(options)
+    if "weight_decay" in own:
+        own["weight_decay"] *= decay
+    if first and "dampening" in own:
+        own["dampening"] = 0
+    return own

@@ -23,8 +23,8 @@ class Mistake:
 
     Args:
         name: of the mistake, in a few words.
-        kind: ``"bug"`` or ``"variant"``.
-        of: the name of the right rule.
+        kind: ``"bug"``, ``"variant"`` or ``"loop"``, a mistake around an optimizer and not in it.
+        of: the name of the right rule or task.
         rule: the wrong one.
         why: what is wrong with it, or whose convention it is.
         question: leads to the way out, or says how to convert.
@@ -48,13 +48,13 @@ ANY = []
 
 
 def bank(rule):
-    """The mistakes that are known of the rule of this name: its own, then those that can befall any rule.
+    """The mistakes that are known of the rule or task of this name: its own, then those that can befall any rule.
 
     >>> [mistake.name for mistake in bank("gradient_descent")]
     ['ignores lr', 'scales the weight', 'climbs', 'stands still', 'resets state']
     """
-    right = getattr(rules, rule)
-    general = [_mistake("bug", rule, function, functools.partial(function, right)) for function in ANY]
+    right = getattr(rules, rule, None)
+    general = [_mistake("bug", rule, function, functools.partial(function, right)) for function in ANY if right]
     return [mistake for mistake in BANK if mistake.of == rule] + general
 
 
@@ -88,6 +88,15 @@ def variant(of):
     ['ema', 'lr inside']
     """
     return _entry("variant", of)
+
+
+def loop(of):
+    """Enter a function into the bank, as a wrong form of the training loop of this name.
+
+    >>> [mistake.name for mistake in bank("training_loop")][0]
+    'no zero grad'
+    """
+    return _entry("loop", of)
 
 
 # In any rule: functions of the right one and its arguments.
@@ -749,8 +758,159 @@ def adadelta_upside_down(p, g, s, u, *, lr, rho, eps):
     return p - lr * d, s, rho * u + (1 - rho) * d**2
 
 
+# In the loop around an optimizer.
+
+
+@loop("training_loop")
+def training_loop_no_zero_grad(model, optimizer, x, y, epochs):
+    """The gradients add up: each step follows the sum of all gradients so far.
+
+    `backward` adds to what is in p.grad; which line empties it?
+    """
+    for _ in range(epochs):
+        ((model(x) - y) ** 2).mean().backward()
+        optimizer.step()
+
+
+@loop("training_loop")
+def training_loop_erases_the_gradient(model, optimizer, x, y, epochs):
+    """The gradient is forgotten between backward and step, so the optimizer finds nothing to follow.
+
+    When is a gradient old, before it has been used or after?
+    """
+    for _ in range(epochs):
+        ((model(x) - y) ** 2).mean().backward()
+        optimizer.zero_grad()
+        optimizer.step()
+
+
+@loop("training_loop")
+def training_loop_steps_first(model, optimizer, x, y, epochs):
+    """The optimizer moves before backward has told it where: every step follows the gradient of the round before.
+
+    Which line must have run before step() can know the slope?
+    """
+    for _ in range(epochs):
+        loss = ((model(x) - y) ** 2).mean()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.backward()
+
+
+@loop("training_loop")
+def training_loop_never_steps(model, optimizer, x, y, epochs):
+    """The slope is asked for and nobody moves.
+
+    Which line of a round turns the knobs?
+    """
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ((model(x) - y) ** 2).mean().backward()
+
+
+@loop("training_loop")
+def training_loop_sum_for_mean(model, optimizer, x, y, epochs):
+    """The loss is the sum of the squares, so that the gradient grows with the number of examples.
+
+    With a thousand examples, how long would a step be?
+    """
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ((model(x) - y) ** 2).sum().backward()
+        optimizer.step()
+
+
+@loop("scheduled_loop")
+def scheduled_loop_scheduler_first(model, optimizer, scheduler, batches, epochs):
+    """The scheduler moves before the optimizer, so the first learning rate is skipped.
+
+    Which step should the first learning rate belong to?
+    """
+    for _ in range(epochs):
+        for x, y in batches:
+            optimizer.zero_grad()
+            ((model(x) - y) ** 2).mean().backward()
+            scheduler.step()
+            optimizer.step()
+
+
+@loop("scheduled_loop")
+def scheduled_loop_per_epoch_for_per_batch(model, optimizer, scheduler, batches, epochs):
+    """The scheduler is asked once in an epoch, and it was made to be asked at every batch.
+
+    If its curve has 1000 points, how many times must it be called to reach the end?
+    """
+    for _ in range(epochs):
+        for x, y in batches:
+            optimizer.zero_grad()
+            ((model(x) - y) ** 2).mean().backward()
+            optimizer.step()
+        scheduler.step()
+
+
+@loop("scheduled_loop")
+def scheduled_loop_never_scheduled(model, optimizer, scheduler, batches, epochs):
+    """The scheduler is never asked, so the learning rate stays where it began.
+
+    Which call moves the schedule on?
+    """
+    for _ in range(epochs):
+        for x, y in batches:
+            optimizer.zero_grad()
+            ((model(x) - y) ** 2).mean().backward()
+            optimizer.step()
+
+
+@bug("resume")
+def resume_from_zero(saved, model, optimizer, scheduler):
+    """The schedule begins again at zero: after one more step the learning rate is that of the second step.
+
+    Which of the three entries of the checkpoint knows how many steps there have been?
+    """
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+
+
+@bug("resume")
+def resume_without_the_optimizer(saved, model, optimizer, scheduler):
+    """The optimizer begins again with an empty memory.
+
+    Which of the three entries of the checkpoint holds its buffers?
+    """
+    model.load_state_dict(saved["model"])
+    scheduler.load_state_dict(saved["scheduler"])
+
+
+@bug("resume")
+def resume_weights_only(saved, model, optimizer, scheduler):
+    """Only the weights come back; the optimizer and the schedule begin anew.
+
+    What else had a memory when the checkpoint was written?
+    """
+    model.load_state_dict(saved["model"])
+
+
+@bug("warmup")
+def warmup_counts_zero_twice(t, length, peak):
+    """The first two steps have the same learning rate, so the warm-up is one step late.
+
+    How many steps have been begun at t = 1?
+    """
+    return peak * min(1, max(t, 1) / length)
+
+
+@bug("warmup")
+def warmup_begins_at_zero(t, length, peak):
+    """At t = 0 the learning rate is zero, so the first step is wasted.
+
+    Which fraction of the peak should the first of four steps have?
+    """
+    return peak * min(1, t / length)
+
+
 # In a class around a right rule. Each sees one parameter ``at`` one step: its number ``index`` and ``group``, its own
-# count ``t``, the ``lr``, the ``drawer`` its buffers lie in; and the ``step``, all ``rates`` of the step and of the
+# count ``t``, the ``lr``, the other ``options`` of its group and those ``given`` for all, the ``drawer`` its buffers
+# lie in; and the ``step``, all ``rates`` of the step and of the
 # first one, how many ``updates`` there were of any parameter, whether a checkpoint was ``loaded``, and the ``count``
 # at that time. Each changes what its mistake would change.
 
@@ -840,7 +1000,43 @@ def buffers_not_saved(at):
         at.drawer = (at.index, "after loading")
 
 
-# In a class, seen at once and not by where it goes.
+@_around("bug")
+def t_never_advances(at):
+    """The correction is that of the first step at every step, and never fades.
+
+    Which line raises the count, and where is it kept until the next step?
+    """
+    at.t = 1
+
+
+@_around("bug")
+def decays_every_group(at):
+    """Every group decays with the same weight_decay, also the one that asked for none.
+
+    The groups may differ; from which of them should a parameter take its options?
+    """
+    at.options["weight_decay"] = at.given.get("weight_decay")
+
+
+@_around("variant")
+def decay_by_schedule_only(at):
+    """Here the decay follows the schedule but not the learning rate itself, as in Loshchilov & Hutter 2019.
+
+    To convert to torch's form, divide weight_decay by the learning rate at the start.
+    """
+    at.options["weight_decay"] = at.options.get("weight_decay", 0) / at.first_rates[at.group]
+
+
+@_around("variant")
+def dampens_first_step(at):
+    """Here the first gradient is dampened like all others; torch lets the first one in whole.
+
+    To convert, start the velocity with the first gradient as it is.
+    """
+    at.options["dampening"] = at.given.get("dampening")
+
+
+# In an answer, seen at once and not by where it goes.
 
 SEEN = {}
 
@@ -848,6 +1044,14 @@ SEEN = {}
 def _seen(fault):
     SEEN[fault.__name__] = _mistake("bug", "class", fault, fault)
     return fault
+
+
+@_seen
+def returns_nothing():
+    """The function comes to its end without handing back a result.
+
+    What does it give to whoever calls it, and which word would do that?
+    """
 
 
 @_seen

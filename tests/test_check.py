@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edu_optim import rules
+from edu_optim import mistakes, rules
 from edu_optim.base import signature
 from edu_optim.check import _order, _probe, _same, _walk, check
 from edu_optim.mistakes import bank
@@ -69,6 +69,36 @@ def test_every_text_has_a_reason_and_a_question():
     for _, mistake in MISTAKES:
         assert mistake.kind in ("bug", "variant")
         assert mistake.why.endswith(".") and mistake.question.endswith("?"), mistake.name
+
+
+CLASSIC = {
+    "class": "rebinds_parameter updates_with_graph changes_gradient crashes_on_missing_gradient shares_state "
+    "ignores_group state_not_saved t_never_advances t_per_parameter t_shared decays_every_group "
+    "decay_by_schedule_only dampens_first_step",
+    "gradient_descent": "climbs resets_state",
+    "training_loop": "no_zero_grad",
+    "scheduled_loop": "scheduler_first per_epoch_for_per_batch",
+    "resume": "from_zero",
+    "warmup": "counts_zero_twice",
+    "momentum": "ema lr_inside old_buffer wrong_sign",
+    "nesterov": "old_buffer double",
+    "look_ahead_path": "look_ahead",
+    "adagrad": "forgets no_root abs_not_square uses_before_adding no_eps eps_inside",
+    "rmsprop": "alpha_swapped no_one_minus eps_inside gradient_squared_on_top",
+    "rmsprop_centered": "centered_sign",
+    "adadelta": "wrong_order no_eps_on_top lr_in_accumulator",
+    "adam": "no_correction corrects_m_only corrects_v_only correction_without_power power_fixed_at_2 "
+    "multiplies_by_correction t_from_zero eps_inside eps_hat eps_added_to_weight no_eps no_root v_uses_g m_undamped "
+    "betas_swapped v_is_sum gradient_on_top",
+    "amsgrad": "after_correction",
+    "adamw": "l2_instead decay_without_lr",
+}
+
+
+@pytest.mark.parametrize("of", CLASSIC)
+def test_the_classic_mistakes_are_in_the_bank(of):
+    known = bank(of) if of != "class" else [*mistakes.FAULTS, *mistakes.SEEN.values()]
+    assert {name.replace("_", " ") for name in CLASSIC[of].split()} <= {mistake.name for mistake in known}
 
 
 def adam_in_place(w, dw, first, second, *, step, eta, b1, b2, epsilon):
@@ -136,6 +166,33 @@ def test_a_mistake_of_no_name_gets_the_place_and_the_factor():
     verdict = check(adam)
     assert verdict.kind == "unknown" and verdict.name is None
     assert "At step 3 v is" in verdict.text and verdict.text.endswith(": 2 times as large.")
+
+
+def test_the_first_quantity_that_differs_is_told():
+    def adam(p, g, m, v, *, t, lr, betas, eps):
+        beta1, beta2 = betas
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        m_hat = m / (1 - beta1**t)
+        v_hat = v / (1 - beta2**t) * (1 + (t == 4))
+        return p - lr * m_hat / (v_hat**0.5 + eps), m, v
+
+    assert "At step 4 v_hat is" in check(adam).text and check(adam).text.endswith(": 2 times as large.")
+
+    def adam_in_other_letters(w, dw, first, second, *, step, lr, betas, eps):
+        first = betas[0] * first + (1 - betas[0]) * dw
+        second = betas[1] * second + (1 - betas[1]) * dw**2
+        mhat = first / (1 - betas[0] ** step)
+        w = w - lr * mhat / (2 * (second / (1 - betas[1] ** step)) ** 0.5 + eps)
+        return w, first, second
+
+    assert "At step 1 the denominator is" in check(adam_in_other_letters, like="adam").text
+
+    def gradient_descent(p, g, *, lr):
+        g = g + 0.5
+        return p - lr * g
+
+    assert "At step 1 the gradient is" in check(gradient_descent).text
 
 
 def test_a_stub_is_not_attempted():

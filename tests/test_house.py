@@ -25,7 +25,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import edu_optim
-from edu_optim import mistakes
+from edu_optim import mistakes, tasks
 
 ROOT = Path(__file__).parent.parent
 MODULES = {path.stem: path for path in sorted((ROOT / "edu_optim").glob("*.py"))}
@@ -40,8 +40,9 @@ MAY_IMPORT = {
     "plot": {"problems", "trace"},
     "lab": {"base", "optimizers", "problems", "trace", "plot"},
     "mistakes": {"rules"},
+    "tasks": {"rules", "mistakes"},
     "drill": {"base"},
-    "check": {"rules", "mistakes", "base", "drill"},
+    "check": {"rules", "mistakes", "tasks", "base", "drill"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
     "__main__": set(),
 }
@@ -347,6 +348,7 @@ def public(module):
     things = vars(importlib.import_module(f"edu_optim.{module}")).items()
     around = [*mistakes.FAULTS, *mistakes.SEEN.values()]
     entries = [*(mistake.rule for mistake in [*mistakes.BANK, *around]), *mistakes.ANY]
+    entries += [task.right for task in tasks.TASKS.values()]
     return [thing for name, thing in things if name[0] != "_" and is_defined_in(module, thing) and thing not in entries]
 
 
