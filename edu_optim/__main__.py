@@ -1,10 +1,15 @@
-"""Chores of the course, run in its top folder: ``python -m edu_optim refresh`` brings the outputs up to date."""
+"""Chores of the course, run in its top folder.
+
+``python -m edu_optim refresh`` brings outputs up to date; ``python -m edu_optim release 03 --to sheets`` writes the
+exercises of lesson 03 as a sheet for learners.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
 LESSONS = Path("notebooks")
+SOLUTIONS = LESSONS / "solutions"
 CELL_TIMEOUT = 60  # seconds
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -15,24 +20,38 @@ VOLATILE = "application/vnd.jupyter.widget-view+json"  # names a widget of a ker
 
 def main(arguments=None):
     """Do the chore that the command line asks for and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m edu_optim", description=__doc__.partition(":")[0] + ".")
+    parser = argparse.ArgumentParser(prog="python -m edu_optim", description=__doc__.partition(".")[0] + ".")
     commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("refresh", help="run lessons and write their outputs back")
     command.add_argument("numbers", nargs="*", metavar="NN", help="number of a lesson, such as 00; all if none")
     command.set_defaults(run=refresh)
+    command = commands.add_parser("release", help="write the exercises of a lesson as a sheet for learners")
+    command.add_argument("number", metavar="NN", help="number of a lesson, such as 00")
+    command.add_argument("--to", required=True, metavar="DIR", help="a new folder for the sheet")
+    command.set_defaults(run=release)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
-    except LookupError as error:
+    except (LookupError, FileExistsError, ValueError) as error:
         parser.error(error.args[0])
 
 
+def release(chosen):
+    """Write the sheet of the chosen lesson into a new folder, or change nothing."""
+    from . import course
+
+    (solved,) = notebooks([chosen.number], SOLUTIONS)
+    print(f"{course.release(solved, chosen.to)}: written")
+    return 0
+
+
 def refresh(chosen):
-    """Run the chosen lessons; write back each that ran to its end, leave each that failed as it was."""
+    """Run the chosen lessons and solutions; write back each that ran to its end, leave each that failed as it was."""
     import nbformat
 
     failures = 0
-    for path in lessons(chosen.numbers):
+    solved = [path for path in notebooks([], SOLUTIONS) if not chosen.numbers or path.name[:2] in chosen.numbers]
+    for path in [*notebooks(chosen.numbers), *solved]:
         before = path.read_text(encoding="utf-8")
         notebook = nbformat.reads(before, as_version=4)
         if failure := execute(notebook):
@@ -46,15 +65,15 @@ def refresh(chosen):
     return min(failures, 1)
 
 
-def lessons(numbers):
+def notebooks(numbers, folder=LESSONS):
     """The notebooks with these numbers, all if there are none.
 
     Errors: LookupError with the lessons that there are, if one is missing.
     """
-    found = {path.name.partition("_")[0]: path for path in sorted(LESSONS.glob("[0-9][0-9]_*.ipynb"))}
+    found = {path.name.partition("_")[0]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     for number in numbers:
         if number not in found:
-            there = ", ".join(found) or f"none in {LESSONS.resolve()}"
+            there = ", ".join(found) or f"none in {folder.resolve()}"
             raise LookupError(f"there is no lesson {number!r}; there are: {there}")
     return [found[number] for number in numbers or found]
 
@@ -90,7 +109,7 @@ def normalised(notebook):
     """Drop from ``notebook`` all that differs from run to run or from editor to editor, and number its code cells."""
     notebook.metadata = METADATA
     for cell in notebook.cells:
-        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        cell.metadata = {key: cell.metadata[key] for key in ("nbgrader", "tags") if cell.metadata.get(key)}
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for number, cell in enumerate(code, 1):
         cell.execution_count = number

@@ -51,7 +51,8 @@ def _whole(notebook, code):
         yield f"has metadata other than {METADATA}"
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
         yield "was not run from top to bottom: nbval would compare nothing in a cell without its number"
-    lengths = [len(cell.source.splitlines()) for cell in code]
+    solved = [cell for cell in code if cell.metadata.get("nbgrader", {}).get("solution")]
+    lengths = [len(cell.source.splitlines()) for cell in code if cell not in solved]
     if sum(length < LONG_CELL for length in lengths) < 0.9 * len(lengths):
         yield f"has more than a tenth of its code cells at {LONG_CELL} lines or more"
     if lengths and statistics.median(lengths) > MEDIAN_CELL:
@@ -63,7 +64,7 @@ def _any(cell):
         yield "has no id written by hand, such as adam-rule"
     if unknown := set(cell.metadata.get("tags", [])) - TAGS:
         yield f"has unknown tags {sorted(unknown)}"
-    if extra := cell.metadata.keys() - {"tags"}:
+    if extra := cell.metadata.keys() - {"tags", "nbgrader"}:
         yield f"has metadata {sorted(extra)} beside its tags"
 
 

@@ -44,7 +44,8 @@ MAY_IMPORT = {
     "drill": {"base"},
     "check": {"rules", "mistakes", "tasks", "base", "drill"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
-    "__main__": set(),
+    "course": set(),
+    "__main__": {"course"},
 }
 CORE = ["rules", "foreach", "execute", "base", "optimizers"]
 TOP = {
