@@ -199,7 +199,7 @@ def submit(course, student, wrong):
     path = release(SOLVED[8], course / "submitted" / student / "08")
     handed_in, answers = read(path), {cell.id: cell.source for cell in read(SOLVED[8]).cells}
     for cell in handed_in.cells:
-        if marks(cell)["solution"]:
+        if marks(cell).get("solution"):
             cell.source = wrong.get(cell.id, answers[cell.id])
     nbformat.write(handed_in, path)
 
