@@ -529,9 +529,8 @@ def _parting(reference, probes, walks, right, called):
                 quantities |= _letters(reference, called, probe, walk[t - 1], other[t - 1], t - 1, step)
             quantities["the step"] = step
             for name, (seen, expected) in quantities.items():
-                apart = _apart(seen, expected)
-                if apart.any() and not seen.isnan().all():
-                    return _side_by_side(name, t, seen, expected, int(apart.int().argmax()))
+                if _apart(seen, expected).any() and not seen.isnan().all():
+                    return _side_by_side(name, t, seen, expected)
     return ""
 
 
@@ -579,8 +578,12 @@ def _at_the_end(function, call):
     return letters
 
 
-def _side_by_side(name, t, seen, expected, index):
+def _side_by_side(name, t, seen, expected):
+    """Both values in one place, the one where they differ most, in as many digits as it takes to see it."""
+    gaps = ((seen - expected).abs() / expected.abs()).nan_to_num(torch.inf, torch.inf)
+    index = torch.where(_apart(seen, expected), gaps, -1).argmax()
     seen, expected = seen[index].item(), expected[index].item()
+    digits = next((n for n in (3, 5, 8) if f"{seen:.{n}g}" != f"{expected:.{n}g}"), 12)
     ratio = seen / expected if expected else math.nan
-    factor = f": {ratio:.3g} times as large" if math.isfinite(ratio) and abs(ratio) < 1e6 else ""
-    return f"At step {t} {name} is {seen:.3g} where {expected:.3g} is right{factor}."
+    factor = f": {ratio:.{digits}g} times as large" if math.isfinite(ratio) and abs(ratio) < 1e6 else ""
+    return f"At step {t} {name} is {seen:.{digits}g} where {expected:.{digits}g} is right{factor}."
