@@ -211,7 +211,7 @@ def _agree(seen, other, close):
 def _alike(a, b, close):
     try:
         a, b = (torch.as_tensor(value, dtype=torch.float64).squeeze() for value in (a, b))
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return type(a) is type(b) and a == b
     return a.shape == b.shape and torch.allclose(a, b, rtol=close, atol=1e-12, equal_nan=True)
 
@@ -239,7 +239,7 @@ def _in_digits(value):
 def _times(value, expected):
     try:
         ratio = float(value) / float(expected)
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError):
+    except (TypeError, ValueError, RuntimeError, ArithmeticError):
         return ""
     return f": {ratio:.3g} times as large" if isinstance(expected, float) and abs(ratio) < 1e6 else ""
 
@@ -253,9 +253,13 @@ def _order(answer, reference):
     positional, named = [], {}
     for parameter in inspect.signature(answer).parameters.values():
         meanings = [name for name in [*wanted, "beta1", "beta2"] if parameter.name.lower() in ALIASES[name]]
-        if meanings:
+        if parameter.kind is parameter.VAR_KEYWORD:
+            named |= {name: name for name in wanted if name not in named.values()}
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            positional += ["p", "g", *buffers][len(positional) :]
+        elif meanings:
             named[parameter.name] = meanings[0]
-        elif parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD:
+        elif parameter.default is parameter.empty:
             positional.append(parameter.name)
     expected = ["the parameter", "its gradient", *(f"the buffer {letter}" for letter in buffers)]
     if len(positional) != len(expected):
@@ -294,17 +298,18 @@ def _check_class(answer, reference):
         return NOT_ATTEMPTED
     try:
         named, wanted = _options(answer, reference)
+        make = _maker(answer, named)
         probes = [_with_one_rate(_probe(reference, ([], named), number)) for number in range(len(SETTINGS))]
-        walks = _in_time(lambda: [_walk_of_class(answer, named, reference, probe) for probe in probes])
+        walks = _in_time(lambda: [_walk_of_class(make, named, reference, probe) for probe in probes])
         if not any(map(_moved, walks)):
             return _told(mistakes.SEEN["rebinds_parameter"])
         verdict = _judge(reference, probes, walks)
         hyper = {name: probes[0].hypers[-1][name] for name in wanted}
         if not verdict.passed:  # or is it a right rule, with a fault around it?
-            around = _in_time(lambda: _drilled(answer, reference, named, hyper))
+            around = _in_time(lambda: _drilled(make, reference, named, hyper))
             return around if around and around.name in {fault.name for fault in mistakes.FAULTS} else verdict
         exact = next((m.rule for m in bank(reference.__name__) if m.name == verdict.name), reference)
-        return _in_time(lambda: _drilled(answer, exact, named, hyper)) or verdict
+        return _in_time(lambda: _drilled(make, exact, named, hyper)) or verdict
     except NotImplementedError:
         return NOT_ATTEMPTED
     except GradientChanged:
@@ -331,6 +336,12 @@ def _options(answer, reference):
     return named, [name for name in wanted if name != "lr"]
 
 
+def _maker(answer, named):
+    """The class, whatever it calls the learning rate."""
+    (rate,) = [key for key, name in named.items() if name == "lr"] or ["lr"]
+    return lambda groups, lr, **options: answer(groups, **{rate: lr}, **options)
+
+
 def _given(named, hyper):
     settings = {**hyper, **dict(zip(("beta1", "beta2"), hyper.get("betas", ()), strict=False))}
     return {key: settings[name] for key, name in named.items() if name != "lr" and name in settings}
@@ -344,11 +355,11 @@ def _with_one_rate(probe):
     return dataclasses.replace(probe, hypers=hypers)
 
 
-def _walk_of_class(answer, named, reference, probe):
+def _walk_of_class(make, named, reference, probe):
     """As `_walk`, with NaN for the buffers, of which a class may keep what it likes."""
     alone = [[gradient] for gradient in probe.gradients]
     drill = Drill("one parameter", [probe.start], alone, [[probe.hypers[0]["lr"]]] * STEPS)
-    places = run(answer, drill, _given(named, probe.hypers[-1]))
+    places = run(make, drill, _given(named, probe.hypers[-1]))
     unseen = places.new_full((STEPS + 1, len(signature(reference)[0]), len(probe.start)), math.nan)
     return torch.cat([places, unseen], dim=1)
 
@@ -357,13 +368,13 @@ def _moved(walk):
     return bool((walk[1:, 0] != walk[:-1, 0]).any())
 
 
-def _drilled(answer, rule, named, hyper):
+def _drilled(make, rule, named, hyper):
     """What is wrong or somebody else's convention around the rule, or None."""
     kept, verdict = [], None
     for drill in drills(0.1):
         has_gaps = any(None in row for row in drill.gradients)
         try:
-            walked = run(answer, drill, _given(named, hyper))
+            walked = run(make, drill, _given(named, hyper))
         except Exception as error:
             if isinstance(error, GradientChanged) or not has_gaps or drill.load is not None:
                 raise
@@ -445,8 +456,11 @@ def _in_time(work):
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_TooSlow))
         thread.join(1)
         raise outcome.get("error") or _TooSlow()
-    if "error" in outcome:
-        raise outcome["error"]
+    error = outcome.get("error")
+    if error is not None and not isinstance(error, Exception):  # such as exit(): it ends the answer, not the notebook
+        raise RuntimeError(f"it ended with {type(error).__name__}").with_traceback(error.__traceback__)
+    if error is not None:
+        raise error
     return outcome["result"]
 
 

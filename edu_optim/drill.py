@@ -50,7 +50,7 @@ def drills(lr):
     draw = torch.Generator().manual_seed(0)
     pushes = [list(row) for row in torch.randn(STEPS, 2, 3, generator=draw, dtype=torch.float64) * SIZES]
     starts = list(torch.randn(2, 3, generator=draw, dtype=torch.float64))
-    gaps = [[g, None if step in (0, 3, 4) else h] for step, (g, h) in enumerate(pushes)]
+    gaps = [[None if step in (0, 3, 4) else g, h] for step, (g, h) in enumerate(pushes)]
     alone, first = [[g] for g, _ in pushes], starts[:1]
     return [
         Drill("two parameters of the same shape", starts, pushes, [[lr]] * STEPS),

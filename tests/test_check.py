@@ -214,6 +214,19 @@ def test_an_exception_is_told_at_the_readers_line():
     assert "m = beta1 * m + g" in text and len(text.splitlines()) == 2
 
 
+def test_an_answer_that_ends_python_ends_only_itself():
+    def gradient_descent(p, g, *, lr):
+        raise SystemExit
+
+    text = check(gradient_descent).text
+    assert "it ended with SystemExit" in text and "raise SystemExit" in text
+
+
+def test_arguments_may_be_gathered():
+    assert check(lambda p, g, m, v, **k: rules.adam(p, g, m, v, **k), like="adam").kind == "correct"
+    assert check(lambda *columns, **options: rules.adam(*columns, **options), like="adam").kind == "correct"
+
+
 def test_wrong_arguments_are_told():
     def adam(p, g, m, *, t, lr, betas, eps):
         return p, m

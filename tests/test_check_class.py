@@ -186,7 +186,15 @@ class DampensFirstStep(from_rule(rules.momentum)):
 AROUND = [(cls, "adam") for cls in FAULTY]
 AROUND += [(DecaysEveryGroup, "adamw"), (DecayByScheduleOnly, "adamw"), (DecayWithoutLr, "adamw")]
 AROUND += [(DampensFirstStep, "momentum")]
+
+
+class OtherNames(Written):
+    def __init__(self, parameters, learning_rate=0.1, b1=0.9, b2=0.999, epsilon=1e-8):
+        super().__init__(parameters, learning_rate, (b1, b2), epsilon)
+
+
 RIGHT = [
+    (OtherNames, "adam"),
     (Written, "adam"),
     (Decayed, "adamw"),
     (from_rule(rules.adam), "adam"),
@@ -267,6 +275,22 @@ class EmptyStep(Stub):
 @pytest.mark.parametrize("cls", [Stub, EmptyStep])
 def test_a_step_that_is_not_written_is_no_mistake(cls):
     assert check(cls, like="adam").kind == "not attempted"
+
+
+def test_buffers_in_the_order_of_the_gradients_are_wrong_where_one_is_missing():
+    class Counts(torch.optim.Optimizer):
+        def __init__(self, params, lr, momentum=0.9):
+            super().__init__(params, {"lr": lr, "momentum": momentum})
+            self.buffers = {}
+
+        @torch.no_grad()
+        def step(self):
+            found = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+            for index, (p, group) in enumerate(found):
+                self.buffers[index] = group["momentum"] * self.buffers.get(index, 0 * p) + p.grad
+                p.sub_(group["lr"] * self.buffers[index])
+
+    assert "With a gradient that is missing" in check(Counts, like="momentum").text
 
 
 def test_an_option_that_nobody_can_guess_is_named():
