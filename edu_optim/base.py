@@ -30,7 +30,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         options: as the subclass lists them. A number may be a tensor that broadcasts against every parameter of
             its group: one descent for each of its elements.
         maximize: climb instead of descend.
-        run: ``"multi_tensor"``, ``"per_tensor"``, or a callable like those in `edu_optim.execute`.
+        run: ``"multi_tensor"``, ``"per_tensor"``, ``"compiled"``, or a callable like those in `edu_optim.execute`.
 
     Errors: ValueError or TypeError before anything has changed, naming the argument, its value and what is
     allowed.
@@ -128,40 +128,46 @@ class RuleOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._refuse_sparse_gradients()
-        run = executor(self.run)
         for group in self.param_groups:
             rule = self.rule(group)
             changed, names = _with_gradient_options(rule, group)
-            for t, rows in self._rows(group, signature(rule)[0]).items():
+            for t, columns in self._columns(group, signature(rule)[0]):
                 hyper = self.hyper(group, t)
-                run(changed, list(zip(*rows, strict=True)), {name: hyper[name] for name in names})
+                executor(self.run)(changed, columns, {name: hyper[name] for name in names})
         return loss
 
-    def _rows(self, group, letters):
-        """(parameter, gradient, *buffers) of each parameter that has a gradient, by the number of its step."""
-        rows = defaultdict(list)
-        for p in group["params"]:
-            if p.grad is not None:
-                t = self.advance(p)
-                buffers = [self._buffer(p, group, self.keys.get(letter, letter)) for letter in letters]
-                gradient = p.grad.to_dense() if p.grad.is_sparse else p.grad
-                rows[t].append([_real(tensor) for tensor in (p, gradient, *buffers)])
-        return rows
+    def _columns(self, group, letters):
+        """Parameters with a gradient, their gradients and their buffers, beside the number of the step they are at."""
+        at, params = defaultdict(list), [p for p in group["params"] if p.grad is not None]
+        for p, t in zip(params, self.advance(params), strict=True):
+            at[t].append(p)
+        for t, params in at.items():
+            columns = [params, [p.grad.to_dense() if p.grad.is_sparse else p.grad for p in params]]
+            columns += [self._buffers(params, group, self.keys.get(letter, letter)) for letter in letters]
+            yield t, [list(map(_real, column)) for column in columns] if any(map(torch.is_complex, params)) else columns
 
-    def advance(self, p):
-        """Count a step of the parameter ``p`` and return its number; the first is 1."""
-        state = self.state[p]
-        state["step"] = state.get("step", torch.tensor(0.0, device="cpu")) + 1
-        return state["step"].double() if torch.compiler.is_compiling() else state["step"].item()
+    def advance(self, params):
+        """Count a step of each of ``params``, and return which of its steps it is; the first is 1."""
+        states = [self.state[p] for p in params]
+        for state in states:
+            if "step" not in state:
+                state["step"] = torch.tensor(0.0, device="cpu")
+        counts = [state["step"] for state in states]
+        if counts:  # with alpha, one tensor is added to all; without, it is read as a number, which takes longer
+            torch._foreach_add_(counts, torch.ones_like(counts[0]), alpha=1)
+        read = torch.Tensor.double if torch.compiler.is_compiling() else torch.Tensor.item
+        return list(map(read, counts))
 
-    def _buffer(self, p, group, key):
-        state = self.state[p]
-        if state.get(key) is None:
-            state[key] = torch.zeros_like(p)
-            _real(state[key]).add_(self.initial(group, key))
-        elif state[key].is_sparse:  # as torch's SGD leaves it after sparse gradients
-            state[key] = state[key].to_dense()
-        return state[key]
+    def _buffers(self, params, group, key):
+        """The buffer ``key`` of each of ``params``, made where there is none yet."""
+        states = [self.state[p] for p in params]
+        for p, state in zip(params, states, strict=True):
+            if state.get(key) is None:
+                state[key] = torch.zeros_like(p)
+                _real(state[key]).add_(self.initial(group, key))
+            elif state[key].is_sparse:  # as torch's SGD leaves it after sparse gradients
+                state[key] = state[key].to_dense()
+        return [state[key] for state in states]
 
     def _refuse_sparse_gradients(self):
         gradients = [p.grad for group in self.param_groups for p in group["params"] if p.grad is not None]
@@ -260,6 +266,9 @@ def _with_gradient_options(rule, group):
     return _changed(rule, group["maximize"], decays), names + ("weight_decay",) * decays
 
 
+CHANGED = {}  # so that a rule that is changed in the same way is the same rule
+
+
 def _changed(rule, maximize, decays):
     @functools.wraps(rule)
     def changed(p, g, *buffers, **hyper):
@@ -269,7 +278,7 @@ def _changed(rule, maximize, decays):
             g = g + hyper.pop("weight_decay") * p
         return rule(p, g, *buffers, **hyper)
 
-    return changed
+    return CHANGED.setdefault((rule, maximize, decays), changed)
 
 
 def is_set(value):

@@ -27,9 +27,9 @@ class SGD(RuleOptimizer):
     def hyper(self, group, t):
         return {**group, "dampening": 0 if t == 1 else group["dampening"]}  # torch does not dampen the first step
 
-    def advance(self, p):
-        """1 if this is the first step of ``p`` with momentum, else 2: like torch's, this class keeps no count."""
-        return 1 if self.state.get(p, {}).get("momentum_buffer") is None else 2
+    def advance(self, params):
+        """1 for the first step of a parameter with momentum, else 2: like torch's, this class keeps no count."""
+        return [1 if self.state.get(p, {}).get("momentum_buffer") is None else 2 for p in params]
 
     def check(self, options, tensors):
         super().check(options, tensors)

@@ -53,7 +53,8 @@ RICH = [
     ("AdamW", {"lr": 0.01, "betas": (0.5, 0.7), "amsgrad": True, "eps": 0.1, "weight_decay": 0.1}),
 ]
 SOME = PLAIN + RICH
-RUNS = ["per_tensor", "multi_tensor"]
+EAGER = ["per_tensor", "multi_tensor"]
+RUNS = [*EAGER, "compiled"]
 ACCELERATORS = [torch.accelerator.current_accelerator().type] if torch.accelerator.is_available() else []
 DEVICES = ["cpu", *ACCELERATORS]
 

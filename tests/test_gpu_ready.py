@@ -5,7 +5,7 @@ Where an accelerator exists, the comparisons of test_against_torch.py run on it.
 
 import pytest
 import torch
-from cases import CASES, RUNS, ours, parameters, title
+from cases import CASES, EAGER, ours, parameters, title
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -76,7 +76,7 @@ def assert_ready(optimizer, params):
             assert key == "step" or (value.dtype, value.shape) == (p.dtype, p.shape), key
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", EAGER)
 @pytest.mark.parametrize("case", VARIANTS, ids=title)
 def test_a_step_on_a_gpu_mixes_no_devices_and_never_waits(case, run):
     name, options = case
@@ -85,7 +85,7 @@ def test_a_step_on_a_gpu_mixes_no_devices_and_never_waits(case, run):
         assert_ready(ours(name)(params, **options, run=run), params)
 
 
-@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("run", EAGER)
 @pytest.mark.parametrize("name", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW"])
 def test_a_learning_rate_in_a_tensor_on_the_host_makes_nothing_wait(name, run):
     with FakeTensorMode():
