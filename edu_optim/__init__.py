@@ -7,7 +7,7 @@
 from . import problems, rules
 from .base import RuleOptimizer, from_rule
 from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
-from .trace import Trace, descend, race, train
+from .trace import Sweep, Trace, descend, race, sweep, train, train_many
 
 __all__ = [
     "SGD",
@@ -17,12 +17,15 @@ __all__ = [
     "AdamW",
     "RMSprop",
     "RuleOptimizer",
+    "Sweep",
     "Trace",
     "descend",
     "from_rule",
     "problems",
     "race",
     "rules",
+    "sweep",
     "train",
+    "train_many",
 ]
 __version__ = "0.1.0"

@@ -43,6 +43,18 @@ class Problem:
         """The exact loss at ``points``."""
         return self.loss(_pairs(points))
 
+    def grid(self, columns, rows):
+        """Points at equal distances over the window, ``[rows, columns, 2]``, from its lower left corner.
+
+        >>> saddle.grid(3, 2)[1]
+        tensor([[-2.,  2.],
+                [ 0.,  2.],
+                [ 2.,  2.]], dtype=torch.float64)
+        """
+        across, up = self.window
+        x, y = torch.linspace(*across, columns, dtype=torch.float64), torch.linspace(*up, rows, dtype=torch.float64)
+        return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
+
     def sample(self, points, generator):
         """One noisy measurement of the loss at ``points``; the exact loss where there is no noise."""
         return self.noisy(_pairs(points), generator) if self.noisy else self(points)

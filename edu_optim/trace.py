@@ -1,9 +1,13 @@
 """Follow any `torch.optim.Optimizer` over a problem, from one start or from thousands at once."""
 
 import inspect
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+
+HELD = 40  # tensors as large as the points that are alive at once in a `sweep`; AMSGrad with five axes holds 35
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,7 @@ def race(problem, entrants, steps=100, start=None, *, seed=0, keep_state=False):
     SGD: 0.00
     Adam: 14.62
     """
-    if not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps must be a whole number >= 0, got {steps!r}")
+    _check_steps(steps)
     leaves = [_leaf(problem, start) for _ in entrants]
     optimizers = [make([leaf], **options) for leaf, (make, options) in zip(leaves, entrants.values(), strict=True)]
     pairs = list(zip(leaves, optimizers, strict=True))
@@ -126,6 +129,150 @@ def _one_by_one(problem, pairs, seed):
     return lambda: [step() for step in steppers]
 
 
+@dataclass(frozen=True)
+class Sweep:
+    """Where thousands of descents have ended.
+
+    Args:
+        name: of the optimizer, for legends.
+        axes: name of an option -> its values, a tensor of one dimension; in the order in which they were given.
+        points: ``[*grid, 2]``, where each descent ends. The grid is the leading dimensions of the start, then one
+            dimension for each of ``axes``.
+        losses: ``[*grid]``, the exact loss there.
+        minimum: ``[*grid]``, which of the problem's minima it has arrived at; -1 if at none.
+        arrival: ``[*grid]``, the step with which it last came close to that minimum: after that step and each later
+            one it is close; 0 if it was from the start, -1 if it is at none.
+
+    >>> from edu_optim import SGD, problems
+    >>> found = sweep(problems.booth, SGD, steps=30, lr=torch.tensor([0.01, 0.1, 1.0]))
+    >>> found.axes["lr"], found.points.shape
+    (tensor([0.0100, 0.1000, 1.0000]), torch.Size([3, 2]))
+    """
+
+    name: str
+    axes: dict
+    points: torch.Tensor
+    losses: torch.Tensor
+    minimum: torch.Tensor
+    arrival: torch.Tensor
+
+
+def sweep(problem, optimizer, steps=100, start=None, *, close=0.1, memory=2**28, seed=0, **options):
+    """Run thousands of descents at once, one from each start with each setting, and keep where each ends: a `Sweep`.
+
+    Args:
+        problem, steps: as in `descend`.
+        optimizer: an elementwise one, like all of this course, called as ``optimizer([points], **options)``.
+        start: a tensor ``[..., 2]``; the problem's own, in float64, if None. Each start is one place of the grid.
+        close: the distance from a minimum within which a descent has arrived at it, in the units of the points.
+        memory: bytes that may be in use at once, beside the result; the descents are run in parts that fit.
+        seed: of the noise, where the problem has some. Each descent then meets noise of its own.
+        options: of the optimizer. One that is a tensor ``[n]`` is an axis of the grid with n settings, and so is each
+            tensor in ``betas``: its axes are called beta1 and beta2.
+
+    A descent that diverges ends at infinity or at no number; the others do not feel it. Work that takes longer than
+    two seconds shows how far it is.
+
+    Errors: ValueError if ``steps`` is negative, ``close`` is not positive, an axis is empty or not of one dimension,
+    ``memory`` is too small for one descent, or ``start`` is empty, or missing and the problem has none.
+
+    >>> from edu_optim import SGD, problems
+    >>> found = sweep(problems.booth, SGD, steps=30, lr=torch.tensor([0.01, 0.1, 1.0]))
+    >>> found.minimum, found.arrival
+    (tensor([ 0,  0, -1]), tensor([22, 20, -1]))
+    """
+    _check_steps(steps)
+    if not close > 0:
+        raise ValueError(f"close must be a distance > 0, got {close!r}")
+    start = _leaf(problem, start).detach()
+    if start.shape[-1:] != (2,) or not start.numel():
+        raise ValueError(f"start must hold points, shape [..., 2], and one or more, got shape {tuple(start.shape)}")
+    axes = _axes(options)
+    shape = [start[..., 0].numel(), *map(len, axes.values())]
+    parts = torch.arange(math.prod(shape), device=start.device).split(_at_once(memory, start, axes))
+    ends, bar = [], None
+    for part in parts:
+        place, *places = torch.unravel_index(part, shape)
+        points = start.reshape(-1, 2)[place].requires_grad_()
+        chosen = zip(axes.items(), places, strict=True)
+        settings = {name: axis.to(start.device)[at, None] for (name, axis), at in chosen}
+        runner = optimizer([points], **_set(options, settings))
+        bar = bar if ends else _bar(steps * len(parts))  # now: it takes torch seconds to make its first optimizer
+        ends.append(_run(problem, points, runner, steps, close, seed + len(ends), bar))
+    bar.close()
+    grid = start.shape[:-1] + tuple(shape[1:])
+    ends = [torch.cat(column).reshape(grid + column[0].shape[1:]) for column in zip(*ends, strict=True)]
+    return Sweep(getattr(optimizer, "__name__", "optimizer"), axes, *ends)
+
+
+def _run(problem, points, runner, steps, close, seed, bar):
+    """The fields of a `Sweep` for descents that run together."""
+    advance = _one_by_one(problem, [(points, runner)], seed)
+    minima = getattr(problem, "minima", ())
+    minimum = _close_to(points, minima, close)
+    arrival = torch.zeros_like(minimum)
+    for step in range(1, steps + 1):
+        advance()
+        now = _close_to(points, minima, close)
+        arrival.masked_fill_(now != minimum, step)
+        minimum = now
+        bar.update()
+    points = points.detach()
+    with torch.no_grad():
+        return points, problem(points), minimum, arrival.where(minimum >= 0, -1)
+
+
+def _close_to(points, minima, close):
+    """Which of ``minima`` each of the points is close to; -1 if to none."""
+    x, y = points.detach().unbind(-1)
+    minimum = torch.full_like(x, -1, dtype=torch.int64)
+    for index, (at_x, at_y) in enumerate(minima):
+        minimum.masked_fill_((x - at_x) ** 2 + (y - at_y) ** 2 <= close**2, index)
+    return minimum
+
+
+def _axes(options):
+    """The axes among ``options``, by the names that `_set` looks for."""
+    members = [member for option in options.items() for member in _members(*option)]
+    axes = {name: value for name, value in members if torch.is_tensor(value)}
+    for name, axis in axes.items():
+        if axis.dim() != 1 or not len(axis):
+            raise ValueError(
+                f"{name} must be a number or a tensor [n] of n > 0 settings, got shape {tuple(axis.shape)}"
+            )
+    return axes
+
+
+def _set(options, settings):
+    """``options`` with ``settings`` in the place of the axes."""
+    chosen = {}
+    for name, value in options.items():
+        values = [settings.get(member, old) for member, old in _members(name, value)]
+        chosen[name] = tuple(values) if isinstance(value, tuple | list) else values[0]
+    return chosen
+
+
+def _members(name, value):
+    """The options in an option: betas are beta1 and beta2."""
+    if not isinstance(value, tuple | list):
+        return [(name, value)]
+    return [(f"{name.removesuffix('s')}{number}", member) for number, member in enumerate(value, 1)]
+
+
+def _at_once(memory, start, axes):
+    """How many descents may run together."""
+    wide = max([start.element_size(), *(axis.element_size() for axis in axes.values())])
+    if memory < HELD * 2 * wide:
+        raise ValueError(f"memory must hold at least one descent, {HELD * 2 * wide} bytes, got {memory!r}")
+    return int(memory // (HELD * 2 * wide))
+
+
+def _bar(steps):
+    from tqdm import tqdm
+
+    return tqdm(total=steps, unit="step", delay=2, leave=False)
+
+
 def train(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=0, **options):
     """Teach ``model`` to classify, and return the loss before each step, ``[steps]``.
 
@@ -154,6 +301,114 @@ def train(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=0, **
         optimizer.step()
         losses.append(loss.detach())
     return torch.stack(losses)
+
+
+def _check_steps(steps):
+    if not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"steps must be a whole number >= 0, got {steps!r}")
+
+
+@dataclass(frozen=True)
+class Copies:
+    """N copies of a network, trained at once by `train_many`.
+
+    Args:
+        losses: ``[steps, N]``, the loss of each copy before each step.
+        parameters: name -> ``[N, ...]``, the parameter of each copy after the last step.
+        scores: a function of inputs ``[n, ...]`` that returns what each copy makes of them, ``[N, n, classes]``.
+
+    >>> from edu_optim import SGD, problems
+    >>> images, labels = problems.digits()
+    >>> starts = [problems.small_net(64, 10, seed=seed) for seed in range(3)]
+    >>> copies = train_many(starts, SGD, images, labels, steps=5, lr=0.5)
+    >>> copies.losses.shape, copies.parameters["0.bias"].shape, copies.scores(images).shape
+    (torch.Size([5, 3]), torch.Size([3, 10]), torch.Size([3, 1797, 10]))
+    """
+
+    losses: torch.Tensor
+    parameters: dict
+    scores: Callable
+
+    def accuracy(self, inputs, labels):
+        """The fraction of the ``inputs`` that each copy puts in the class of their ``labels``, ``[N]``.
+
+        >>> from edu_optim import SGD, problems
+        >>> images, labels = problems.digits()
+        >>> copies = train_many(problems.small_net(64, 10), SGD, images, labels, lr=torch.tensor([0.0, 0.5]))
+        >>> [f"{fraction:.2f}" for fraction in copies.accuracy(images, labels)]
+        ['0.05', '0.94']
+        """
+        return (self.scores(inputs).argmax(-1) == labels).double().mean(-1)
+
+
+def train_many(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=0, **options):
+    """Teach N copies of ``model`` at once, each with options of its own, and return the `Copies`.
+
+    Copy i learns what `train` teaches with option i, from the same draws, and no copy feels what another does. Only
+    rounding differs, which a copy that leaps about magnifies.
+
+    Args:
+        model: a `torch.nn.Module`, from which all copies start, or a list of N of one architecture, one for each
+            copy. They are left as they were.
+        optimizer: a class of this course, or any that is elementwise; called once, for all copies.
+        inputs, labels, steps, batch, seed: as in `train`.
+        options: of the optimizer. A number, or one of a pair such as ``betas``, holds for all copies; a tensor
+            ``[N]`` has one for each.
+
+    Errors: ValueError if a tensor is empty or not of one dimension, if the tensors and the list are not of one length,
+    or if the list mixes architectures.
+
+    >>> from edu_optim import Adam, problems
+    >>> images, labels = problems.digits()
+    >>> copies = train_many(problems.small_net(64, 10), Adam, images, labels, lr=torch.tensor([0.001, 0.01, 0.1]))
+    >>> copies.losses.shape, copies.parameters["0.weight"].shape
+    (torch.Size([100, 3]), torch.Size([3, 10, 64]))
+    >>> [f"{loss:.1f}" for loss in copies.losses[-1]]
+    ['1.7', '0.3', '0.1']
+    """
+    axes = _axes(options)
+    models = _models(model, axes)
+    parameters, buffers = torch.func.stack_module_state(models)
+    scores = torch.vmap(lambda state, x: torch.func.functional_call(models[0], state, x), in_dims=(0, None))
+    cross_entropy = torch.vmap(torch.nn.functional.cross_entropy, in_dims=(0, None))
+    optimizer = optimizer(_groups(parameters.values(), options, axes), **options)
+    generator = torch.Generator().manual_seed(seed)
+    losses = []
+    for _ in range(steps):
+        drawn = slice(None) if batch is None else torch.randint(len(inputs), (batch,), generator=generator)
+        optimizer.zero_grad()
+        loss = cross_entropy(scores(parameters | buffers, inputs[drawn]), labels[drawn])
+        loss.sum().backward()
+        optimizer.step()
+        losses.append(loss.detach())
+    parameters = {name: parameter.detach() for name, parameter in parameters.items()}
+    return Copies(torch.stack(losses), parameters, lambda inputs: scores(parameters | buffers, inputs))
+
+
+def _models(model, axes):
+    """One model for each copy, where the axes and the list of models agree on how many there are."""
+    one = isinstance(model, torch.nn.Module)
+    lengths = {name: len(axis) for name, axis in axes.items()} | ({} if one else {"model": len(model)})
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        seen = ", ".join(f"{length} in {name}" for name, length in lengths.items())
+        raise ValueError(f"{' and '.join(lengths)} must hold one for each of the N copies, N > 0, got {seen}")
+    models = [model] * max(lengths.values(), default=1) if one else model
+    for index, other in enumerate(models):
+        if repr(other) != repr(models[0]):
+            raise ValueError(f"model[{index}] must have the architecture of model[0], {models[0]!r}, got {other!r}")
+    return models
+
+
+def _groups(parameters, options, axes):
+    """The stacked parameters by their rank, each rank with the axes in a shape that broadcasts against it."""
+    groups = {}
+    for p in parameters:
+        columns = {  # in double precision, as numbers are
+            name: axis.to(p.device, torch.float64).reshape(-1, *[1] * (p.ndim - 1)) for name, axis in axes.items()
+        }
+        own = {name: value for name, value in _set(options, columns).items() if value is not options[name]}
+        groups.setdefault(p.ndim, {"params": [], **own})["params"].append(p)
+    return list(groups.values())
 
 
 def _leaf(problem, start):
