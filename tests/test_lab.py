@@ -354,9 +354,112 @@ def test_the_microscope_shows_each_step_and_follows_the_learning_rate():
         assert view.error is None
 
 
+# Maps of thousands of descents.
+
+MAPS = {
+    "basins": lab.basins,
+    "basins of Adam": lambda: lab.basins(edu_optim.Adam, lr=0.3),
+    "basins of a rule": lambda: lab.basins(rules.nesterov),
+    "sensitivity": lab.sensitivity,
+    "sensitivity of AdamW": lambda: lab.sensitivity(edu_optim.AdamW),
+    "sensitivity of a rule": lambda: lab.sensitivity(rules.gradient_descent),
+    "rates": lab.rates,
+    "rates of a rule": lambda: lab.rates(rules.momentum),
+}
+
+
+@pytest.mark.parametrize("make", MAPS.values(), ids=MAPS)
+def test_every_end_of_every_control_of_a_map_gives_a_picture_and_leaves_nothing_behind(make):
+    view = make()
+    first, count = view.image.value, len(view.picture._artists())
+    for control in view.controls.values():
+        before, pictures = control.value, {bytes(view.image.value)}
+        for value in ends(control)[-2:]:
+            control.value = value
+            assert view.error is None, view.error
+            pictures.add(bytes(view.image.value))
+        assert len(pictures) > 1 or len(ends(control)) == 1, control.description
+        control.value = before
+    assert view.image.value == first and len(view.picture._artists()) == count
+
+
+def test_the_basins_are_those_of_the_optimizer_and_add_up():
+    view = lab.basins(edu_optim.Adam, lr=0.3, steps=80)
+    view.controls["beta1"].value, view.controls["beta2"].value = 0.5, 0.95
+    start, options = problems.himmelblau.grid(64, 64), {"lr": 0.3, "betas": (0.5, 0.95)}
+    found = edu_optim.sweep(problems.himmelblau, edu_optim.Adam, 80, start, **options)
+    to_b = found.minimum == 1
+    steps = found.arrival[to_b].double().mean()
+    said = f"from {100 * to_b.double().mean():.3g} % of the starts, in {steps:.3g} steps on average"
+    assert view.numbers["B at (-2.81, 3.13)"] == said
+    shares = [float(words.removeprefix("from ").split()[0]) for words in view.numbers.values()]
+    assert sum(shares) == pytest.approx(100, abs=0.5) and len(shares) == 5
+
+
+@pytest.mark.parametrize("optimizer, against", [(edu_optim.SGD, "momentum"), (edu_optim.Adam, "beta2")])
+def test_the_best_setting_is_where_a_descent_of_its_own_ends_lowest(optimizer, against):
+    view = lab.sensitivity(optimizer)
+    view.controls["against"].value = against
+    words = view.numbers["best"].replace(",", "").split()
+    lr, other = float(words[2]), float(words[4])
+    (mark,) = [line for line in view.picture.fig.axes[0].get_lines() if line.get_label() == "_best"]
+    (x, y) = mark.get_xydata()[0]
+    assert x == pytest.approx(lr, rel=0.01) and (y if against == "momentum" else 1 - y) == pytest.approx(
+        other, rel=0.01
+    )
+    y = y if against == "momentum" else 1 - y
+    options = {"lr": x, **({"momentum": y} if against == "momentum" else {"betas": (0.9, y)})}
+    alone = edu_optim.descend(problems.rosenbrock, optimizer, 100, **options)
+    assert alone.losses[-1].item() == pytest.approx(view.numbers["its loss above the minimum"].item(), rel=1e-3)
+
+
+def test_the_share_that_diverged_is_counted():
+    view = lab.sensitivity(rules.gradient_descent)
+    view.controls["surface"].value = lab.RAVINE.name  # diverges beyond 2 / 25
+    view.controls["steps"].value = 300
+    expected = 100 * (lab.LRS > 2 / 25).double().mean()
+    assert float(view.numbers["diverged"].split()[0]) == pytest.approx(expected, abs=2.5)
+
+
+def test_the_measured_rate_is_that_of_the_formula_and_nearer_with_more_steps():
+    view = lab.rates()
+    apart = {}
+    for steps in (50, 100, 200):
+        view.controls["steps"].value = steps
+        apart[steps] = view.numbers["largest difference"], view.numbers["mean difference"]
+    assert apart[50] > apart[100] > apart[200] and apart[200] < (0.025, 0.001)
+    measured = lab._measured_rates(edu_optim.SGD, 200)
+    creeps, swings, explodes = measured[5, 0], measured[12, 32], measured[37, 0]
+    assert lab.CURVED[[5, 12, 37]].tolist() == pytest.approx([0.48, 1.04, 3.04]) and lab.EVEN[32].item() == 0.64
+    assert [creeps.item(), swings.item(), explodes.item()] == pytest.approx([1 - 0.48, 0.8, 3.04 - 1], abs=0.005)
+
+
+def test_the_formula_is_the_largest_eigenvalue_of_a_step():
+    for x, beta in [(0.3, 0.2), (1.0, 0.81), (3.9, 0.5), (0.25, 0.25)]:
+        step = torch.tensor([[1 - x, -x * beta], [1, beta]], dtype=torch.float64)  # of (p, b), with lr = x
+        expected = torch.linalg.eigvals(step).abs().max().item()
+        assert lab._larger_root(torch.tensor(x), torch.tensor(beta)).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_another_rule_than_momentum_is_seen_to_leave_the_formula():
+    assert lab.rates(rules.momentum).text == lab.rates().text
+    assert lab.rates(rules.nesterov).numbers["largest difference"] > 1
+
+
+def test_a_map_names_what_the_optimizer_must_take():
+    def bare(p, g, *, lr):
+        return (p - lr * g,)
+
+    with pytest.raises(ValueError, match="optimizer must take lr and momentum, got bare"):
+        lab.rates(bare)
+    with pytest.raises(ValueError, match="optimizer must take one of momentum, .*, got Rprop"):
+        lab.sensitivity(torch.optim.Rprop)
+
+
 # Every widget is one that a keyboard can reach.
 
 
 def test_every_control_is_a_widget_of_the_standard_set():
-    controls = [*lab.playground().controls.values(), *lab.microscope(edu_optim.SGD, lr=0.1).controls.values()]
+    views = [lab.playground(), lab.microscope(edu_optim.SGD, lr=0.1), lab.basins(), lab.sensitivity(), lab.rates()]
+    controls = [control for view in views for control in view.controls.values()]
     assert all(isinstance(control, Widget) and control.description for control in controls)

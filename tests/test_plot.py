@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import edu_optim
-from edu_optim import Trace, descend, plot, problems
+from edu_optim import Sweep, Trace, descend, plot, problems, sweep
 
 
 def trace(name="Adam", values=(4.0, 2.0, 1.0)):
@@ -235,3 +235,140 @@ def test_a_scale_that_its_label_does_not_say_is_told(label, scale, said):
     fig, ax = plot.figure()
     ax.set(ylabel=label, yscale=scale, ylim=(1, 2))
     assert plot.describe(fig).endswith(f"; {said}")
+
+
+# Maps of sweeps.
+
+
+def landed(minimum, arrival):
+    """A sweep over Himmelblau's window that has ended as told."""
+    minimum, arrival = torch.tensor(minimum), torch.tensor(arrival)
+    return Sweep("SGD", {}, torch.zeros(*minimum.shape, 2), torch.zeros(minimum.shape), minimum, arrival)
+
+
+def basin_map(found, problem=problems.himmelblau):
+    fig, ax = plot.figure()
+    plot.basins(ax, problem, found)
+    return fig, ax, ax.get_images()[0]
+
+
+def test_a_basin_has_the_colour_of_its_minimum_full_where_fast_pale_where_slow_and_grey_where_there_is_none():
+    _, ax, image = basin_map(landed([[0, 1, 1], [3, -1, 0]], [[4, 4, 90], [20, -1, 90]]))
+    rgb = image.get_array()
+    full = [numpy.array(matplotlib.colors.to_rgb(color)) for color, _ in plot.BASINS]
+    pale = [0.75 + 0.25 * color for color in full]
+    for place, expected in {(0, 0): full[0], (0, 1): full[1], (0, 2): pale[1], (1, 2): pale[0]}.items():
+        assert rgb[place].tolist() == pytest.approx(expected.tolist())
+    assert tuple(rgb[1, 1]) == pytest.approx(matplotlib.colors.to_rgb(plot.NOWHERE))
+    assert (rgb[1, 0] > full[3]).all() and (rgb[1, 0] < pale[3]).all()
+    marks = [line for line in ax.get_lines() if line.get_label()[1:2] == ":"]
+    assert [tuple(line.get_xydata()[0]) for line in marks] == [*problems.himmelblau.minima]
+    assert [matplotlib.colors.to_rgb(line.get_color()) for line in marks] == [tuple(color) for color in full[:4]]
+    assert [text.get_text() for text in ax.texts] == [*"ABCD"] and len({line.get_marker() for line in marks}) == 4
+
+
+def test_each_start_is_the_middle_of_its_pixel_and_the_map_is_that_of_the_descents():
+    found = sweep(problems.himmelblau, edu_optim.SGD, 80, problems.himmelblau.grid(12, 9), lr=0.005)
+    fig, ax, image = basin_map(found)
+    assert image.origin == "lower"
+    for row, column in itertools.product(range(9), range(12)):
+        x, y = problems.himmelblau.grid(12, 9)[row, column].tolist()
+        x0, x1, y0, y1 = image.get_extent()
+        assert int((y - y0) / (y1 - y0) * 9) == row and int((x - x0) / (x1 - x0) * 12) == column
+    for index, (x, y) in enumerate(problems.himmelblau.minima):  # a start near a minimum leads to it
+        row, column = round((y + 5) / 10 * 8), round((x + 5) / 10 * 11)
+        assert found.minimum[row, column] == index
+    assert (ax.get_xlim(), ax.get_ylim()) == problems.himmelblau.window
+
+
+def test_a_basin_map_says_in_numbers_how_large_each_basin_is_where_it_lies_and_how_long_it_takes():
+    fig, _, image = basin_map(landed([[0, 0, 0], [0, 2, -1]], [[4, 4, 8], [8, 30, -1]]))
+    assert image.get_label() == (
+        "basins of 2 x 3 starts: A from 66.7 %, mean start (-1.25, -2.5), 6 steps; "
+        "C from 16.7 %, mean start (0, 5), 30 steps; no minimum from 16.7 %, mean start (5, 5)"
+    )
+    assert image.get_label() in plot.describe(fig)
+    said = [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
+    assert said[0] == "A: 66.7 % of the starts" and said[-3:-1] == ["full: 4 steps or fewer", "pale: 28 steps or more"]
+
+
+def test_a_basin_map_where_nothing_arrives_is_grey():
+    _, ax, image = basin_map(landed([[-1, -1], [-1, -1]], [[-1, -1], [-1, -1]]))
+    assert len(numpy.unique(image.get_array())) == 1
+    assert [text.get_text() for text in ax.get_legend().get_texts()][4:] == ["grey: leads to no minimum"]
+
+
+def test_a_basin_map_needs_a_sweep_over_rows_and_columns_and_not_too_many_minima():
+    with pytest.raises(ValueError, match=r"sweep must be over starts \[rows, columns\].* got \[3\]"):
+        basin_map(landed([0, 1, 2], [1, 1, 1]))
+    many = problems.surface("many", minima=((0, 0),) * 8, window=((-1, 1), (-1, 1)), start=(0, 0))(lambda x, y: x)
+    with pytest.raises(ValueError, match="problem must have 1 to 7 minima, got 8"):
+        basin_map(landed([[0, 1], [2, 3]], [[1, 1], [1, 1]]), many)
+
+
+LR, KEPT = torch.tensor([0.01, 0.1, 1.0, 10.0]), torch.tensor([0.0, 0.4, 0.8])
+VALUES = torch.tensor([[1.0, 2, 3], [4, 5, 6], [7, 8, math.nan], [math.inf, 1e101, 100]])
+
+
+def heat_map(values=VALUES, x=LR, y=KEPT, **options):
+    fig, ax = plot.figure()
+    plot.heat(ax, x, y, values, "loss", **options)
+    return fig, ax, ax.collections[0]
+
+
+def test_a_heat_map_shows_each_value_at_its_settings_and_hatches_what_diverged():
+    fig, ax, mesh = heat_map()
+    fig.draw_without_rendering()
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+    corners = mesh.get_coordinates()  # [row, column, 2]
+    for i, j in itertools.product(range(4), range(3)):
+        (x0, y0), (x1, y1) = corners[j, i], corners[j + 1, i + 1]
+        assert (x0 * x1) ** 0.5 == pytest.approx(LR[i].item()) and (y0 + y1) / 2 == pytest.approx(KEPT[j].item())
+        shown = mesh.get_array()[j, i]
+        assert shown is numpy.ma.masked if not VALUES[i, j] < 1e100 else shown == VALUES[i, j].item()
+    assert isinstance(mesh.norm, matplotlib.colors.LogNorm) and (mesh.norm.vmin, mesh.norm.vmax) == (1, 100)
+    assert ax.patches[0].get_hatch() and [text.get_text() for text in ax.texts] == ["diverged"]
+    assert mesh.colorbar.ax.get_ylabel() == "loss" and mesh.get_cmap().name == "cividis"
+
+
+@pytest.mark.parametrize(
+    "values, low, high",
+    [([[0, 1e-30], [1, 2]], 2e-12, 2), ([[0, 0], [0, 0]], 1e-12, 1), ([[3, 3], [3, 3]], 3, 30)],
+    ids=["over twelve powers", "only zeros", "all alike"],
+)
+def test_logarithmic_colours_reach_down_twelve_powers_of_ten_and_zero_is_not_missing(values, low, high):
+    fig, ax, mesh = heat_map(torch.tensor(values, dtype=torch.float64), LR[:2], KEPT[:2])
+    fig.draw_without_rendering()
+    assert (mesh.norm.vmin, mesh.norm.vmax) == pytest.approx((low, high), rel=1e-6)
+    assert not numpy.ma.getmaskarray(mesh.get_array()).any() and not ax.patches
+
+
+def test_a_heat_map_can_be_linear_and_says_all_when_everything_diverged():
+    assert type(heat_map(-VALUES[:3, :2], LR[:3], KEPT[:2], scale="linear")[2].norm) is matplotlib.colors.Normalize
+    fig, ax, _ = heat_map(torch.full((4, 3), math.nan))
+    fig.draw_without_rendering()
+    assert [text.get_text() for text in ax.texts] == ["diverged"] and "100 % missing" in plot.describe(fig)
+
+
+def test_the_text_of_a_heat_map_follows_the_map():
+    values = torch.arange(81.0).reshape(9, 9) + 1
+    axis = torch.linspace(1, 9, 9)
+    said = {plot.describe(heat_map(changed, axis, axis)[0]) for changed in (values, values.T, values.flip(0))}
+    assert len(said) == 3 and all("; loss; 0 % missing; medians of ninths" in text for text in said)
+    assert plot.describe(heat_map(values, axis, axis)[0]).endswith("from below: 11 38 65, 14 41 68, 17 44 71")
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"values": VALUES.T}, "values must be [n, m] over x [n] and y [m], with n and m above 1, got [3, 4] over"),
+        ({"values": VALUES[:, :1], "y": KEPT[:1]}, "with n and m above 1, got [4, 1] over [4] and [1]"),
+        ({"values": -VALUES}, "values must be >= 0 on a logarithmic scale, got -100"),
+        ({"scale": "sqrt"}, "scale must be 'log' or 'linear', got 'sqrt'"),
+    ],
+    ids=lambda value: None,
+)
+def test_a_heat_map_that_cannot_be_drawn_is_refused(change, words):
+    with pytest.raises(ValueError) as error:
+        heat_map(**change)
+    assert words in str(error.value)
