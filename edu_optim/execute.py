@@ -65,7 +65,7 @@ def compiled(rule, columns, hyper):
         return per_tensor(rule, columns, hyper)  # the compiler at work fuses that by itself
     kinds, numbers, grids = kernel.parted(hyper)
     foreign = next(iter(set(map(type, columns[0])) - {torch.Tensor, torch.nn.Parameter}), None)
-    for (device, dtype), (group, _) in _group_tensors_by_device_and_dtype(list(map(list, columns))).items():
+    for (device, dtype), (group, _) in _group_tensors_by_device_and_dtype(columns).items():
         dtype = torch.float32 if dtype in HALF else dtype
         step, reason = _kernel(rule, kinds, dtype, device.type, foreign)
         if step is None:

@@ -7,18 +7,21 @@ and what is between is never in memory.
 
 import ctypes
 import inspect
+import itertools
 import math
 import operator
 import os
 import shlex
+import struct
 import subprocess
 import tempfile
+from array import array
 from pathlib import Path
 
 import torch
 
 FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC"]
-REALS = {torch.float32: ("float", ctypes.c_float), torch.float64: ("double", ctypes.c_double)}
+REALS = {torch.float32: ("float", "f"), torch.float64: ("double", "d")}  # in C, and as a code of Python's arrays
 IN_C = {
     **{operator.add: "{} + {}", operator.sub: "{} - {}", operator.mul: "{} * {}", operator.truediv: "{} / {}"},
     **{operator.neg: "-{}", operator.pow: "pow({}, {})", "maximum": "{0} > {1} || {0} != {0} ? {0} : {1}"},
@@ -31,28 +34,28 @@ TAKEN = {
     *["complex", "imaginary", "I", "real", "n", "i"],
 }
 LOOP = """\
-static void step(long n, {parameters}) {{
-    for (long i = 0; i < n; i++) {{
+static void step({parameters}) {{
+    for (long long i = 0; i < n; i++) {{
         {body}
     }}
 }}"""
 PROGRAM = """\
 #include <tgmath.h>
-#define BLOCK 16384L
+#define BLOCK 16384LL
 typedef {real} real;
 
 {loop}
 
-void run(long tensors, const long *sizes, real *const *const *columns, const real *numbers, int threads) {{
-    for (long k = 0; k < tensors; k++) {{
-        long blocks = (sizes[k] + BLOCK - 1) / BLOCK;
+void run(long long tensors, const long long *sizes, real *const *data, const real *numbers, int threads) {{
+    for (long long k = 0; k < tensors; k++) {{
+        long long blocks = (sizes[k] + BLOCK - 1) / BLOCK;
         if (blocks < 2 || threads < 2) {{
             step(sizes[k], {whole});
             continue;
         }}
         #pragma omp parallel for num_threads(threads)
-        for (long block = 0; block < blocks; block++) {{
-            long at = block * BLOCK;
+        for (long long block = 0; block < blocks; block++) {{
+            long long at = block * BLOCK;
             step(block < blocks - 1 ? BLOCK : sizes[k] - at, {part});
         }}
     }}
@@ -157,8 +160,9 @@ def loop(numbers, tensors):
 
     >>> from edu_optim.rules import gradient_descent
     >>> print(loop(*split(gradient_descent, [("lr", False)])))
-    static void step(long n, real *restrict p_, real *restrict g_, real lr) {
-        for (long i = 0; i < n; i++) {
+    static void step(long long n, real *restrict p_, real *restrict g_,
+                     real lr) {
+        for (long long i = 0; i < n; i++) {
             real p = p_[i];
             real g = g_[i];
             real mul = lr * g;
@@ -169,12 +173,14 @@ def loop(numbers, tensors):
     """
     names = {node: node.name + "_" * (node.name in TAKEN) for node in tensors.graph.nodes}
     arrays, handed = _arguments(numbers, tensors)
-    parameters = [f"real *restrict {names[node]}_" for node in arrays] + [f"real {names[node]}" for node in handed]
-    lines = [f"real {names[node]} = {names[node]}_[i];" for node in arrays]
-    lines += [f"real {names[node]} = {_in_c(node, names)};" for node in tensors.graph.nodes if node.op[:4] == "call"]
+    scalars = [f"real {names[node]}" for node in handed]
+    head = [["long long n", *(f"real *restrict {names[node]}_" for node in arrays)]]
+    head += [scalars[start : start + 5] for start in range(0, len(scalars), 5)]
+    body = [f"real {names[node]} = {names[node]}_[i];" for node in arrays]
+    body += [f"real {names[node]} = {_in_c(node, names)};" for node in tensors.graph.nodes if node.op[:4] == "call"]
     results = zip([arrays[0], *arrays[2:]], tensors.graph.output_node().args[0], strict=False)
-    lines += [f"{names[old]}_[i] = {names[new]};" for old, new in results]
-    return LOOP.format(parameters=", ".join(parameters), body="\n        ".join(lines))
+    body += [f"{names[old]}_[i] = {names[new]};" for old, new in results]
+    return LOOP.format(parameters=",\n                 ".join(map(", ".join, head)), body="\n        ".join(body))
 
 
 def _arguments(numbers, tensors):
@@ -212,23 +218,23 @@ def in_c(rule, kinds, dtype):
         raise TypeError(f"dtype must be one of {', '.join(map(str, REALS))}, got {dtype}")
     numbers, tensors = split(rule, kinds)
     arrays, handed = _arguments(numbers, tensors)
-    real, number = REALS[dtype]
-    whole = [f"columns[{index}][k]" for index, _ in enumerate(arrays)]
+    real, code = REALS[dtype]
+    whole = [f"data[{index} * tensors + k]" for index, _ in enumerate(arrays)]
     given = [f"numbers[{index}]" for index, _ in enumerate(handed)]
-    arguments = {"whole": [*whole, *given], "part": [*(f"{array} + at" for array in whole), *given]}
+    arguments = {"whole": [*whole, *given], "part": [*(f"{start} + at" for start in whole), *given]}
     arguments = {name: ", ".join(values) for name, values in arguments.items()}
     library = _library(PROGRAM.format(real=real, loop=loop(numbers, tensors), **arguments))
 
     def run(columns, values):
-        sizes, *others = [list(map(torch.Tensor.numel, column)) for column in columns]
-        if others.count(sizes) < len(others):
+        flat = list(itertools.chain.from_iterable(columns))
+        sizes = list(map(torch.Tensor.numel, columns[0]))
+        if list(map(torch.Tensor.numel, flat)) != sizes * len(columns):
             raise ValueError("columns must hold tensors of the same sizes, each buffer as large as its parameter")
-        pointers = [(ctypes.c_void_p * len(sizes))(*map(torch.Tensor.data_ptr, column)) for column in columns]
         library.run(
-            ctypes.c_long(len(sizes)),
-            (ctypes.c_long * len(sizes))(*sizes),
-            (ctypes.c_void_p * len(columns))(*map(ctypes.addressof, pointers)),
-            (number * len(handed))(*numbers.forward(*values)),
+            ctypes.c_longlong(len(sizes)),
+            struct.pack(f"{len(sizes)}q", *sizes),
+            struct.pack(f"{len(flat)}Q", *map(torch.Tensor.data_ptr, flat)),
+            array(code, numbers.forward(*values)).tobytes(),
             torch.get_num_threads(),
         )
 

@@ -3,6 +3,7 @@
 import inspect
 import operator
 import re
+import shutil
 import warnings
 
 import pytest
@@ -15,6 +16,7 @@ from edu_optim.base import signature
 from edu_optim.rules import maximum
 
 RULES = [function for name, function in inspect.getmembers(rules, inspect.isfunction) if name != "maximum"]
+pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
 by_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 
 
@@ -141,6 +143,7 @@ def test_another_rule_option_or_dtype_needs_another_kernel(programs):
 @pytest.mark.parametrize("case", RICH, ids=title)
 def test_where_there_is_no_c_torch_compiles_nothing_more_after_the_first_step(case, monkeypatch):
     name, options = case
+    torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
     compile = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function: compile(function, backend=counter, fullgraph=True))
@@ -177,6 +180,15 @@ def in_the_words_of_c(double, i, n, inline, *, real, complex=2):
 def test_names_that_mean_something_in_c_may_be_used():
     mine, truth = (walk(from_rule(in_the_words_of_c), run, real=0.5) for run in ("compiled", "per_tensor"))
     torch.testing.assert_close(mine, truth, equal_nan=True)
+
+
+def without_a_number(p, g):
+    return (p - g / 2,)
+
+
+def test_a_rule_may_do_without_numbers(programs):
+    mine, truth = (walk(from_rule(without_a_number), run) for run in ("compiled", "per_tensor"))
+    assert difference(mine, truth) == 0 and len(programs) == 1
 
 
 def largest(p, g, v, *, lr):
