@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC"]
+FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-shared", "-fPIC", "-fopenmp"]
 REALS = {torch.float32: ("float", "f"), torch.float64: ("double", "d")}  # in C, and as a code of Python's arrays
 IN_C = {
     **{operator.add: "{} + {}", operator.sub: "{} - {}", operator.mul: "{} * {}", operator.truediv: "{} / {}"},
@@ -271,8 +271,9 @@ def _library(program):
     with tempfile.TemporaryDirectory() as folder:
         source, binary = Path(folder, "rule.c"), Path(folder, "rule.so")
         source.write_text(program)
-        command = [*shlex.split(os.environ.get("CC", "cc")), *FLAGS, "-o", str(binary), str(source), "-lm"]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode:
-            raise RuntimeError(f"{command[0]} failed: {result.stderr.strip()}")
-        return ctypes.CDLL(str(binary))
+        command = [*shlex.split(os.environ.get("CC", "cc")), str(source), "-o", str(binary), "-lm"]
+        for flags in (FLAGS, FLAGS[:-1]):  # without OpenMP it is one thread
+            result = subprocess.run([*command, *flags], capture_output=True, text=True)
+            if result.returncode == 0:
+                return ctypes.CDLL(str(binary))
+        raise RuntimeError(f"{command[0]} failed: {result.stderr.strip()}")

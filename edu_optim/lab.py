@@ -665,7 +665,7 @@ def basins(optimizer=SGD, *, lr=0.01, steps=60):
     B at (-2.81, 3.13): from 26.2 % of the starts, in 29.6 steps on average
     C at (-3.78, -3.28): from 12.1 % of the starts, in 31.5 steps on average
     D at (3.58, -1.85): from 15.8 % of the starts, in 29.7 steps on average
-    to no minimum: 27.1 % of the starts
+    at no minimum yet: 27.1 % of the starts
     """
     return Experiment(
         _basins,
@@ -714,7 +714,7 @@ def _basins(ax, *, surface, steps, optimizer, **settings):
         there = found.minimum == index
         mean = f", in {_number(found.arrival[there].double().mean())} steps on average" if there.any() else ""
         said[f"{letter} at {_pair(place)}"] = f"from {_share(there)} of the starts{mean}"
-    return {**said, "to no minimum": f"{_share(found.minimum < 0)} of the starts"}
+    return {**said, "at no minimum yet": f"{_share(found.minimum < 0)} of the starts"}
 
 
 def _share(chosen):

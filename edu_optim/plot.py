@@ -148,7 +148,7 @@ def basins(ax, problem, sweep):
     """Draw to which minimum of ``problem`` each start leads and how fast, with a letter and a mark at each minimum.
 
     The colour at a start is that of its minimum: full where the way takes few steps, pale where it takes many. Dark
-    grey leads to no minimum.
+    grey has not come to a minimum yet.
 
     Args:
         problem: with one to seven minima.
@@ -191,7 +191,7 @@ def _basins_legend(ax, fast, slow, arrived):
     lines, labels = ax.get_legend_handles_labels()
     full = to_rgb(BASINS[0][0])
     keys = {f"full: {fast:.0f} steps or fewer": full, f"pale: {slow:.0f} steps or more": _pale(full, 1)}
-    keys = {**(keys if arrived else {}), "grey: leads to no minimum": NOWHERE}
+    keys = {**(keys if arrived else {}), "grey: at no minimum yet": NOWHERE}
     patches = [Rectangle((0, 0), 1, 1, facecolor=color) for color in keys.values()]
     ax.legend(lines + patches, labels + list(keys), loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 

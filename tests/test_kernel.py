@@ -243,6 +243,15 @@ def test_a_compiler_that_fails_is_quoted(monkeypatch):
         walk(Adam, "compiled", lr=0.1)
 
 
+def test_a_compiler_that_does_not_know_openmp_will_do(monkeypatch, tmp_path):
+    plain = tmp_path / "plain-cc"
+    plain.write_text('#!/bin/sh\ncase "$*" in *-fopenmp*) exit 1;; esac\nexec cc "$@"\n')
+    plain.chmod(0o755)
+    monkeypatch.setenv("CC", str(plain))
+    options = {"sizes": [(50_000,)], "lr": 0.1}
+    assert difference(walk(Adam, "compiled", **options), walk(Adam, "per_tensor", **options)) < 1e-10
+
+
 class Marked(torch.Tensor):
     """A tensor of a kind that nobody has heard of."""
 

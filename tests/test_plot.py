@@ -295,7 +295,7 @@ def test_a_basin_map_says_in_numbers_how_large_each_basin_is_where_it_lies_and_h
 def test_a_basin_map_where_nothing_arrives_is_grey():
     _, ax, image = basin_map(landed([[-1, -1], [-1, -1]], [[-1, -1], [-1, -1]]))
     assert len(numpy.unique(image.get_array())) == 1
-    assert [text.get_text() for text in ax.get_legend().get_texts()][4:] == ["grey: leads to no minimum"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()][4:] == ["grey: at no minimum yet"]
 
 
 def test_a_basin_map_needs_a_sweep_over_rows_and_columns_and_not_too_many_minima():

@@ -1,0 +1,76 @@
+"""What lesson 12 counts and claims, against counts of its own."""
+
+import inspect
+import re
+
+import pytest
+import torch
+from cells import Lesson, moved
+
+from edu_optim import kernel, rules
+from edu_optim.base import signature
+
+
+def run(*ids):
+    return Lesson("12").run("imports", *ids)
+
+
+LESSON = run("counter", "one-step", "bytes-of-a-rule")
+counted = LESSON["counted"]
+
+
+def operations(rule):
+    """How many of + - * / ** there are in a rule once its numbers are known: those that touch a tensor."""
+    kinds = kernel.parted({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
+    return sum(node.op[:4] == "call" for node in kernel.split(rule, kinds)[1].graph.nodes)
+
+
+def test_seventeen_launches_are_fourteen_operations_and_three_results():
+    assert operations(rules.adam) == 14
+    for tensors in (1, 7):
+        assert counted(LESSON["multi_tensor"], tensors).launches == 17
+        assert counted(LESSON["per_tensor"], tensors).launches == 17 * tensors
+
+
+def test_bytes_are_those_of_each_operand_and_each_result():
+    """By hand: gradient descent multiplies (reads g, writes), subtracts (reads two, writes), copies (reads, writes)."""
+    columns = [[torch.ones(1000)], [torch.ones(1000)]]
+    with LESSON["Counter"]() as counter:
+        LESSON["multi_tensor"](rules.gradient_descent, columns, {"lr": 0.5})
+    assert counter.bytes == 4000 * (2 + 3 + 2)
+    assert LESSON["bytes_over_lists"](rules.gradient_descent) == 4 * (2 + 3 + 2)
+
+
+@pytest.mark.parametrize("rule", [rules.momentum, rules.adam, rules.amsgrad])
+def test_the_traffic_by_hand_is_that_of_the_loop(rule):
+    kinds = kernel.parted({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
+    text = kernel.loop(*kernel.split(rule, kinds))
+    arrays = len(re.findall(r"= \w+_\[i\];|\w+_\[i\] = ", text))
+    assert arrays == 3 + 2 * len(signature(rule)[0])
+
+
+def test_the_text_that_is_printed_is_the_rule_that_ships():
+    assert "beta1 * m + (1 - beta1) * g" in inspect.getsource(rules.adam)
+    assert "inspect.getsource(rules.adam)" in Lesson("12").sources["the-text"]
+
+
+def test_the_clock_counts_until_it_is_told_to_measure():
+    cells = run("counter", "one-step", "play-clock-ways", "play-clock-draw", "play-clock")
+    stopwatch = moved(cells["stopwatch"], weights=2)
+    assert stopwatch.numbers == {"lists, bytes a step": 2000 * 152, "compiled, bytes a step": 2000 * 28}
+    moved(stopwatch, measure=True)
+    assert [name.partition(",")[0] for name in stopwatch.numbers] == ["torch's loop", "lists", "compiled"]
+    assert all(0 < number < 1e6 for number in stopwatch.numbers.values())
+
+
+def test_the_careless_split_leaves_two_powers_in_the_loop_and_the_right_one_none():
+    cells = run("counter", "one-step", "trace", "powers-in-the-loop")
+    assert cells["text"].count("pow(") == 2
+    assert "pow(" not in kernel.loop(*kernel.split(rules.adam, cells["kinds"]))
+
+
+def test_the_rule_that_is_not_elementwise_mixes_descents_and_no_rule_of_the_course_does():
+    normalised = run("not-elementwise")["normalised"]
+    p, g = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    assert normalised(p, g, lr=0.5)[0][0] != normalised(p[:1], g[:1], lr=0.5)[0][0]
+    assert rules.gradient_descent(p, g, lr=0.5)[0][0] == rules.gradient_descent(p[:1], g[:1], lr=0.5)[0][0]
