@@ -171,7 +171,7 @@ def sweep(problem, optimizer, steps=100, start=None, *, close=0.1, memory=2**28,
             tensor in ``betas``: its axes are called beta1 and beta2.
 
     A descent that diverges ends at infinity or at no number; the others do not feel it. Work that takes longer than
-    two seconds shows how far it is.
+    five seconds shows how far it is.
 
     Errors: ValueError if ``steps`` is negative, ``close`` is not positive, an axis is empty or not of one dimension,
     ``memory`` is too small for one descent, or ``start`` is empty, or missing and the problem has none.
@@ -270,7 +270,7 @@ def _at_once(memory, start, axes):
 def _bar(steps):
     from tqdm import tqdm
 
-    return tqdm(total=steps, unit="step", delay=2, leave=False)
+    return tqdm(total=steps, unit="step", delay=5, leave=False)
 
 
 def train(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=0, **options):
