@@ -10,10 +10,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edu_optim import mistakes, rules
+from edu_optim import rules
 from edu_optim.base import signature
-from edu_optim.check import _order, _probe, _same, _walk, check
-from edu_optim.mistakes import bank
+from edu_optim.check import check
+from edu_optim.check.compare import _same
+from edu_optim.check.observe import _order, _probe, _walk
+from edu_optim.exercises import FAULTS, SEEN, bank
 
 RULES = {name: rule for name, rule in vars(rules).items() if inspect.isfunction(rule) and name != "maximum"}
 MISTAKES = [(name, mistake) for name in RULES for mistake in bank(name)]
@@ -97,7 +99,7 @@ CLASSIC = {
 
 @pytest.mark.parametrize("of", CLASSIC)
 def test_the_classic_mistakes_are_in_the_bank(of):
-    known = bank(of) if of != "class" else [*mistakes.FAULTS, *mistakes.SEEN.values()]
+    known = bank(of) if of != "class" else [*FAULTS, *SEEN.values()]
     assert {name.replace("_", " ") for name in CLASSIC[of].split()} <= {mistake.name for mistake in known}
 
 

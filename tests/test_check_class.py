@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import edu_optim
-from edu_optim import from_rule, mistakes, rules
+from edu_optim import from_rule, rules
 from edu_optim.check import check
+from edu_optim.exercises import FAULTS, SEEN, bank
 
 
 class Written(torch.optim.Optimizer):
@@ -229,11 +230,11 @@ def test_a_fault_is_called_by_its_name(cls, like):
 
 
 def test_every_fault_of_the_bank_is_tried_here():
-    known = {fault.name for fault in [*mistakes.FAULTS, *mistakes.SEEN.values()]} - {"returns nothing"}
+    known = {fault.name for fault in [*FAULTS, *SEEN.values()]} - {"returns nothing"}
     assert known == {words(cls) for cls, _ in AROUND} - {"decay without lr"}
 
 
-@pytest.mark.parametrize("mistake", mistakes.bank("adam"), ids=lambda mistake: mistake.name)
+@pytest.mark.parametrize("mistake", bank("adam"), ids=lambda mistake: mistake.name)
 def test_a_mistaken_rule_is_named_in_a_class_too(mistake):
     def wrong(p, g, m, v, *, t, lr, betas, eps):
         return mistake.rule(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)

@@ -4,10 +4,11 @@ import pytest
 import torch
 from test_execute import launches
 
-from edu_optim import Adam, rules, tasks
+from edu_optim import Adam, rules
 from edu_optim.check import check
 from edu_optim.execute import EXECUTORS, compiled, multi_tensor, per_tensor
-from edu_optim.tasks import concatenated
+from edu_optim.exercises import lesson_12
+from edu_optim.exercises.lesson_12 import concatenated
 
 
 def measured(rule, tensors, run):
@@ -138,10 +139,10 @@ def test_adam_runs_by_the_right_answer_as_by_every_other():
 
 
 def test_the_counts_that_are_asked_for_are_those_of_the_executors():
-    asked = tasks._watch_launches(lambda *given: given)
+    asked = lesson_12._watch_launches(lambda *given: given)
     assert len(asked) == 6
     for _, given in asked:
-        assert tasks.launches(*given) == measured(*given)
+        assert lesson_12.launches(*given) == measured(*given)
 
 
 def count_of_lines(rule, tensors, run):
@@ -256,9 +257,9 @@ def test_a_probe_without_a_return_is_told_so():
 
 def test_the_steps_are_what_they_are_said_to_be():
     p, g = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for number, step in enumerate(tasks._steps().values()):
+    for number, step in enumerate(lesson_12._steps().values()):
         slopes = torch.autograd.functional.jacobian(lambda x, step=step: step(p, x), g).view(12, 12)
         assert torch.allclose(slopes, slopes.diag().diag(), atol=1e-9) == (number < 4)
-    muon = (p - tasks._steps()["a toy Muon"](p, g)) / 0.1
+    muon = (p - lesson_12._steps()["a toy Muon"](p, g)) / 0.1
     largest = torch.linalg.matrix_norm(muon, 2)  # Newton-Schulz drives all singular values towards 1
     assert 0.9 < largest <= 1 + 1e-9

@@ -12,10 +12,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edu_optim import tasks
-from edu_optim.check import _HINTED, _agree, check, hint
-from edu_optim.mistakes import bank
-from edu_optim.tasks import TASKS
+from edu_optim.check import check, hint
+from edu_optim.check.compare import _agree
+from edu_optim.check.judge import _HINTED
+from edu_optim.exercises import TASKS, bank, lesson_03, lesson_04, lesson_08, lesson_09
 
 MISTAKES = [(name, mistake) for name in TASKS for mistake in bank(name)]
 by_task = pytest.mark.parametrize("name", TASKS)
@@ -117,7 +117,7 @@ OTHERWISE = [
     ),
     (lambda lr, beta: numpy.float64(lr) - lr * beta, "to_torch"),
     (lambda: (0.3, 0.9, 500), "negative_variance"),
-    (lambda *given: [tasks.look_ahead_path(*given)[k].clone() for k in range(5)], "look_ahead_path"),
+    (lambda *given: [lesson_04.look_ahead_path(*given)[k].clone() for k in range(5)], "look_ahead_path"),
 ]
 
 
@@ -131,7 +131,7 @@ def test_a_prediction_is_not_given_away():
     assert verdict.text == "not yet.\nthe distance is smaller than 7."
 
     def one_wrong():
-        return {**tasks.LINEUP, "B": "no correction"}
+        return {**lesson_08.LINEUP, "B": "no correction"}
 
     assert check(one_wrong, like="suspects").text == "not yet.\nsuspect B is not 'no correction'."
 
@@ -161,14 +161,14 @@ def test_random_numbers_go_on_as_if_nothing_had_been_checked():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     check(lambda lr, beta: torch.rand(()), like="to_torch")
-    check(tasks.parameter_groups)
+    check(lesson_09.parameter_groups)
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_hints_come_in_stages_and_stay_at_the_last(capsys):
     _HINTED.clear()
     for _ in range(4):
-        hint(tasks.to_torch)
+        hint(lesson_03.to_torch)
     first, *others = capsys.readouterr().out.splitlines()
     assert first.startswith("hint 1 of 2: ") and others == [others[0]] * 3
     with pytest.raises(ValueError, match="there are hints for"):
@@ -209,7 +209,7 @@ def test_every_random_change_that_alters_the_numbers_is_called(change):
     tree = ast.parse(textwrap.dedent(inspect.getsource(TASKS[name].right)))
     setattr(list(ast.walk(tree))[index], field, copy.deepcopy(value))
     tree.body[0].decorator_list = []
-    found = dict(vars(tasks))
+    found = dict(TASKS[name].right.__globals__)
     exec(compile(ast.fix_missing_locations(tree), "changed", "exec"), found)
     verdict = check(found[name])
     if verdict.kind == "correct":  # then it must be the same function, to the eye of other inputs

@@ -25,7 +25,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import edu_optim
-from edu_optim import mistakes, tasks
 
 ROOT = Path(__file__).parent.parent
 MODULES = {path.stem: path for path in sorted((ROOT / "edu_optim").glob("*.py"))}
@@ -40,10 +39,6 @@ MAY_IMPORT = {
     "trace": {"problems"},
     "plot": {"problems", "trace"},
     "lab": {"base", "optimizers", "problems", "trace", "plot"},
-    "mistakes": {"rules"},
-    "tasks": {"rules", "execute", "base", "optimizers", "mistakes"},
-    "drill": {"base"},
-    "check": {"rules", "mistakes", "tasks", "base", "drill"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
     "course": set(),
     "__main__": {"course"},
@@ -346,12 +341,9 @@ def test_refresh_refuses_a_number_that_no_lesson_has_before_it_runs_any(course):
 
 
 def public(module):
-    """The functions and classes that a module defines for others; test_check.py runs the entries of the bank."""
+    """The functions and classes that a module defines for others."""
     things = vars(importlib.import_module(f"edu_optim.{module}")).items()
-    around = [*mistakes.FAULTS, *mistakes.SEEN.values()]
-    entries = [*(mistake.rule for mistake in [*mistakes.BANK, *around]), *mistakes.ANY]
-    entries += [task.right for task in tasks.TASKS.values()]
-    return [thing for name, thing in things if name[0] != "_" and is_defined_in(module, thing) and thing not in entries]
+    return [thing for name, thing in things if name[0] != "_" and is_defined_in(module, thing)]
 
 
 def is_defined_in(module, thing):

@@ -1,7 +1,7 @@
 """What an optimizer class must do around its rule: several parameters and groups, schedules, gaps, checkpoints.
 
 Each drill is a short run. `run` sends a class through it; `rehearse` says where a rule would go, with or without one
-of the faults of `edu_optim.mistakes`.
+of the faults of `edu_optim.exercises`.
 """
 
 import collections
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .base import signature
+from ..base import signature
 
 STEPS = 10
 SIZES = torch.tensor([1.0, 1e-2, 10.0], dtype=torch.float64)
@@ -69,7 +69,7 @@ class GradientChanged(Exception):
     ...         self.param_groups[0]["params"][0].grad.mul_(0.5)
     >>> run(Halves, drills(0.1)[0], {})
     Traceback (most recent call last):
-    edu_optim.drill.GradientChanged
+    edu_optim.check.drill.GradientChanged
     """
 
 
