@@ -1,4 +1,4 @@
-"""Say whether a reader's answer is right, and if not, which mistake it is."""
+"""Say whether a reader's answer is right, and if not, what it does instead."""
 
 from .judge import Verdict, check, hint
 

@@ -1,170 +1,400 @@
-"""What an answer does: how it is called, whatever its letters, and where its parameter and buffers go."""
+"""What an answer does when it is tried: a task of a lesson, or a rule in any letters and style."""
 
-import dataclasses
-import dis
+import ast
+import copy
+import functools
 import inspect
-import math
-from dataclasses import dataclass
+import itertools
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 
 from ..base import signature
-from .drill import Drill, run
+from .compare import Raised, Seen
+from .letters import Unclear, asked_for, meanings, readings
+from .sandbox import codes
 
 STEPS = 12
-SCALES = torch.tensor([1, 1e-3, 1e-6, 10, 0, 1], dtype=torch.float64)
 # Two settings of every hyper-parameter. None of them is a default, and eps is large enough to be seen.
 SETTINGS = [
     {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "alpha": 0.8, "rho": 0.7, "momentum": 0.7, "dampening": 0.2},
-    {"lr": 0.02, "betas": (0.6, 0.9), "eps": 0.3, "alpha": 0.6, "rho": 0.9, "momentum": 0.5, "dampening": 0.0},
+    {"lr": 0.02, "betas": (0.6, 0.9), "eps": 0.3, "alpha": 0.6, "rho": 0.9, "momentum": 0.5, "dampening": 0.35},
 ]
-DECAYS = [0.1, 0.5]
-ALIASES = {
-    "t": {"t", "step", "n", "k", "i", "iteration"},
-    "lr": {"lr", "eta", "learning_rate", "rate", "step_size"},
-    "betas": {"betas"},
-    "beta1": {"beta1", "b1", "beta_1"},
-    "beta2": {"beta2", "b2", "beta_2"},
-    "eps": {"eps", "epsilon"},
-    "momentum": {"momentum", "mu", "beta", "gamma"},
-    "dampening": {"dampening", "tau"},
-    "alpha": {"alpha", "decay", "beta", "gamma"},
-    "rho": {"rho", "decay", "beta", "gamma"},
-    "weight_decay": {"weight_decay", "wd", "decay", "lam"},
-}
+SETTINGS[0]["weight_decay"], SETTINGS[1]["weight_decay"] = 0.1, 0.5
+SIZES = torch.tensor([1, 1e-3, 1e-6, 10, 0, 1], dtype=torch.float64)
+STARTS = torch.tensor([0.6, 0, 0, -1.3, 0.8, 0], dtype=torch.float64)
+DEFAULTS = {"lr": 1e-3, "dampening": 0}
+# What a number in an answer's text may be, if the answer takes no argument for it.
+LIKELY = {"lr": (1e-6, 0.9), "eps": (1e-13, 0.1), "weight_decay": (1e-6, 0.6)}
+LIKELY |= dict.fromkeys(["betas", "alpha", "rho", "momentum"], (0.3, 0.99999))
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """Gradients ``[steps, n]``, a start ``[n]`` and the hyper-parameters of each step."""
+@dataclass
+class Trial:
+    """What was seen of an answer, and how the programs that it is compared with are watched.
 
-    gradients: torch.Tensor
-    start: torch.Tensor
-    hypers: list
+    Args:
+        watch: takes a program and a condition, and yields what the program does under it.
+        conditions: the values that options may have of which the answer knows nothing; one of them must fit.
+        seen: all that the answer did.
+        dtypes: of the numbers that it kept or returned.
+        notes: what should be said about how it was tried.
+        error: what it raised, if that is why it ended.
+        asked: the options that it looked for in its state.
+        counts: whether it returned the step count, which is then passed to it at the next step.
+        runs: of programs, as far as they were asked for.
+    """
 
+    watch: Callable
+    conditions: list = field(default_factory=lambda: [{}])
+    seen: list = field(default_factory=list)
+    dtypes: set = field(default_factory=set)
+    notes: list = field(default_factory=list)
+    error: BaseException | None = None
+    asked: set = field(default_factory=set)
+    counts: bool = False
+    runs: dict = field(default_factory=dict)
 
-class _NotAttempted(Exception):
-    """The stub has not been filled in."""
+    def collect(self, watched):
+        """Keep what an answer does, up to an exception, which is something seen as well."""
+        try:
+            for one in watched:
+                self.seen.append(one._replace(value=tame(one.value)))
+        except Exception as error:
+            self.error = error
+            self.seen.append(Seen("it goes on", Raised(error), self.seen[-1].part if self.seen else ""))
+        return self
 
+    def again(self, function, condition):
+        """What a program does under the same conditions, an exception included; it is run once, as far as is asked."""
+        key = function, repr(condition)
+        kept, run = self.runs.setdefault(key, ([], self._run(function, condition)))
+        for index in itertools.count():
+            if index == len(kept):
+                kept += itertools.islice(run, 1)
+            if index == len(kept):
+                return
+            yield kept[index]
 
-class _ReturnsNothing(Exception):
-    """The function ended without a return."""
-
-
-def _is_empty(function):
-    """Whether a function has no more than ``...`` or ``pass`` in it."""
-    nothing = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "POP_TOP"}
-    return {instruction.opname for instruction in dis.get_instructions(function)} <= nothing
-
-
-# Calling an answer, whatever its letters.
-
-
-def _order(answer, reference):
-    """The parameters of ``answer`` that take p, g and the buffers, and for each other the name of what it takes."""
-    buffers, wanted = signature(reference)
-    positional, named = [], {}
-    for parameter in inspect.signature(answer).parameters.values():
-        meanings = [name for name in [*wanted, "beta1", "beta2"] if parameter.name.lower() in ALIASES[name]]
-        if parameter.kind is parameter.VAR_KEYWORD:
-            named |= {name: name for name in wanted if name not in named.values()}
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            positional += ["p", "g", *buffers][len(positional) :]
-        elif meanings:
-            named[parameter.name] = meanings[0]
-        elif parameter.default is parameter.empty:
-            positional.append(parameter.name)
-    expected = ["the parameter", "its gradient", *(f"the buffer {letter}" for letter in buffers)]
-    if len(positional) != len(expected):
-        raise TypeError(f"it must take {', '.join(expected)}, in this order, got ({', '.join(positional)})")
-    return positional, named
-
-
-def _call(order, answer, columns, hyper):
-    """What ``answer`` makes of the parameter and the buffers: what it returns, or what it wrote into them."""
-    positional, named = order
-    settings = {**hyper, **dict(zip(("beta1", "beta2"), hyper.get("betas", ()), strict=False))}
-    given = [column.clone() for column in columns]
-    options = {key: settings[name] for key, name in named.items()}
-    with torch.no_grad():
-        returned = answer(*given, **options)
-    if returned is Ellipsis or returned is NotImplemented:
-        raise _NotAttempted
-    parameter, gradient, *buffers = given
-    if returned is None:
-        if all(torch.equal(new, old) for new, old in zip(given, columns, strict=True)) and columns[1].any():
-            raise _NotAttempted if _is_empty(answer) else _ReturnsNothing
-        return parameter, *buffers
-    returned = returned if isinstance(returned, tuple | list) else (returned,)
-    if len(returned) not in (1, 1 + len(buffers)) or not all(torch.is_tensor(value) for value in returned):
-        kinds = ", ".join(type(value).__name__ for value in returned)
-        raise TypeError(f"it must return the new parameter and the {len(buffers)} new buffers, got ({kinds})")
-    return *returned, *buffers[len(returned) - 1 :]
+    def _run(self, function, condition):
+        part = ""
+        try:
+            for one in self.watch(function, condition):
+                part = one.part
+                yield one
+        except Exception as error:
+            yield Seen("it goes on", Raised(error), part)
 
 
-def _options(answer, reference):
-    """For each option of the class the name of what it takes, and the hyper-parameters of the rule that it is given."""
-    parameters = [*inspect.signature(answer).parameters.values()][1:]
-    wanted = [name for name in signature(reference)[1] if name != "t"]
-    named = {}
-    for parameter in parameters:
-        meanings = [name for name in [*wanted, "beta1", "beta2"] if parameter.name.lower() in ALIASES[name]]
-        if meanings:
-            named[parameter.name] = meanings[0]
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            named |= {name: name for name in wanted if name not in named.values()}
-        elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            raise TypeError(f"{answer.__name__} must take parameters and {', '.join(wanted)}, got {parameter.name}")
-    return named, [name for name in wanted if name != "lr"]
+def tame(value):
+    """A value that has nothing of the reader's in it any more: a number, a word, a tensor, a list of these, or None.
+
+    >>> tame(torch.ones(1, requires_grad=True)), tame(object())
+    (tensor([1.]), 'an object')
+    """
+    if value is None or type(value) in (bool, int, float, str) or isinstance(value, Raised):
+        return value
+    if isinstance(value, list | tuple):
+        return [tame(item) for item in value]
+    try:
+        return torch.as_tensor(value).detach().clone()
+    except Exception:
+        return f"a{'n' * (type(value).__name__[0] in 'aeiou')} {type(value).__name__}"
 
 
-def _maker(answer, named):
-    """The class, whatever it calls the learning rate."""
-    (rate,) = [key for key, name in named.items() if name == "lr"] or ["lr"]
-    return lambda groups, lr, **options: answer(groups, **{rate: lr}, **options)
+class Wrong(Exception):
+    """An answer that cannot be gone on with, and why."""
 
 
-def _given(named, hyper):
-    settings = {**hyper, **dict(zip(("beta1", "beta2"), hyper.get("betas", ()), strict=False))}
-    return {key: settings[name] for key, name in named.items() if name != "lr" and name in settings}
+def trials_of_task(answer, exercise):
+    """An answer to a task, watched as the exercise says.
+
+    >>> from edu_optim.exercises import EXERCISES
+    >>> next(trials_of_task(lambda lr, beta: 3.0, EXERCISES["to_torch"])).seen[0].value
+    3.0
+    """
+    last = []
+
+    def attempt(*given, **named):
+        last[:] = [answer(*given, **named)]
+        return last[0]
+
+    trial = Trial(lambda function, condition: (Seen(*pair) for pair in exercise.observe(function)))
+    trial.collect(trial.watch(attempt, {}))
+    returns = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(exercise.reference))))
+    if last == [None] and any(isinstance(node, ast.Return) for node in returns):
+        trial.error = Wrong("returns nothing")
+    yield trial
 
 
-def _with_one_rate(probe):
-    """A probe as a class meets it: one learning rate, and a first gradient that torch does not dampen."""
-    hypers = [{**hyper, "lr": probe.hypers[0]["lr"]} for hyper in probe.hypers]
-    if "dampening" in hypers[0]:
-        hypers[0]["dampening"] = 0
-    return dataclasses.replace(probe, hypers=hypers)
+# Rules
 
 
-def _walk_of_class(make, named, reference, probe):
-    """As `_walk`, with NaN for the buffers, of which a class may keep what it likes."""
-    alone = [[gradient] for gradient in probe.gradients]
-    drill = Drill("one parameter", [probe.start], alone, [[probe.hypers[0]["lr"]]] * STEPS)
-    places = run(make, drill, _given(named, probe.hypers[-1]))
-    unseen = places.new_full((STEPS + 1, len(signature(reference)[0]), len(probe.start)), math.nan)
-    return torch.cat([places, unseen], dim=1)
+def trials_of_rule(answer, reference):
+    """A rule, in every way in which it may have been meant to be called, the most likely first.
+
+    >>> from edu_optim.rules import gradient_descent
+    >>> trial = next(trials_of_rule(lambda w, dw, eta: w - eta * dw, gradient_descent))
+    >>> trial.seen[0].label, trial.dtypes
+    ('p after step 1', {torch.float64})
+    """
+    letters, names = signature(reference)
+    numbers = constants(answer)
+    failed = None
+    for reading in readings(answer, ["p", "g", *letters], names, asked_for(answer)):
+        _refuse_missing(answer, reading, letters)
+
+        def run(kind, first, reading=reading):
+            trial = Trial(functools.partial(_walk_program, letters, names))
+            trial.notes += [reading.assumed] * bool(reading.assumed)
+            make = functools.partial(kind, answer, reading, letters, first, trial)
+            trial.collect(_walk(make, letters, names, {}))
+            trial.conditions = absent(reading.takes() | trial.asked, names, numbers, reference)
+            return trial
+
+        for kind in (_Call, _CallOfArrays, _CallOfFloats):
+            trial = run(kind, 1)
+            if trial.error is not None and len(trial.seen) == 1:  # at the first call: perhaps it wants other numbers
+                failed = failed or trial
+                continue
+            coarse = sorted(str(dtype).removeprefix("torch.") for dtype in trial.dtypes - {torch.float64})
+            trial.notes += [f"It is computed in {' and '.join(coarse)} and judged at its rounding"] * bool(coarse)
+            yield trial
+            if trial.counts:
+                yield run(kind, 0)
+            break
+    if failed:
+        yield failed
 
 
-def _probe(reference, order, number):
-    generator = torch.Generator().manual_seed(number)
-    gradients = torch.randn(STEPS, len(SCALES), generator=generator, dtype=torch.float64) * SCALES
-    start = torch.randn(len(SCALES), generator=generator, dtype=torch.float64)
-    settings = {**SETTINGS[number], "weight_decay": DECAYS[number]}
-    neutral = {"dampening": 0} if "dampening" not in order[1].values() else {}
-    names = signature(reference)[1]
-    hypers = []
-    for t in range(1, STEPS + 1):
-        lr = settings["lr"] / (1 if t <= STEPS // 2 else 4)
-        every = {**settings, **neutral, "lr": lr, "t": t}
-        hypers.append({name: every[name] for name in names})
-    return _Probe(gradients, start, hypers)
+def _refuse_missing(answer, reading, letters):
+    missing = [letter for letter in ("p", "g", *letters) if letter not in reading.takes()]
+    keeps_its_own = "state" in reading.takes() or not inspect.isfunction(inspect.unwrap(answer))
+    if missing and not (keeps_its_own and missing[0] in letters):
+        needed = ", ".join(["the parameter p", "its gradient g", *(f"the buffer {letter}" for letter in letters)])
+        raise Unclear(f"it takes no {missing[0]}; it must take {needed}.")
 
 
-def _walk(order, answer, probe):
-    """The parameter and the buffers after each step: ``[steps + 1, 1 + buffers, n]``."""
-    rows = [[probe.start, *[torch.zeros_like(probe.start)] * (len(order[0]) - 2)]]
-    for gradient, hyper in zip(probe.gradients, probe.hypers, strict=True):
-        parameter, *buffers = rows[-1]
-        rows.append(_call(order, answer, [parameter, gradient, *buffers], hyper))
-    return torch.stack([torch.stack([value.double().broadcast_to(probe.start.shape) for value in row]) for row in rows])
+def constants(answer):
+    """The numbers with a fraction in the text of an answer.
+
+    >>> constants(lambda p, g: p - 0.25 * g)
+    [0.25]
+    """
+    waiting, found = codes(answer), set()
+    while waiting:
+        for value in waiting.pop().co_consts:
+            waiting += [value] * inspect.iscode(value)
+            found.update(value if isinstance(value, tuple) else [value])
+    return sorted(value for value in found if isinstance(value, float))
+
+
+def absent(taken, names, numbers, reference):
+    """The values that options may have of which an answer knows nothing: those in its text, or else the usual ones.
+
+    >>> from edu_optim.rules import rmsprop
+    >>> absent({"p", "g", "s", "lr", "alpha"}, ["lr", "alpha", "eps"], [1e-7, 2.0], rmsprop)
+    [{'eps': 1e-07}, {'eps': 1e-08}]
+    """
+    parameters = inspect.signature(reference).parameters.values()
+    usual = {**DEFAULTS, **{p.name: p.default for p in parameters if p.default is not p.empty}}
+    choices = []
+    for name in names:
+        if name == "t" or name in taken or (name == "betas" and {"beta1", "beta2"} <= taken):
+            continue
+        low, high = LIKELY.get(name, (1, 0))
+        likely = [value for value in numbers if low <= value <= high]
+        likely = list(itertools.permutations(likely, 2)) if name == "betas" else likely
+        choices.append([(name, value) for value in dict.fromkeys([*likely, usual[name]])])
+    return [dict(chosen) for chosen in itertools.islice(itertools.product(*choices), 8)]
+
+
+@functools.cache
+def probes():
+    """Two runs: a start, the gradients of each step, and its options, of which the learning rate falls half way.
+
+    >>> [(start.shape, len(gradients)) for start, gradients, _ in probes()]
+    [(torch.Size([6]), 12), (torch.Size([2, 3]), 12)]
+    """
+    found = []
+    for number, (settings, shape) in enumerate(zip(SETTINGS, [(6,), (2, 3)], strict=True)):
+        draw = torch.Generator().manual_seed(number)
+        gradients = torch.randn(STEPS, len(SIZES), generator=draw, dtype=torch.float64) * SIZES
+        hypers = [
+            {**settings, "t": t, "lr": settings["lr"] / (1 if t <= STEPS // 2 else 4)} for t in range(1, STEPS + 1)
+        ]
+        found.append((STARTS.view(shape), gradients.view(STEPS, *shape), hypers))
+    return found
+
+
+def _walk(make, letters, names, fixed):
+    """Where p and the buffers go in the probes."""
+    for number, (p, gradients, hypers) in enumerate(probes()):
+        call, buffers = make(), [torch.zeros_like(p) for _ in letters]
+        for t, (g, hyper) in enumerate(zip(gradients, hypers, strict=True), 1):
+            hyper = hyper | fixed
+            betas = dict(zip(("beta1", "beta2"), hyper["betas"], strict=True)) if "betas" in names else {}
+            hyper = {**{name: hyper[name] for name in names}, **betas}
+            p, buffers = call(p, g, buffers, hyper)
+            when = f"after step {t}" + " of the second run" * number
+            for letter, buffer in zip(letters, buffers, strict=False):
+                yield Seen(f"{letter} {when}", buffer, judged=False)
+            yield Seen(f"p {when}", p)
+
+
+def _walk_program(letters, names, rule, fixed):
+    def call(p, g, buffers, hyper):
+        p, *buffers = rule(p, g, *buffers, **{name: hyper[name] for name in names})
+        return p, buffers
+
+    return _walk(lambda: call, letters, names, fixed)
+
+
+class _Call:
+    """A reader's rule, called as a rule of the course, with tensors."""
+
+    def __init__(self, answer, reading, letters, first, trial):
+        plain = inspect.isfunction(answer)
+        self.answer, self.reading, self.first, self.trial = (
+            answer if plain else copy.deepcopy(answer),
+            reading,
+            first,
+            trial,
+        )
+        self.signature = inspect.signature(answer)
+        self.letters = letters
+        self.order = _order_of_results(answer, reading, letters)
+        self.memory, self.t = Memory(), None
+
+    def __call__(self, p, g, buffers, hyper):
+        kept = dict(zip(self.letters, map(self.given, buffers), strict=False))
+        values = {**hyper, "p": self.given(p), "g": self.given(g), **kept, "state": self.memory}
+        if self.trial.counts:
+            values["t"] = self.first if self.t is None else self.t
+        self.memory.hyper, self.memory.p, self.memory.asked = hyper, values["p"], self.trial.asked
+        positional, named = self.reading.arguments(self.signature, values)
+        with torch.no_grad():
+            returned = self.answer(*positional, **named)
+        found = {
+            name: _number(value)
+            for name, value in self.results(returned, {"p": values["p"], **kept}, p, buffers).items()
+        }
+        self.trial.dtypes |= {value.dtype for value in found.values() if value.is_floating_point()}
+        return found["p"], [found[letter] for letter in self.letters if letter in found]
+
+    given = staticmethod(lambda value: value.clone() if torch.is_tensor(value) else value)
+
+    def results(self, returned, given, p, buffers):
+        """What came back for p and each buffer, whether it was returned or written into what was passed."""
+        needed = [name for name in self.order if name == "p" or name in self.reading.takes()]
+        changed = not all(_equal(given[letter], buffer) for letter, buffer in zip(self.letters, buffers, strict=False))
+        if returned is None:
+            if not changed and _equal(given["p"], p):
+                raise Wrong("returns nothing")
+            return {name: given[name] for name in needed}
+        values = list(returned) if isinstance(returned, tuple | list) else [returned]
+        if "state" in self.reading.takes():
+            self.memory = next(
+                (value for value in values if value is self.memory or isinstance(value, dict)), self.memory
+            )
+            values = [value for value in values if not isinstance(value, dict)][:1] or [given["p"]]
+            needed = ["p"]
+        if len(values) == len(needed) + 1 and "t" in self.reading.takes():
+            self.trial.counts, self.t = True, values.pop()
+        if len(values) == 1 and (changed or len(needed) == 1):
+            return {**{name: given[name] for name in needed}, "p": values[0]}
+        if len(values) != len(needed):
+            some = f"{len(values)} value{'s' * (len(values) != 1)}"
+            raise Wrong(f"it returns {some}, and {len(needed)} are needed: {', '.join(needed)}")
+        return dict(zip(needed, values, strict=True))
+
+
+class _CallOfArrays(_Call):
+    """With NumPy's arrays."""
+
+    def given(self, value):
+        import numpy
+
+        return numpy.array(value.numpy() if torch.is_tensor(value) else value)
+
+
+class _CallOfFloats:
+    """With plain numbers, one element after the other."""
+
+    def __init__(self, *given):
+        self.calls = [_Call(*given) for _ in STARTS]
+
+    def __call__(self, p, g, buffers, hyper):
+        columns = [column.double().flatten().tolist() for column in (p, g, *buffers)]
+        rows = [call(a, b, c, hyper) for call, a, b, *c in zip(self.calls, *columns, strict=True)]
+        found = torch.tensor([[value.item() for value in (a, *c)] for a, c in rows], dtype=torch.float64)
+        p, *buffers = found.T.reshape(-1, *p.shape)
+        return p, buffers
+
+
+class Memory(dict):
+    """What is passed where an answer takes its state as one object: it finds its options and empty buffers in there.
+
+    >>> memory = Memory()
+    >>> memory.hyper, memory.p = {"lr": 0.5}, torch.ones(2)
+    >>> memory["learning_rate"], memory["cache"], memory.setdefault("t", 0)
+    (0.5, tensor([0., 0.]), 0)
+    """
+
+    hyper = p = asked = None
+
+    def __missing__(self, key):
+        found = self._option(key)
+        if found is not None:
+            return found
+        return 0 if meanings(str(key), ["t"]) else 0 * self.p
+
+    def _option(self, key):
+        found = next(iter(meanings(str(key), [name for name in self.hyper if name != "t"])), None)
+        if found is not None and self.asked is not None:
+            self.asked.update({found} | ({"betas"} if found in ("beta1", "beta2") else set()))
+        return self.hyper.get(found)
+
+    def get(self, key, default=None):
+        found = self._option(key) if key not in self else None
+        return super().get(key, default) if found is None else found
+
+    def setdefault(self, key, default=None):
+        found = self._option(key) if key not in self else None
+        return super().setdefault(key, default) if found is None else found
+
+    def __getattr__(self, name):
+        return self[name]
+
+    def __setattr__(self, name, value):
+        if name in ("hyper", "p", "asked"):
+            super().__setattr__(name, value)
+        else:
+            self[name] = value
+
+
+def _number(value):
+    if not isinstance(value, int | float) and not torch.is_tensor(value) and not hasattr(value, "__array__"):
+        raise Wrong(f"it returns a {type(value).__name__} where a number or tensor is wanted")
+    return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, int | float) else None).detach()
+
+
+def _equal(one, two):
+    return bool((torch.as_tensor(one) == torch.as_tensor(two)).all())
+
+
+def _order_of_results(answer, reading, letters):
+    """What is returned in which order: as the text names it, else p and then the buffers as they are taken."""
+    order = ["p", *sorted(letters, key=[*reading.bound.values(), *letters].index)]
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(answer))))
+    except (OSError, TypeError, SyntaxError):
+        return order
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
+            named = [reading.bound.get(getattr(part, "id", None)) for part in node.value.elts]
+            if sorted(filter(None, named)) == sorted(order):
+                return [name for name in named if name]
+    return order

@@ -1,12 +1,11 @@
-"""The exercises of the lessons: what each asks for, its hints, and the answers that go wrong.
+"""The exercises of the lessons, and one for every rule; see `edu_optim.exercises.exercise`.
 
-A task is a right answer in the form of a function. Its docstring holds the hints, a paragraph each, from a nudge to
-nearly all of it. A mistake is a function that does what a wrong answer does; its docstring is what a learner is told: a
-paragraph that says why it is wrong, then one question that leads to the way out. A **bug** is wrong. A **variant** is
-somebody else's convention: its docstring says whose, and how to convert.
+A lesson's file holds its exercises, hints and mistakes together. The catalog of the rules is that of all lessons that
+build one: an entry applies to every rule whose text contains its place.
 """
 
-from . import (  # noqa: F401
+from .. import rules
+from . import (
     lesson_00,
     lesson_01,
     lesson_02,
@@ -15,12 +14,26 @@ from . import (  # noqa: F401
     lesson_05,
     lesson_06,
     lesson_07,
+    lesson_08,
     lesson_09,
     lesson_10,
     lesson_12,
 )
-from .faults import FAULTS, SEEN
-from .lesson_08 import lineup
-from .registry import BANK, TASKS, Mistake, Task, bank, hints
+from .exercise import Entry, Exercise, convention, edit
 
-__all__ = ["BANK", "FAULTS", "SEEN", "TASKS", "Mistake", "Task", "bank", "hints", "lineup"]
+LESSONS = [lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_09]
+LESSONS += [lesson_10, lesson_12]
+RULES = [entry for lesson in LESSONS for entry in getattr(lesson, "CATALOG", [])]
+EXERCISES = {
+    exercise.name: exercise
+    for exercise in [
+        *(exercise for lesson in LESSONS for exercise in lesson.EXERCISES),
+        *(
+            Exercise(name, getattr(rules, name), hints, RULES)
+            for lesson in LESSONS
+            for name, hints in getattr(lesson, "RULES", {}).items()
+        ),
+    ]
+}
+
+__all__ = ["EXERCISES", "RULES", "Entry", "Exercise", "convention", "edit"]

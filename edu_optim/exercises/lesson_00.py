@@ -1,26 +1,78 @@
-"""Lesson 00, start here: its tasks, their hints, and the answers that go wrong."""
+"""Lesson 00, start here: its exercises, their hints, and the answers that go wrong."""
 
 import torch
 
-from .loops import _Diary, _first_line, _pages, _places
-from .registry import bug, loop, task
+from .exercise import Exercise, at, edit
+from .loops import notes, places, recorded, start_model
+
+NO_ZERO_GRAD = edit(
+    "the gradients add up",
+    {"optimizer.zero_grad()": "pass"},
+    why="Each step follows the sum of all gradients so far, for nothing clears the old ones.",
+    ask="`backward` adds to what is in `p.grad`; which line empties it?",
+)
+CLEARED_TOO_LATE = edit(
+    "the gradient is cleared before it is used",
+    {
+        "        optimizer.zero_grad()\n": "",
+        "        optimizer.step()\n": "        optimizer.zero_grad()\n        optimizer.step()\n",
+    },
+    why="Between `backward` and `step` the gradient is emptied, so the optimizer finds nothing to follow.",
+    ask="When is a gradient old, before it has been used or after?",
+)
+LOOP = [
+    NO_ZERO_GRAD,
+    CLEARED_TOO_LATE,
+    edit(
+        "the optimizer steps before backward",
+        {
+            "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n": (
+                "        optimizer.step()\n        optimizer.zero_grad()\n        loss.backward()\n"
+            )
+        },
+        why="Every step follows the gradient of the round before; the first finds none.",
+        ask="Which line must have run before `step()` can know the slope?",
+    ),
+    edit(
+        "the optimizer never steps",
+        {"        optimizer.step()\n": ""},
+        why="The slope is asked for and nobody moves.",
+        ask="Which line of a round changes the parameters?",
+    ),
+    edit(
+        "the slope is never asked for",
+        {"        loss.backward()\n": ""},
+        why="No gradient is computed, so there is nothing for the optimizer to follow.",
+        ask="Which line works out the gradients?",
+    ),
+    edit(
+        "the loss is a sum, not a mean",
+        {".mean()": ".sum()"},
+        why="The loss is the sum of the squares, so the gradient grows with the number of examples.",
+        ask="With a thousand examples, how long would a step be?",
+    ),
+    edit(
+        "one epoch too few",
+        {"range(epochs)": "range(epochs - 1)"},
+        why="The loop ends one epoch early.",
+        ask="How many numbers does `range(1, epochs)` give?",
+    ),
+    edit(
+        "one epoch, however many are asked for",
+        {"range(epochs)": "range(1)"},
+        why="The loop runs once, or is left after its first round.",
+        ask="Which lines belong to the loop, and does one of them leave it?",
+    ),
+    edit(
+        "the loss is not squared",
+        {"((model(x) - y) ** 2)": "(model(x) - y).abs()"},
+        why="The loss is the mean of the absolute errors.",
+        ask="Which power of the error does the exercise ask for?",
+    ),
+]
 
 
-def _watch_training(answer):
-    model, (x, y) = _first_line().double(), _places()
-    diary = _Diary(model.parameters())
-    answer(model, diary, x.double(), y.double(), 4)
-    return _pages(model, diary)
-
-
-@task(observe=_watch_training)
 def training_loop(model, optimizer, x, y, epochs):
-    """What does `loss.backward()` do to a gradient that is still there from the last round?
-
-    There are five lines in a round: predict, compare, forget, ask for the slope, move.
-
-    The slope must be asked for after the old one is forgotten and before the optimizer moves.
-    """
     for _ in range(epochs):
         loss = ((model(x) - y) ** 2).mean()
         optimizer.zero_grad()
@@ -28,134 +80,110 @@ def training_loop(model, optimizer, x, y, epochs):
         optimizer.step()
 
 
-@task(observe=lambda answer: [("the distance", answer())], secret=True)
-def distance_without_zero_grad():
-    """What is in `p.grad` after the first, the second, the third call of `backward`?
+def _watch_training(answer):
+    for epochs in (5, 2):
+        model, (x, y) = start_model().double(), places()
+        diary = recorded(model)
+        answer(model, diary, x.double(), y.double(), epochs)
+        yield from notes(model, diary, f"asked for {epochs} epochs, ")
 
-    Each of the four steps is 0.1 times what has piled up by then. Add the four.
-    """
+
+def distance_without_zero_grad():
     return 0.1 * (1 + 2 + 3 + 4)
 
 
-@bug("distance_without_zero_grad")
-def distance_without_zero_grad_as_with_it():
-    """That is how far four steps go with zero_grad, and it is also the length of the last step alone.
-
-    What does `backward` do to a gradient that is already there, and how long are the first three steps then?
-    """
-    return 0.1 * 4
-
-
-def _train_again(epochs, make, lr=0.01, forget=True):
-    model, (x, y) = _first_line(), _places()
-    optimizer = make(model.parameters(), lr=lr)
+def prediction_after(epochs):
+    model = start_model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    x, y = places()
     for _ in range(epochs):
-        if forget:
-            optimizer.zero_grad()
-        ((model(x) - y) ** 2).mean().backward()
+        loss = ((model(x) - y) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
         optimizer.step()
     return model(torch.tensor([[5.0]])).item()
 
 
-@task((1,), (50,), (120,), close=1e-4)
-def prediction_after(epochs):
-    """A new model for each call, and an optimizer for this model: which two lines of the lesson make them?
-
-    `train` does the rest. The model takes a tensor of shape [1, 1], and `.item()` takes the number out of one.
-    """
-    return _train_again(epochs, torch.optim.Adam)
-
-
-@bug("prediction_after")
-def prediction_after_gradient_descent(epochs):
-    """These are the numbers of SGD, which needs fewer epochs here.
-
-    Which optimizer of torch has the name of the one in the lesson?
-    """
-    return _train_again(epochs, torch.optim.SGD)
-
-
-@bug("prediction_after")
-def prediction_after_default_lr(epochs):
-    """The learning rate is torch's default, 0.001, a tenth of the lesson's.
-
-    What did the lesson hand to Adam beside the parameters?
-    """
-    return _train_again(epochs, torch.optim.Adam, lr=0.001)
-
-
-@bug("prediction_after")
-def prediction_after_no_zero_grad(epochs):
-    """Gradients of all epochs have piled up; from the second epoch on the optimizer follows their sum.
-
-    Which line of the lesson's loop forgets the last gradient?
-    """
-    return _train_again(epochs, torch.optim.Adam, forget=False)
-
-
-@bug("prediction_after")
-def prediction_after_other_model(epochs):
-    """The model that was trained is not the one that was asked: this is what it said before the first epoch.
-
-    Whose parameters does the optimizer hold?
-    """
-    return _train_again(0, torch.optim.Adam)
-
-
-@loop("training_loop")
-def training_loop_no_zero_grad(model, optimizer, x, y, epochs):
-    """The gradients add up: each step follows the sum of all gradients so far.
-
-    `backward` adds to what is in p.grad; which line empties it?
-    """
-    for _ in range(epochs):
-        ((model(x) - y) ** 2).mean().backward()
-        optimizer.step()
-
-
-@loop("training_loop")
-def training_loop_erases_the_gradient(model, optimizer, x, y, epochs):
-    """The gradient is forgotten between backward and step, so the optimizer finds nothing to follow.
-
-    When is a gradient old, before it has been used or after?
-    """
-    for _ in range(epochs):
-        ((model(x) - y) ** 2).mean().backward()
-        optimizer.zero_grad()
-        optimizer.step()
-
-
-@loop("training_loop")
-def training_loop_steps_first(model, optimizer, x, y, epochs):
-    """The optimizer moves before backward has told it where: every step follows the gradient of the round before.
-
-    Which line must have run before step() can know the slope?
-    """
-    for _ in range(epochs):
-        loss = ((model(x) - y) ** 2).mean()
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.backward()
-
-
-@loop("training_loop")
-def training_loop_never_steps(model, optimizer, x, y, epochs):
-    """The slope is asked for and nobody moves.
-
-    Which line of a round turns the knobs?
-    """
-    for _ in range(epochs):
-        optimizer.zero_grad()
-        ((model(x) - y) ** 2).mean().backward()
-
-
-@loop("training_loop")
-def training_loop_sum_for_mean(model, optimizer, x, y, epochs):
-    """The loss is the sum of the squares, so that the gradient grows with the number of examples.
-
-    With a thousand examples, how long would a step be?
-    """
-    for _ in range(epochs):
-        optimizer.zero_grad()
-        ((model(x) - y) ** 2).sum().backward()
-        optimizer.step()
+EXERCISES = [
+    Exercise(
+        "training_loop",
+        training_loop,
+        [
+            "What does `loss.backward()` do to a gradient that is still there from the last round?",
+            "There are five lines in a round: predict, compare, forget, ask for the slope, move.",
+            "The slope must be asked for after the old one is forgotten and before the optimizer moves.",
+        ],
+        LOOP,
+        _watch_training,
+    ),
+    Exercise(
+        "distance_without_zero_grad",
+        distance_without_zero_grad,
+        [
+            "What is in `p.grad` after the first, the second, the third call of `backward`?",
+            "Each of the four steps is 0.1 times what has piled up by then. Add the four.",
+        ],
+        [
+            edit(
+                "that is how far four steps go with zero_grad",
+                {"(1 + 2 + 3 + 4)": "4"},
+                why="It is also the length of the last step alone.",
+                ask="What does `backward` do to a gradient that is there already, and how long are the first steps "
+                "then?",
+            ),
+            edit(
+                "the sum of the gradients, without lr",
+                {"0.1 * ": ""},
+                why="This is what the gradients add up to, before lr has made a step of it.",
+                ask="How long is the first step, with a gradient of 1?",
+            ),
+            edit(
+                "the steps of the first three epochs",
+                {" + 4": ""},
+                why="One of the four steps is missing.",
+                ask="How many steps are there in four epochs, and how long is the last?",
+            ),
+        ],
+        at("distance_without_zero_grad", ()),
+        secret=True,
+    ),
+    Exercise(
+        "prediction_after",
+        prediction_after,
+        [
+            "A new model for each call, and an optimizer for this model: which two lines of the lesson make them?",
+            "`train` does the rest. The model takes a tensor of shape [1, 1], and `.item()` takes the number out of "
+            "one.",
+        ],
+        [
+            edit(
+                "gradient descent instead of Adam",
+                {"torch.optim.Adam": "torch.optim.SGD"},
+                why="These are the numbers of SGD, which needs fewer epochs here.",
+                ask="Which optimizer of torch has the name of the one in the lesson?",
+            ),
+            edit(
+                "the learning rate is torch's default",
+                {", lr=0.01": ""},
+                why="Adam ran at 0.001, a tenth of the lesson's rate.",
+                ask="What did the lesson give Adam beside the parameters?",
+            ),
+            NO_ZERO_GRAD,
+            edit(
+                "the model that is asked was never trained",
+                {"range(epochs)": "range(0)"},
+                why="This is what a new model says before its first epoch.",
+                ask="Whose parameters does the optimizer hold?",
+            ),
+            edit(
+                "one epoch too few",
+                {"range(epochs)": "range(epochs - 1)"},
+                why="The model has been trained for one epoch less than it was asked for.",
+                ask="How many numbers does `range(1, epochs)` give?",
+            ),
+        ],
+        at("prediction_after", (37,), (1,), (113,)),
+        rtol=1e-4,
+        secret=True,
+    ),
+]

@@ -1,123 +1,169 @@
-"""Lesson 01, gradient descent: its tasks, their hints, and the answers that go wrong."""
+"""Lesson 01, gradient descent: its exercises, their hints, and the answers that go wrong."""
 
 import math
 
-from .registry import RULE_HINTS, bug, task
+from .. import rules
+from .exercise import Exercise, at, edit
 
-RULE_HINTS["gradient_descent"] = [
-    "`p = p - lr * g` makes a new tensor. Which one does the model hold?",
-    "The options of a group are in `group`, the gradient is in `p.grad`, and a frozen parameter has None there.",
-    "`p.sub_(...)` or `p.copy_(...)` writes into the tensor that the model holds.",
+RULES = {
+    "gradient_descent": [
+        "`p = p - lr * g` makes a new tensor. Which one does the model hold?",
+        "The options of a group are in `group`, the gradient is in `p.grad`, and a frozen parameter has None there.",
+        "`p.sub_(...)` or `p.copy_(...)` writes into the tensor that the model holds.",
+    ]
+}
+
+STEP = ["g", "b", "d", "m_hat", "(g + momentum * b)"]
+CATALOG = [
+    edit(
+        "the steps go uphill",
+        *({f"p - lr * {step}": f"p + lr * {step}"} for step in STEP),
+        why="Between the gradient and the parameter a minus sign is missing, or there is one too many.",
+        ask="The gradient points uphill; how many minus signs must stand between it and the parameter?",
+    ),
+    edit(
+        "the parameter stands still",
+        {"    p = p - lr": "    _ = p - lr"},
+        why="After every step the parameter is what it was before.",
+        ask="Which line changes the parameter itself, and what becomes of its result?",
+    ),
+    edit(
+        "lr is not used",
+        *({f"p - lr * {step}": f"p - {step}"} for step in STEP),
+        why="The steps are as long as they would be at a learning rate of 1.",
+        ask="Where does lr stand in the formula?",
+    ),
+    edit(
+        "lr is used twice",
+        *({f"p - lr * {step}": f"p - lr * lr * {step}"} for step in STEP),
+        why="The step is multiplied by lr once more than it should be.",
+        ask="In which of your lines does lr stand?",
+    ),
+    edit(
+        "the weight is multiplied by lr",
+        {"p - lr * g  # (1) the step\n    return (p,)": "lr * p - g\n    return (p,)"},
+        why="lr multiplies the weight itself and not the gradient.",
+        ask="What multiplies p in the formula, and what multiplies g?",
+    ),
+    edit(
+        "nothing is remembered from step to step",
+        {"s = s + g": "s = 0 * s + g"},
+        {"momentum * b + (1": "0 * b + (1"},
+        {"b = momentum * b + g  #": "b = 0 * b + g  #"},
+        {"alpha * s +": "0 * s +", "alpha * a +": "0 * a +", "momentum * b +": "0 * b +"},
+        {"alpha * s +": "0 * s +", "alpha * a +": "0 * a +"},
+        {"alpha * s +": "0 * s +", "momentum * b +": "0 * b +"},
+        {"alpha * s +": "0 * s +"},
+        {"rho * s +": "0 * s +", "(u + eps)": "(0 * u + eps)"},
+        {"beta1 * m +": "0 * m +", "beta2 * v +": "0 * v +", "maximum(v_max, v)": "v"},
+        {"beta1 * m +": "0 * m +", "beta2 * v +": "0 * v +"},
+        why="Each step is taken as if what the earlier ones left behind were zero.",
+        ask="Where do the buffers wait between two steps, and which line uses their old values?",
+    ),
 ]
 
 
-@task(([1.0, 25.0],), ([4.0],), ([0.5, 3.0, 10.0],))
 def largest_rate(curvatures):
-    """One step multiplies the distance along a curvature by 1 - lr * curvature. When does it shrink?
-
-    The factor must lie between -1 and 1. Which curvature is the first to leave that range as lr grows?
-
-    Set the factor of the largest curvature to -1.
-    """
     return 2 / max(curvatures)
 
 
-@bug("largest_rate")
-def largest_rate_one_jump(curvatures):
-    """This rate takes the steepest direction to its minimum in one jump, and there is room beyond it.
-
-    Where does a jump twice as long end, and is it farther away than before?
-    """
-    return 1 / max(curvatures)
-
-
-@bug("largest_rate")
-def largest_rate_of_the_floor(curvatures):
-    """The flattest direction would bear this rate; in the steepest one the walk explodes.
-
-    All directions share one rate; which of them is the first to complain?
-    """
-    return 2 / min(curvatures)
-
-
-@bug("largest_rate")
-def largest_rate_best_compromise(curvatures):
-    """This rate is the fastest, where floor and wall shrink alike. It is not yet the largest.
-
-    What is the factor of the steepest direction here, and how far is it from -1?
-    """
-    return 2 / (min(curvatures) + max(curvatures))
-
-
-@bug("largest_rate")
-def largest_rate_of_the_mean(curvatures):
-    """The mean of the curvatures says nothing about the steepest of them, and that one explodes first.
-
-    What happens along the largest curvature with this rate?
-    """
-    return 2 * len(curvatures) / sum(curvatures)
-
-
-@task((4.0, 0.1, 1e-6), (1.0, 0.04, 0.01), (25.0, 0.07, 1e-3))
 def steps_needed(curvature, lr, accuracy):
-    """After n steps the distance has been multiplied by a factor n times. Which factor?
-
-    The size of 1 - lr * curvature, to the power n, has to come below accuracy. Logarithms turn the power around.
-
-    There is no step number 13.2: `math.ceil` gives the next whole one.
-    """
     return math.ceil(math.log(accuracy) / math.log(abs(1 - lr * curvature)))
 
 
-@bug("steps_needed")
-def steps_needed_rounded_down(curvature, lr, accuracy):
-    """This many steps are one too few: the distance is still a little larger than asked.
-
-    After 27.04 steps you would be there; which whole number is enough?
-    """
-    return math.floor(math.log(accuracy) / math.log(abs(1 - lr * curvature)))
-
-
-@bug("steps_needed")
-def steps_needed_not_whole(curvature, lr, accuracy):
-    """The formula is right, but nobody takes a fraction of a step.
-
-    Which whole number of steps is enough?
-    """
-    return math.log(accuracy) / math.log(abs(1 - lr * curvature))
-
-
-@bug("steps_needed")
-def steps_needed_for_the_loss(curvature, lr, accuracy):
-    """After this many steps the loss has fallen that far; the distance falls as the root of the loss.
-
-    If the loss is a hundredth of what it was, what has become of the distance?
-    """
-    return math.ceil(math.log(accuracy) / math.log((1 - lr * curvature) ** 2))
-
-
-@bug("steps_needed")
-def steps_needed_by_the_product(curvature, lr, accuracy):
-    """lr * curvature is what a step takes away; what is left is something else.
-
-    If a step takes away a tenth of the distance, by what is the distance multiplied?
-    """
-    return math.ceil(math.log(accuracy) / math.log(lr * curvature))
-
-
-@bug("gradient_descent")
-def gradient_descent_ignores_lr(p, g, *, lr):
-    """The whole gradient is subtracted, whatever lr is.
-
-    Which of your arguments is not used?
-    """
-    return (p - g,)
-
-
-@bug("gradient_descent")
-def gradient_descent_scales_the_weight(p, g, *, lr):
-    """The weight itself is multiplied by lr.
-
-    What multiplies p in the formula, and what multiplies g?
-    """
-    return (lr * p - g,)
+EXERCISES = [
+    Exercise(
+        "largest_rate",
+        largest_rate,
+        [
+            "One step multiplies the distance along a curvature by 1 - lr * curvature. When does it shrink?",
+            "The factor must lie between -1 and 1. Which curvature is the first to leave that range as lr grows?",
+            "Set the factor of the largest curvature to -1.",
+        ],
+        [
+            edit(
+                "the rate of one jump",
+                {"2 / max": "1 / max"},
+                why="This rate takes the steepest direction to its minimum in one jump, and there is room beyond it.",
+                ask="Where does a jump twice as long end, and is it farther away than before?",
+            ),
+            edit(
+                "the edge of the flattest direction",
+                {"max(curvatures)": "min(curvatures)"},
+                why="The flattest direction would bear this rate; in the steepest one the path explodes.",
+                ask="All directions share one rate; which of them is the first to complain?",
+            ),
+            edit(
+                "the fastest rate, not the largest",
+                {"max(curvatures)": "(min(curvatures) + max(curvatures))"},
+                why="At this rate floor and wall shrink alike.",
+                ask="What is the factor of the steepest direction here, and how far is it from -1?",
+            ),
+            edit(
+                "the edge of the mean curvature",
+                {"max(curvatures)": "(sum(curvatures) / len(curvatures))"},
+                why="The mean of the curvatures says nothing about the steepest of them, which explodes first.",
+                ask="What happens along the largest curvature with this rate?",
+            ),
+            edit(
+                "the edge of the first curvature in the list",
+                {"max(curvatures)": "curvatures[0]"},
+                why="Only the first curvature is asked, and the list is in no order.",
+                ask="Does your answer change when the list is turned round, and should it?",
+            ),
+            edit(
+                "the edge of the last curvature in the list",
+                {"max(curvatures)": "curvatures[-1]"},
+                why="Only the last curvature is asked, and the list is in no order.",
+                ask="Does your answer change when the list is turned round, and should it?",
+            ),
+        ],
+        at("largest_rate", ([3.7, 11.3, 0.9],), ([6.1],), ([5.2, 0.31, 17.9, 2.3],), ([0.83, 0.47],)),
+        secret=True,
+    ),
+    Exercise(
+        "steps_needed",
+        steps_needed,
+        [
+            "After n steps the distance has been multiplied by a factor n times. Which factor?",
+            "The size of 1 - lr * curvature, to the power n, has to come below accuracy. Logarithms turn the power "
+            "around.",
+            "There is no step number 13.2: `math.ceil` gives the next whole one.",
+        ],
+        [
+            edit(
+                "one step too few",
+                {"math.ceil": "math.floor"},
+                why="After this many steps the distance is still a little larger than asked.",
+                ask="After 27.04 steps you would be there; which whole number is enough?",
+            ),
+            edit(
+                "the number of steps is not whole",
+                {"math.ceil": ""},
+                why="The formula is right, but nobody takes a fraction of a step.",
+                ask="Which whole number of steps is enough?",
+            ),
+            edit(
+                "one step too many where the last lands exactly on the accuracy",
+                {"math.ceil(": "1 + math.floor("},
+                why="A distance of exactly `accuracy` is enough, and here one more step is taken.",
+                ask="Does your loop go on while the distance is larger than accuracy, or also while it is equal?",
+            ),
+            edit(
+                "the steps that the loss needs",
+                {"math.log(abs(1 - lr * curvature))": "math.log((1 - lr * curvature) ** 2)"},
+                why="After this many steps the loss has fallen that far; the distance falls as the root of the loss.",
+                ask="If the loss is a hundredth of what it was, what has become of the distance?",
+            ),
+            edit(
+                "the factor is what a step takes away",
+                {"abs(1 - lr * curvature)": "(lr * curvature)"},
+                why="lr * curvature is what a step takes away; what is left is something else.",
+                ask="If a step takes away a tenth of the distance, by what is the distance multiplied?",
+            ),
+        ],
+        at("steps_needed", (4.3, 0.07, 3e-5), (23.0, 0.081, 2e-3), (0.6, 0.9, 0.013), (2.0, 0.25, 0.0625)),
+        secret=True,
+    ),
+    Exercise("Mended", rules.gradient_descent, RULES["gradient_descent"], CATALOG),
+]

@@ -1,182 +1,220 @@
-"""Lesson 03, momentum: its tasks, their hints, and the answers that go wrong."""
+"""Lesson 03, momentum: its exercises, their hints, and the answers that go wrong."""
 
-from .registry import bug, task, variant
+from .exercise import Exercise, at, convention, edit
+
+RULES = {
+    "momentum": [
+        "Two lines: first the velocity takes in the gradient, then the parameter follows the velocity.",
+        "The old velocity fades by the factor `momentum`, and `(1 - dampening)` times the gradient is added.",
+    ]
+}
+
+INSIDE = "Does your source put lr before the gradient or before the velocity?"
+CATALOG = [
+    convention(
+        "the velocity is a running mean",
+        {"(1 - dampening) * g": "(1 - momentum) * g"},
+        {
+            "b = momentum * b + g": "b = momentum * b + (1 - momentum) * g",
+            "(g + momentum": "((1 - momentum) * g + momentum",
+        },
+        why="As in Adam, and in many courses, the gradient enters at the weight 1 - momentum; torch's velocity is a "
+        "fading "
+        "sum, 1 / (1 - momentum) times as large.",
+        ask="To follow torch's path, multiply lr by 1 / (1 - momentum). Which form does your source have?",
+    ),
+    convention(
+        "lr sits inside the velocity",
+        {"(1 - dampening) * g": "lr * (1 - dampening) * g", "p - lr * b": "p - b"},
+        {
+            "b = momentum * b + g  #": "b = momentum * b + lr * g  #",
+            "lr * (g + momentum * b)": "(lr * g + momentum * b)",
+        },
+        {"b = momentum * b + g / ": "b = momentum * b + lr * g / ", "p - lr * b": "p - b"},
+        why="So do Sutskever et al. 2013, Keras and TensorFlow; torch multiplies the whole velocity by lr. Both "
+        "follow one "
+        "path until lr changes; then this one coasts on at its old speed.",
+        ask=INSIDE,
+    ),
+    edit(
+        "lr is in the velocity and again in the step",
+        {"(1 - dampening) * g": "lr * (1 - dampening) * g"},
+        {"b = momentum * b + g  #": "b = momentum * b + lr * g  #"},
+        {"b = momentum * b + g / ": "b = momentum * b + lr * g / "},
+        why="The velocity has been scaled by lr already, and the step scales it once more.",
+        ask=INSIDE,
+    ),
+    edit(
+        "the step uses the velocity from before this gradient",
+        {
+            "b = momentum * b + (1 - dampening) * g  # (1) the velocity\n    p = p - lr * b": (
+                "p = p - lr * b\n    b = momentum * b + (1 - dampening) * g"
+            )
+        },
+        why="The step is one gradient late: the first is zero.",
+        ask="Which of your two lines should come first?",
+    ),
+    edit(
+        "nothing fades",
+        {"momentum * b + (1": "b + (1"},
+        {"b = momentum * b + g": "b = b + g"},
+        why="All gradients are kept at full weight, so the velocity only grows.",
+        ask="Which factor makes an old gradient count less?",
+    ),
+    edit(
+        "dampening is not used",
+        {"(1 - dampening) * g": "g"},
+        why="The gradient enters the velocity whole.",
+        ask="By what is the gradient multiplied before it is added?",
+    ),
+]
 
 
-@task((0.1, 0.5), (1.0, 0.9), (0.3, 0.0))
 def to_torch(lr, beta):
-    """On a steady slope of 1, how fast is the running mean in the end, and how fast is torch's sum?
-
-    The mean ends at 1 and the sum at 1 / (1 - beta). The two steps must be the same.
-    """
     return lr * (1 - beta)
 
 
-@bug("to_torch")
-def to_torch_the_other_way(lr, beta):
-    """This converts a rate of torch's into one for the running mean.
-
-    torch's velocity is the larger one; does it need the larger or the smaller rate?
-    """
-    return lr / (1 - beta)
-
-
-@bug("to_torch")
-def to_torch_as_it_is(lr, beta):
-    """The same number in both forms takes torch's 1 / (1 - beta) times as far.
-
-    How large is each velocity after many gradients of 1?
-    """
-    return lr
-
-
-@task((0.1, 1.0), (0.01, 25.0), (1.0, 0.25))
 def critical_momentum(lr, curvature):
-    """Too little momentum creeps and too much swings. At the edge the two roots of the recurrence are one.
-
-    The roots are those of z**2 - (1 + beta - lr * curvature) * z + beta. When is its discriminant zero?
-
-    (1 + beta - lr * curvature)**2 = 4 * beta. Take the root of both sides and solve for sqrt(beta).
-    """
-    return (1 - (lr * curvature) ** 0.5) ** 2
-
-
-@bug("critical_momentum")
-def critical_momentum_root(lr, curvature):
-    """This is the root of the momentum, the rate at which the ball comes in; the momentum is its square.
-
-    What do the two roots multiply to, and what is each of them if they are equal?
-    """
-    return 1 - (lr * curvature) ** 0.5
-
-
-@bug("critical_momentum")
-def critical_momentum_descent(lr, curvature):
-    """This is the factor of plain gradient descent.
-
-    With this momentum, what is (1 + beta - lr * curvature)**2 - 4 * beta, and what should it be?
-    """
-    return 1 - lr * curvature
-
-
-@bug("critical_momentum")
-def critical_momentum_nesterov(lr, curvature):
-    """This is the momentum that suits Nesterov's method, a subject of lesson 04.
-
-    With this momentum, what is (1 + beta - lr * curvature)**2 - 4 * beta, and what should it be?
-    """
     root = (lr * curvature) ** 0.5
-    return (1 - root) / (1 + root)
+    return (1 - root) ** 2
 
 
-def _travel(lr, momentum, steps, inside, drop=10):
-    velocity = place = 0.0
+def travel_after_drop(lr, momentum, steps):
+    torch_velocity = torch_place = velocity = place = 0.0
     for t in range(steps):
-        rate = lr if t < steps // 2 else lr / drop
-        velocity = momentum * velocity + (rate if inside else 1)
-        place += velocity if inside else rate * velocity
-    return place
+        rate = lr if t < steps // 2 else lr / 10
+        torch_velocity = momentum * torch_velocity + 1
+        torch_place += rate * torch_velocity
+        velocity = momentum * velocity + rate
+        place += velocity
+    return torch_place, place
 
 
 def _watch_travel(answer):
-    seen = []
-    for given in [(0.1, 0.9, 20), (0.5, 0.5, 6)]:
-        torch_form, inside = answer(*given)
-        call = f"travel_after_drop{given}"
-        seen += [(f"the first number of {call}", torch_form), (f"the second number of {call}", inside)]
-    return seen
+    for given in [(0.23, 0.83, 14), (0.7, 0.4, 6), (0.05, 0.92, 40)]:
+        numbers = answer(*given)
+        yield f"how many numbers travel_after_drop{given} returns", len(numbers)
+        for word, number in zip(["first", "second"], numbers, strict=False):
+            yield f"the {word} number of travel_after_drop{given}", number
 
 
-@task(observe=_watch_travel)
-def travel_after_drop(lr, momentum, steps):
-    """Nothing here needs a formula: a loop of `steps` rounds with a velocity and a place for each form.
-
-    In one form the velocity is a sum of gradients and lr multiplies all of it; in the other it is a sum of lr times
-    gradient, and what has been added stays.
-    """
-    return _travel(lr, momentum, steps, inside=False), _travel(lr, momentum, steps, inside=True)
-
-
-@bug("travel_after_drop")
-def travel_after_drop_swapped(lr, momentum, steps):
-    """Both numbers are right, in the other order.
-
-    Which form brakes at once when lr drops, torch's or the one with lr inside?
-    """
-    return travel_after_drop(lr, momentum, steps)[::-1]
-
-
-@bug("travel_after_drop")
-def travel_after_drop_both_torch(lr, momentum, steps):
-    """Both numbers are those of torch's form: in the second the velocity must keep the old, larger rates.
-
-    With lr inside, what is in the velocity at the moment of the drop?
-    """
-    return (travel_after_drop(lr, momentum, steps)[0],) * 2
-
-
-@bug("travel_after_drop")
-def travel_after_drop_never_drops(lr, momentum, steps):
-    """The learning rate is the same all the way.
-
-    Which rate holds in the second half of the steps?
-    """
-    return (_travel(lr, momentum, steps, inside=False, drop=1),) * 2
-
-
-@variant("momentum")
-def momentum_ema(p, g, b, *, lr, momentum, dampening):
-    """Here the velocity is a running mean, as in Adam; torch's is a fading sum, 1 / (1 - momentum) times as large.
-
-    To walk torch's path, multiply lr by 1 / (1 - momentum). Does your sheet ask for torch's form?
-    """
-    b = momentum * b + (1 - momentum) * g
-    return p - lr * b, b
-
-
-@variant("momentum")
-def momentum_lr_inside(p, g, b, *, lr, momentum, dampening):
-    """Here lr is inside the velocity, as in Sutskever et al. 2013 and Keras; torch multiplies the whole velocity.
-
-    Both walk one path until lr changes; then this one coasts on at its old speed. Does your sheet ask for torch's form?
-    """
-    b = momentum * b + lr * (1 - dampening) * g
-    return p - b, b
-
-
-@bug("momentum")
-def momentum_old_buffer(p, g, b, *, lr, momentum, dampening):
-    """The step uses the velocity from before this gradient, so it is one gradient late: the first step is zero.
-
-    Which of your two lines should come first?
-    """
-    return p - lr * b, momentum * b + (1 - dampening) * g
-
-
-@bug("momentum")
-def momentum_wrong_sign(p, g, b, *, lr, momentum, dampening):
-    """The velocity collects the negative gradient and is then subtracted, so the two signs cancel and it climbs.
-
-    How many minus signs stand between g and p?
-    """
-    b = momentum * b - (1 - dampening) * g
-    return p - lr * b, b
-
-
-@bug("momentum")
-def momentum_forgets(p, g, b, *, lr, momentum, dampening):
-    """Nothing of the old velocity is kept, so this is gradient descent.
-
-    What is the velocity after two equal gradients, if it remembers the first?
-    """
-    return p - lr * (1 - dampening) * g, (1 - dampening) * g
-
-
-@bug("momentum")
-def momentum_never_fades(p, g, b, *, lr, momentum, dampening):
-    """All gradients are kept at full weight, so the velocity only grows.
-
-    Which factor makes an old gradient count less?
-    """
-    b = b + (1 - dampening) * g
-    return p - lr * b, b
+EXERCISES = [
+    Exercise(
+        "to_torch",
+        to_torch,
+        [
+            "On a steady slope of 1, how fast is the running mean in the end, and how fast is torch's sum?",
+            "The mean ends at 1 and the sum at 1 / (1 - beta). The two steps must be the same.",
+        ],
+        [
+            edit(
+                "converted the other way",
+                {"* (1 - beta)": "/ (1 - beta)"},
+                why="This makes a rate for the running mean out of one of torch's.",
+                ask="torch's velocity is the larger one; does it need the larger or the smaller rate?",
+            ),
+            edit(
+                "the same number in both forms",
+                {"lr * (1 - beta)": "lr"},
+                why="With the same lr torch goes 1 / (1 - beta) times as far.",
+                ask="How large is each velocity after many gradients of 1?",
+            ),
+            edit(
+                "beta in the place of 1 - beta",
+                {"(1 - beta)": "beta"},
+                why="beta is what the mean keeps; what lets the gradient in is the rest.",
+                ask="At which weight does the newest gradient enter the paper's mean?",
+            ),
+        ],
+        at("to_torch", (0.23, 0.87), (1.7, 0.41), (0.031, 0.0)),
+        secret=True,
+    ),
+    Exercise(
+        "critical_momentum",
+        critical_momentum,
+        [
+            "Too little momentum creeps and too much swings. At the edge the two roots of the recurrence are one.",
+            "The roots are those of z**2 - (1 + beta - lr * curvature) * z + beta. When is its discriminant zero?",
+            "(1 + beta - lr * curvature)**2 = 4 * beta. Take the root of both sides and solve for sqrt(beta).",
+        ],
+        [
+            edit(
+                "the root of the momentum",
+                {"(1 - root) ** 2": "1 - root"},
+                why="This is the rate at which the ball comes in; the momentum is its square.",
+                ask="What do the two roots multiply to, and what is each of them if they are equal?",
+            ),
+            edit(
+                "the factor of plain gradient descent",
+                {"(1 - root) ** 2": "1 - root**2"},
+                why="1 - lr * curvature is what a step without momentum leaves of the distance.",
+                ask="With this momentum, what is (1 + beta - lr * curvature)**2 - 4 * beta, and what should it be?",
+            ),
+            edit(
+                "the momentum that suits Nesterov's method",
+                {"(1 - root) ** 2": "(1 - root) / (1 + root)"},
+                why="That method is the subject of lesson 04; here the roots are not equal.",
+                ask="With this momentum, what is (1 + beta - lr * curvature)**2 - 4 * beta, and what should it be?",
+            ),
+            edit(
+                "the other solution of the equation",
+                {"(1 - root)": "(1 + root)"},
+                why="The roots are equal here too, and they lie beyond 1: the ball would fly away.",
+                ask="Which of the two solutions is below 1?",
+            ),
+        ],
+        at("critical_momentum", (0.17, 1.3), (0.013, 31.0), (0.9, 0.71)),
+    ),
+    Exercise(
+        "travel_after_drop",
+        travel_after_drop,
+        [
+            "Nothing here needs a formula: a loop of `steps` rounds with a velocity and a place for each form.",
+            "In one form the velocity is a sum of gradients and lr multiplies all of it; in the other it is a sum of "
+            "lr "
+            "times gradient, and what has been added stays.",
+        ],
+        [
+            edit(
+                "both numbers are right, in the other order",
+                {"return torch_place, place": "return place, torch_place"},
+                why="The form with lr inside comes first here.",
+                ask="Which form brakes at once when lr drops, torch's or the one with lr inside?",
+            ),
+            edit(
+                "both numbers are those of torch's form",
+                {"return torch_place, place": "return torch_place, torch_place"},
+                why="In the second form the velocity must keep the old, larger rates.",
+                ask="With lr inside, what is in the velocity at the moment of the drop?",
+            ),
+            edit(
+                "the learning rate never drops",
+                {" if t < steps // 2 else lr / 10": ""},
+                why="The learning rate is the same all the way.",
+                ask="Which rate holds in the second half of the steps?",
+            ),
+            edit(
+                "the drop comes one step late",
+                {"t < steps // 2": "t <= steps // 2"},
+                why="One step of the second half is still taken at the full rate.",
+                ask="If the first step has the number 0, which is the last one of the first half?",
+            ),
+            edit(
+                "the place uses the velocity from before the step",
+                {
+                    "        torch_velocity = momentum * torch_velocity + 1\n"
+                    "        torch_place += rate * torch_velocity\n": (
+                        "        torch_place += rate * torch_velocity\n        torch_velocity = momentum * "
+                        "torch_velocity + 1\n"
+                    ),
+                    "        velocity = momentum * velocity + rate\n        place += velocity\n": (
+                        "        place += velocity\n        velocity = momentum * velocity + rate\n"
+                    ),
+                },
+                why="Each step is one gradient late: the first does not move.",
+                ask="Which comes first in a step, the velocity or the place?",
+            ),
+        ],
+        _watch_travel,
+    ),
+]

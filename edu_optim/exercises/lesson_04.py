@@ -1,35 +1,49 @@
-"""Lesson 04, Nesterov: its tasks, their hints, and the answers that go wrong."""
+"""Lesson 04, Nesterov: its exercises, their hints, and the answers that go wrong."""
 
 import torch
 
-from .registry import RULE_HINTS, bug, task, variant
+from .. import rules
+from . import lesson_01, lesson_03
+from .exercise import Exercise, at, edit
 
-RULE_HINTS["nesterov"] = [
-    "Work out both programs with pencil and paper for two gradients of 1. Where do they part?",
-    "The step is made of the newest gradient and of the velocity, and each has a factor of its own.",
-    "The velocity is made first, with the newest gradient in it; the step then adds `momentum` times it to `g`.",
+RULES = {
+    "nesterov": [
+        "Work out both programs with pencil and paper for two gradients of 1. Where do they part?",
+        "The step is made of the newest gradient and of the velocity, and each has a factor of its own.",
+        "The velocity is made first, with the newest gradient in it; the step then adds `momentum` times it to `g`.",
+    ]
+}
+
+CATALOG = [
+    edit(
+        "it does not look ahead",
+        {"p - lr * (g + momentum * b)": "p - lr * b"},
+        why="What is left is plain momentum: the velocity of the look-ahead does not know the newest gradient, or "
+        "the step "
+        "is the velocity itself.",
+        ask="When you look ahead, which velocity carries you, the one from before this gradient or the new one?",
+    ),
+    edit(
+        "the whole velocity is added to its own look-ahead",
+        {"(g + momentum * b)": "(b + momentum * b)"},
+        why="Old gradients count twice.",
+        ask="In the step, which term stands beside momentum * b: the velocity or the newest gradient?",
+    ),
+    edit(
+        "the look-ahead does not fade",
+        {"(g + momentum * b)": "(g + b)"},
+        why="The velocity stands in the step without its factor.",
+        ask="By what is the velocity multiplied when it carries you one step further?",
+    ),
 ]
 
 
-def _bowl(p):
-    return torch.tensor([1.0, 10.0], dtype=torch.float64) * p
+def best_momentum(condition):
+    root = condition**0.5
+    return (root - 1) / (root + 1)
 
 
-def _watch_path(answer):
-    start = torch.tensor([1.0, -2.0], dtype=torch.float64)
-    path = list(answer(_bowl, start, 0.05, 0.8, 5))
-    return [("the number of places", len(path)), *((f"place {k}", place) for k, place in enumerate(path, 1))]
-
-
-@task(observe=_watch_path)
 def look_ahead_path(gradient, p, lr, momentum, steps):
-    """The velocity first carries you to a point ahead; the gradient is asked for there, not where you stand.
-
-    In one step: where does `momentum` times the velocity lead, what is the gradient there, what is the new velocity,
-    where do you stand now?
-
-    torch writes down the point ahead. After each step, where would the new velocity carry you?
-    """
     velocity, path = 0 * p, []
     for _ in range(steps):
         ahead = p - lr * momentum * velocity
@@ -39,110 +53,90 @@ def look_ahead_path(gradient, p, lr, momentum, steps):
     return path
 
 
-@variant("look_ahead_path")
-def look_ahead_path_look_ahead(gradient, p, lr, momentum, steps):
-    """These are the places where the method of Sutskever et al. 2013 stands; torch writes down the points ahead.
-
-    Both are one walk. To convert, subtract `lr * momentum * velocity` from each place. Does your sheet ask for torch's?
-    """
-    velocity, path = 0 * p, []
-    for _ in range(steps):
-        velocity = momentum * velocity + gradient(p - lr * momentum * velocity)
-        p = p - lr * velocity
-        path.append(p)
-    return path
+def _bowl(p):
+    return torch.tensor([1.3, 9.1], dtype=torch.float64) * p
 
 
-@bug("look_ahead_path")
-def look_ahead_path_plain_momentum(gradient, p, lr, momentum, steps):
-    """The gradient is asked for where you stand, so this is plain momentum.
-
-    Where will the velocity have carried you when the gradient begins to act?
-    """
-    velocity, path = 0 * p, []
-    for _ in range(steps):
-        velocity = momentum * velocity + gradient(p)
-        p = p - lr * velocity
-        path.append(p)
-    return path
+def _watch_path(answer):
+    for lr, momentum, steps in [(0.043, 0.77, 5), (0.091, 0.6, 3)]:
+        path = list(answer(_bowl, torch.tensor([1.1, -1.7], dtype=torch.float64), lr, momentum, steps))
+        yield f"with {steps} steps, how many places there are", len(path)
+        for k, place in enumerate(path, 1):
+            yield f"with {steps} steps, place {k}", place
 
 
-@bug("look_ahead_path")
-def look_ahead_path_looks_behind(gradient, p, lr, momentum, steps):
-    """The gradient is asked for behind you: the velocity is subtracted in a step, so ahead is the other way.
-
-    Which sign does the velocity have in your step, and which in your look ahead?
-    """
-    velocity, path = 0 * p, []
-    for _ in range(steps):
-        velocity = momentum * velocity + gradient(p + lr * momentum * velocity)
-        p = p - lr * velocity
-        path.append(p - lr * momentum * velocity)
-    return path
-
-
-@task((4.0,), (25.0,), (100.0,))
-def best_momentum(condition):
-    """With lr = 1/L the wall is gone in one step. Only the floor is left: lr * m = 1 / condition.
-
-    The roots on the floor are those of z**2 - (1 + beta) * (1 - 1/condition) * z + beta * (1 - 1/condition).
-
-    They are equal where (1 + beta)**2 * (1 - 1/condition) = 4 * beta. The root of the condition number makes it short.
-    """
-    return (condition**0.5 - 1) / (condition**0.5 + 1)
-
-
-@bug("best_momentum")
-def best_momentum_heavy_ball(condition):
-    """This is the momentum that suits the heavy ball of lesson 03, with a larger lr.
-
-    With this momentum, are the two roots of the floor equal?
-    """
-    return ((condition**0.5 - 1) / (condition**0.5 + 1)) ** 2
-
-
-@bug("best_momentum")
-def best_momentum_no_root(condition):
-    """The condition number stands here where its root belongs.
-
-    With this momentum, are the two roots of the floor equal?
-    """
-    return (condition - 1) / (condition + 1)
-
-
-@bug("best_momentum")
-def best_momentum_rate(condition):
-    """This is the rate at which the method comes in, the double root itself.
-
-    Which momentum gives that root?
-    """
-    return 1 - condition**-0.5
-
-
-@bug("nesterov")
-def nesterov_old_buffer(p, g, b, *, lr, momentum):
-    """The look-ahead uses the velocity from before this gradient, and what is left is plain momentum.
-
-    When you look ahead, does the velocity already know the newest gradient?
-    """
-    return p - lr * (g + momentum * b), momentum * b + g
-
-
-@bug("nesterov")
-def nesterov_double(p, g, b, *, lr, momentum):
-    """The whole velocity is added to its own look-ahead, so old gradients count twice.
-
-    In the step, which term stands beside momentum * b: the velocity or the newest gradient?
-    """
-    b = momentum * b + g
-    return p - lr * (b + momentum * b), b
-
-
-@variant("nesterov")
-def nesterov_lr_inside(p, g, b, *, lr, momentum):
-    """Here lr is inside the velocity, as in Keras; torch multiplies the whole step.
-
-    Both walk one path until lr changes. Does your sheet ask for torch's form?
-    """
-    b = momentum * b + lr * g
-    return p - (lr * g + momentum * b), b
+EXERCISES = [
+    Exercise(
+        "best_momentum",
+        best_momentum,
+        [
+            "With lr = 1/L the wall is gone in one step. Only the floor is left: lr * m = 1 / condition.",
+            "The roots on the floor are those of z**2 - (1 + beta) * (1 - 1/condition) * z + beta * (1 - 1/condition).",
+            "They are equal where (1 + beta)**2 * (1 - 1/condition) = 4 * beta. "
+            "The root of the condition number makes it short.",
+        ],
+        [
+            edit(
+                "the momentum that suits the heavy ball",
+                {"(root - 1) / (root + 1)": "((root - 1) / (root + 1)) ** 2"},
+                why="It belongs to lesson 03's method, with a larger lr.",
+                ask="With this momentum, are the two roots of the floor equal?",
+            ),
+            edit(
+                "the condition number where its root belongs",
+                {"condition**0.5": "condition"},
+                why="The condition number itself stands in both places.",
+                ask="With this momentum, are the two roots of the floor equal?",
+            ),
+            edit(
+                "the rate, not the momentum",
+                {"(root - 1) / (root + 1)": "1 - 1 / root"},
+                why="This is the rate at which the method comes in, the double root itself.",
+                ask="Which momentum gives that root?",
+            ),
+        ],
+        at("best_momentum", (37.0,), (5.3,), (410.0,)),
+        secret=True,
+    ),
+    Exercise("mended_nesterov", rules.nesterov, RULES["nesterov"], [*lesson_01.CATALOG, *lesson_03.CATALOG, *CATALOG]),
+    Exercise(
+        "look_ahead_path",
+        look_ahead_path,
+        [
+            "The velocity first carries you to a point ahead; the gradient is asked for there, not where you stand.",
+            "In one step: where does `momentum` times the velocity lead, what is the gradient there, what is the new "
+            "velocity, where do you stand now?",
+            "torch writes down the point ahead. After each step, where would the new velocity carry you?",
+        ],
+        [
+            edit(
+                "the places where the method stands, not those ahead",
+                {"path.append(p - lr * momentum * velocity)": "path.append(p)"},
+                why="This is the path of Sutskever et al. 2013; torch, and this exercise, write down the points ahead.",
+                ask="Where would the new velocity carry you from each of these places?",
+            ),
+            edit(
+                "the gradient is asked for where you stand",
+                {
+                    "ahead = p - lr * momentum * velocity": "ahead = p",
+                    "path.append(p - lr * momentum * velocity)": "path.append(p)",
+                },
+                why="This is plain momentum.",
+                ask="Where will the velocity have carried you when the gradient begins to act?",
+            ),
+            edit(
+                "you look behind",
+                {"ahead = p - lr": "ahead = p + lr"},
+                why="The velocity is subtracted in a step, so ahead is the other way.",
+                ask="Which sign does the velocity have in your step, and which in your look ahead?",
+            ),
+            edit(
+                "the places where the gradient was asked for",
+                {"path.append(p - lr * momentum * velocity)": "path.append(ahead)"},
+                why="The points are right and one step late: each is where this step began to look.",
+                ask="After a step, which velocity carries you to the next point ahead, the old one or the new one?",
+            ),
+        ],
+        _watch_path,
+    ),
+]

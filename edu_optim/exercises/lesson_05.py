@@ -1,215 +1,217 @@
-"""Lesson 05, Adagrad: its tasks, their hints, and the answers that go wrong."""
+"""Lesson 05, Adagrad: its exercises, their hints, and the answers that go wrong."""
 
 import torch
 
 from .. import rules
-from ..rules import maximum
-from .registry import bug, task, variant
+from .exercise import Exercise, at, convention, edit
+
+RULES = {
+    "adagrad": [
+        "Two lines: the square of the gradient joins the sum, then the step divides by the root of the sum.",
+        "eps is added to the root, not to the sum, and the new gradient is in the sum already.",
+    ]
+}
+
+CATALOG = [
+    edit(
+        "the step divides by the mean square itself, not by its root",
+        {"g / (s**0.5 + eps)": "g / (s + eps)"},
+        {"(s - a**2) ** 0.5": "(s - a**2)"},
+        why="If all gradients were ten times as large the steps would be a tenth as long; with the root they do not "
+        "change.",
+        ask="Which power undoes the square?",
+    ),
+    edit(
+        "sizes are collected in the place of squares",
+        {"s + g**2": "s + maximum(g, -g)"},
+        {"(1 - alpha) * g**2": "(1 - alpha) * maximum(g, -g)"},
+        {"(1 - beta2) * g**2": "(1 - beta2) * maximum(g, -g)"},
+        why="The gradient goes in without its square, and the root in the denominator still undoes one.",
+        ask="The root undoes a power; where is that power taken?",
+    ),
+    edit(
+        "the step divides by the value from before this gradient",
+        {
+            "    s = s + g**2  # (1) all squares so far\n    p = p - lr * g / (s**0.5 + eps)": (
+                "    p = p - lr * g / (s**0.5 + eps)\n    s = s + g**2"
+            )
+        },
+        {
+            "    s = alpha * s + (1 - alpha) * g**2  # (1) running mean of the squares\n"
+            "    p = p - lr * g / (s**0.5 + eps)": (
+                "    p = p - lr * g / (s**0.5 + eps)\n    s = alpha * s + (1 - alpha) * g**2"
+            )
+        },
+        why="At the first step it is zero, so that step is lr g / eps long.",
+        ask="Which of your two lines should come first?",
+    ),
+    edit(
+        "there is no eps",
+        {"(s**0.5 + eps)": "s**0.5"},
+        {"((s - a**2) ** 0.5 + eps)": "(s - a**2) ** 0.5"},
+        {"(v_hat**0.5 + eps)": "v_hat**0.5"},
+        why="A weight whose gradient has always been zero becomes nan: zero by zero.",
+        ask="What is the denominator of a weight that no example has touched yet?",
+    ),
+    edit(
+        "eps is added to the step, not to the root",
+        {"g / (s**0.5 + eps)": "(g / s**0.5 + eps)"},
+        {"g / ((s - a**2) ** 0.5 + eps)": "(g / (s - a**2) ** 0.5 + eps)"},
+        {"m_hat / (v_hat**0.5 + eps)": "(m_hat / v_hat**0.5 + eps)"},
+        why="Without brackets around root + eps the division is done first.",
+        ask="What does a / b + c divide by?",
+    ),
+    convention(
+        "eps sits inside the root",
+        {"(s**0.5 + eps)": "(s + eps) ** 0.5"},
+        {"((s - a**2) ** 0.5 + eps)": "(s - a**2 + eps) ** 0.5"},
+        {"(v_hat**0.5 + eps)": "(v_hat + eps) ** 0.5"},
+        why="So it is in TensorFlow's RMSprop, in CS231n's and Coursera's older notes and in d2l; torch adds eps to "
+        "the root.",
+        ask="Where gradients are small, the root of eps does here what eps does there. Which do you want to match?",
+    ),
+]
 
 
-@task((1e-3, 10.0), (0.5, 0.01))
 def scaled_eps(eps, factor):
-    """In which units is eps? It is added to the root of a sum of squared gradients.
-
-    If every gradient is 10 times as large, so is the root. What must eps be for the quotient to stay?
-    """
     return eps * factor
 
 
-@bug("scaled_eps")
-def scaled_eps_as_it_is(eps, factor):
-    """With the old eps the steps change a little, and most where gradients are small.
-
-    In which units is eps?
-    """
-    return eps
-
-
-@bug("scaled_eps")
-def scaled_eps_squared(eps, factor):
-    """This would be right if eps stood inside the root, beside the squares.
-
-    In this rule, is eps added to a square or to a root?
-    """
-    return eps * factor**2
-
-
-@bug("scaled_eps")
-def scaled_eps_upside_down(eps, factor):
-    """Larger gradients need a larger eps beside them, not a smaller one.
-
-    What becomes of the root if every gradient is 10 times as large?
-    """
-    return eps / factor
-
-
-@task((1.0, 4), (0.1, 100))
 def adagrad_distance(lr, steps):
-    """On a steady slope the sum after t steps is t times the square. What is the step then?
-
-    Step t is lr / sqrt(t). Add them up.
-    """
     return lr * sum(t**-0.5 for t in range(1, steps + 1))
 
 
-@bug("adagrad_distance")
-def adagrad_distance_integral(lr, steps):
-    """2 lr sqrt(steps) is what the distance grows like; it is too long by about 1.46 lr.
-
-    What does this give for one step, and how long is the first step?
-    """
-    return 2 * lr * steps**0.5
-
-
-@bug("adagrad_distance")
-def adagrad_distance_harmonic(lr, steps):
-    """Step t is taken here to be lr / t, which dies much sooner.
-
-    After four gradients of 1, what is s, and what is its root?
-    """
-    return lr * sum(1 / t for t in range(1, steps + 1))
-
-
-@bug("adagrad_distance")
-def adagrad_distance_constant(lr, steps):
-    """Every step is taken here to be lr long.
-
-    After four gradients of 1, what is s, and what is its root?
-    """
-    return lr * steps
-
-
-@bug("adagrad_distance")
-def adagrad_distance_from_zero(lr, steps):
-    """The last step is missing: the sum ends one early.
-
-    Where does `range(1, steps)` end?
-    """
-    return lr * sum(t**-0.5 for t in range(1, steps))
+def sparse_logistic(inputs, labels, lr, steps):
+    w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
+    for _ in range(steps):
+        prediction = torch.sigmoid(inputs @ w)
+        g = inputs.T @ (prediction - labels) / len(labels)
+        w, s = rules.adagrad(w, g, s, lr=lr)
+    return w
 
 
 def _watch_logistic(answer):
     draw = torch.Generator().manual_seed(5)
-    seen = torch.rand(40, 3, generator=draw, dtype=torch.float64) < torch.tensor([1.0, 0.4, 0.1])
-    inputs = seen * torch.randn(40, 3, generator=draw, dtype=torch.float64)
+    there = torch.rand(40, 3, generator=draw, dtype=torch.float64) < torch.tensor([1.0, 0.4, 0.1])
+    inputs = there * torch.randn(40, 3, generator=draw, dtype=torch.float64)
     labels = (inputs.sum(dim=1) > 0.2).double()
-    return [(f"the weights after {steps} steps", answer(inputs, labels, 0.5, steps)) for steps in (1, 2, 20)]
+    for lr, steps in [(0.43, 1), (0.43, 2), (0.19, 17)]:
+        yield f"the weights after {steps} steps", answer(inputs.clone(), labels.clone(), lr, steps)
 
 
-def _logistic(inputs, labels, lr, steps, squash=torch.sigmoid, rule=rules.adagrad):
-    w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
-    for _ in range(steps):
-        g = inputs.T @ (squash(inputs @ w) - labels) / len(labels)
-        w, s = rule(w, g, s, lr=lr)
-    return w
-
-
-@task(observe=_watch_logistic)
-def sparse_logistic(inputs, labels, lr, steps):
-    """The prediction is `torch.sigmoid(inputs @ w)`; start with w and s at zero, one for each column.
-
-    The gradient of the mean cross-entropy is `inputs.T @ (prediction - labels) / len(labels)`.
-
-    In each step: prediction, gradient, one call of the lesson's `adagrad` with w, the gradient and s.
-    """
-    return _logistic(inputs, labels, lr, steps)
-
-
-@bug("sparse_logistic")
-def sparse_logistic_no_sigmoid(inputs, labels, lr, steps):
-    """The labels are compared with the scores themselves, which fits a line to zeros and ones.
-
-    Which function turns a score into a probability?
-    """
-    return _logistic(inputs, labels, lr, steps, squash=lambda scores: scores)
-
-
-@bug("sparse_logistic")
-def sparse_logistic_climbs(inputs, labels, lr, steps):
-    """All weights have the wrong sign: the loss is climbed.
-
-    In the gradient, which comes first, the prediction or the label?
-    """
-    return _logistic(inputs, labels, -lr, steps)
-
-
-@bug("sparse_logistic")
-def sparse_logistic_plain_descent(inputs, labels, lr, steps):
-    """This is gradient descent: the rare input gets the same learning rate as the common one.
-
-    You have a sum of squares; which quantity does it divide?
-    """
-    return _logistic(inputs, labels, lr, steps, rule=lambda w, g, s, lr: (w - lr * g, s))
-
-
-@bug("sparse_logistic")
-def sparse_logistic_one_sum_for_all(inputs, labels, lr, steps):
-    """One sum serves all weights, so the rare input is braked by the common one.
-
-    Which shape should s have?
-    """
-
-    def shared(w, g, s, lr):
-        s = s + (g**2).sum()
-        return w - lr * g / (s**0.5 + 1e-10), s
-
-    return _logistic(inputs, labels, lr, steps, rule=shared)
-
-
-@bug("adagrad")
-def adagrad_forgets(p, g, s, *, lr, eps):
-    """The sum is replaced by the newest square, so every step is lr long.
-
-    After two gradients of 2, what should s be?
-    """
-    s = g**2
-    return p - lr * g / (s**0.5 + eps), s
-
-
-@bug("adagrad")
-def adagrad_no_root(p, g, s, *, lr, eps):
-    """The step divides by the sum of squares and not by its root.
-
-    If all gradients were ten times as large, should the steps change?
-    """
-    s = s + g**2
-    return p - lr * g / (s + eps), s
-
-
-@bug("adagrad")
-def adagrad_abs_not_square(p, g, s, *, lr, eps):
-    """The sum is of the sizes of the gradients, not of their squares.
-
-    The root in the denominator undoes a power; where is that power taken?
-    """
-    s = s + maximum(g, -g)
-    return p - lr * g / (s**0.5 + eps), s
-
-
-@bug("adagrad")
-def adagrad_uses_before_adding(p, g, s, *, lr, eps):
-    """The step divides by the sum from before this gradient, which is zero at the first step: a step of lr g / eps.
-
-    Which of your two lines should come first?
-    """
-    return p - lr * g / (s**0.5 + eps), s + g**2
-
-
-@bug("adagrad")
-def adagrad_no_eps(p, g, s, *, lr, eps):
-    """There is no eps, so a weight whose gradient has always been zero becomes nan: zero by zero.
-
-    What is the denominator of a weight that no example has touched yet?
-    """
-    s = s + g**2
-    return p - lr * g / s**0.5, s
-
-
-@variant("adagrad")
-def adagrad_eps_inside(p, g, s, *, lr, eps):
-    """Here eps is added to the sum before the root; torch adds it after.
-
-    The root of eps does here what eps does there, where gradients are small. Does your sheet ask for torch's?
-    """
-    s = s + g**2
-    return p - lr * g / (s + eps) ** 0.5, s
+EXERCISES = [
+    Exercise(
+        "scaled_eps",
+        scaled_eps,
+        [
+            "In which units is eps? It is added to the root of a sum of squared gradients.",
+            "If every gradient is 10 times as large, so is the root. What must eps be for the quotient to stay?",
+        ],
+        [
+            edit(
+                "eps is left as it was",
+                {"eps * factor": "eps"},
+                why="With the old eps the steps change a little, and most where gradients are small.",
+                ask="In which units is eps?",
+            ),
+            edit(
+                "right for an eps inside the root",
+                {"eps * factor": "eps * factor**2"},
+                why="Beside the squares eps would have to grow with the square of the factor.",
+                ask="In this rule, is eps added to a square or to a root?",
+            ),
+            edit(
+                "eps shrinks as the gradients grow",
+                {"eps * factor": "eps / factor"},
+                why="Larger gradients need a larger eps beside them.",
+                ask="What becomes of the root if every gradient is 10 times as large?",
+            ),
+        ],
+        at("scaled_eps", (3.7e-3, 13.0), (0.29, 0.017), (4.1e-7, 250.0)),
+        secret=True,
+    ),
+    Exercise(
+        "adagrad_distance",
+        adagrad_distance,
+        [
+            "On a steady slope the sum after t steps is t times the square. What is the step then?",
+            "Step t is lr / sqrt(t). Add them up.",
+        ],
+        [
+            edit(
+                "the integral in the place of the sum",
+                {"sum(t**-0.5 for t in range(1, steps + 1))": "2 * steps**0.5"},
+                why="2 lr sqrt(steps) is what the distance grows like; it is too long by about 1.46 lr.",
+                ask="What does this give for one step, and how long is the first step?",
+            ),
+            edit(
+                "the steps shrink as 1/t",
+                {"t**-0.5": "1 / t"},
+                why="Step t is taken to be lr / t, which dies much sooner.",
+                ask="After four gradients of 1, what is s, and what is its root?",
+            ),
+            edit(
+                "every step is lr long",
+                {"t**-0.5": "1"},
+                why="No step is shorter than the one before it.",
+                ask="After four gradients of 1, what is s, and what is its root?",
+            ),
+            edit(
+                "the last step is missing",
+                {"steps + 1": "steps"},
+                why="The sum ends one early.",
+                ask="Where does `range(1, steps)` end?",
+            ),
+            edit(
+                "the length of the last step alone",
+                {"sum(t**-0.5 for t in range(1, steps + 1))": "steps**-0.5"},
+                why="The steps before it were walked too.",
+                ask="How far has it come after two steps?",
+            ),
+        ],
+        at("adagrad_distance", (0.7, 11), (0.13, 83), (2.1, 3)),
+        secret=True,
+    ),
+    Exercise(
+        "sparse_logistic",
+        sparse_logistic,
+        [
+            "The prediction is `torch.sigmoid(inputs @ w)`; start with w and s at zero, one for each column.",
+            "The gradient of the mean cross-entropy is `inputs.T @ (prediction - labels) / len(labels)`.",
+            "In each step: prediction, gradient, one call of the lesson's `adagrad` with w, the gradient and s.",
+        ],
+        [
+            edit(
+                "the scores are not made into probabilities",
+                {"torch.sigmoid(inputs @ w)": "inputs @ w"},
+                why="The labels are compared with the scores themselves, which fits a line to zeros and ones.",
+                ask="Which function turns a score into a probability?",
+            ),
+            edit(
+                "the loss is climbed",
+                {"(prediction - labels)": "(labels - prediction)"},
+                why="All weights have the wrong sign.",
+                ask="In the gradient, which comes first, the prediction or the label?",
+            ),
+            edit(
+                "this is gradient descent",
+                {"w, s = rules.adagrad(w, g, s, lr=lr)": "w = w - lr * g"},
+                why="The rare input gets the same learning rate as the common one.",
+                ask="You have a sum of squares; which quantity does it divide?",
+            ),
+            edit(
+                "one sum of squares serves all weights",
+                {"rules.adagrad(w, g, s, lr=lr)": "(w - lr * g / (s + (g**2).sum()) ** 0.5, s + (g**2).sum())"},
+                why="The rare input is braked by the common one.",
+                ask="Which shape should s have?",
+            ),
+            edit(
+                "the sum of squares is forgotten at every step",
+                {"rules.adagrad(w, g, s, lr=lr)": "rules.adagrad(w, g, 0 * s, lr=lr)"},
+                why="Every step is lr long in every direction, for s begins anew.",
+                ask="Where is s made, before the loop or in it?",
+            ),
+        ],
+        _watch_logistic,
+    ),
+]

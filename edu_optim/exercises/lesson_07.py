@@ -1,159 +1,201 @@
-"""Lesson 07, Adadelta: its tasks, their hints, and the answers that go wrong."""
+"""Lesson 07, Adadelta: its exercises, their hints, and the answers that go wrong."""
 
-import math
+import dataclasses
 
 import torch
 
 from .. import rules
-from .registry import RULE_HINTS, bug, task, variant
+from . import lesson_01
+from .exercise import Exercise, at, convention, edit
 
-RULE_HINTS["adadelta"] = [
-    "What does the optimizer know about its steps before it has taken this one?",
-    "The roots of two means scale the gradient; one of them is brought up to date after the step is known.",
-    "Work out the step with the old `u`, then let its square into `u`, then move.",
+RULES = {
+    "adadelta": [
+        "What does the optimizer know about its steps before it has taken this one?",
+        "The roots of two means scale the gradient; one of them is brought up to date after the step is known.",
+        "Work out the step with the old `u`, then let its square into `u`, then move.",
+    ]
+}
+
+LR_IN_ACCUMULATOR = convention(
+    "the step is remembered after lr has scaled it",
+    {"/ (s + eps) ** 0.5 * g": "/ (s + eps) ** 0.5 * g * lr", "p - lr * d": "p - d"},
+    why="torch remembers it before; at lr = 1, the paper's, both are the same.",
+    ask="Which of the two do you want to match?",
+)
+CATALOG = [
+    edit(
+        "the memory of steps is updated before the step that it scales",
+        {
+            "    u = rho * u + (1 - rho) * d**2  # (3) running mean of the squared steps\n": (
+                "    u = rho * u + (1 - rho) * d**2\n    d = (u + eps) ** 0.5 / (s + eps) ** 0.5 * g\n"
+            )
+        },
+        why="A step that was worked out with the old memory goes in first, and the step taken uses the new one.",
+        ask="When a step is worked out, which steps has the optimizer already taken?",
+    ),
+    edit(
+        "there is no eps on top",
+        {"(u + eps) ** 0.5": "u**0.5"},
+        why="The first step is zero, so there is no step to learn from, and it stands still for ever.",
+        ask="What is the mean square of no steps at all?",
+    ),
+    LR_IN_ACCUMULATOR,
+    edit(
+        "the two roots have changed places",
+        {"(u + eps) ** 0.5 / (s + eps) ** 0.5": "(s + eps) ** 0.5 / (u + eps) ** 0.5"},
+        why="The step grows with the gradient and shrinks with the past steps.",
+        ask="Which of the two has the units of the weight, and should it stand on top or below?",
+    ),
+    edit(
+        "eps stands outside the roots",
+        {"(u + eps) ** 0.5 / (s + eps) ** 0.5": "(u**0.5 + eps) / (s**0.5 + eps)"},
+        why="In Zeiler's paper and in torch eps is added to the mean squares before their roots are taken.",
+        ask="How long is the first step with eps outside, and how long with eps inside?",
+    ),
+    edit(
+        "rho and 1 - rho have changed places",
+        {"rho * s + (1 - rho)": "(1 - rho) * s + rho", "rho * u + (1 - rho)": "(1 - rho) * u + rho"},
+        why="Both memories hardly remember anything.",
+        ask="With rho = 0.9, how much of the old mean should be kept?",
+    ),
+    edit(
+        "the memory of steps is filled with gradients",
+        {"(1 - rho) * d**2": "(1 - rho) * g**2"},
+        why="u collects the squares of the gradients, like s.",
+        ask="Whose size should stand on top?",
+    ),
 ]
+MENDED = [dataclasses.replace(entry, kind="mistake") if entry is LR_IN_ACCUMULATOR else entry for entry in CATALOG]
 
 
-@task((2.0, 0.9, 1e-6), (-1e-3, 0.95, 1e-4), (0.5, 0.0, 1.0))
 def first_step_of_adadelta(g, rho, eps):
-    """At the first step u is still zero, and s is not.
-
-    s is (1 - rho) * g**2. Put both into line (2) of the rule; the parameter moves by -d.
-
-    Keep the eps in the denominator: for small gradients it counts.
-    """
-    return -(eps**0.5) / ((1 - rho) * g**2 + eps) ** 0.5 * g
+    s = (1 - rho) * g**2
+    return -(eps**0.5) / (s + eps) ** 0.5 * g
 
 
-@bug("first_step_of_adadelta")
-def first_step_of_adadelta_uphill(g, rho, eps):
-    """The length is right; the parameter moves the other way.
-
-    What does line (4) of the rule do with d?
-    """
-    return -first_step_of_adadelta(g, rho, eps)
-
-
-@bug("first_step_of_adadelta")
-def first_step_of_adadelta_large_gradient(g, rho, eps):
-    """sqrt(eps / (1 - rho)) is what it comes to for large gradients; a small one feels the eps below.
-
-    With g = 0.001 and eps = 0.0001, which of the two terms under the lower root is the larger?
-    """
-    return -math.copysign((eps / (1 - rho)) ** 0.5, g)
-
-
-@bug("first_step_of_adadelta")
-def first_step_of_adadelta_full_square(g, rho, eps):
-    """The square enters s at the weight 1 - rho, not whole.
-
-    After one gradient of 2 with rho = 0.9, what is s?
-    """
-    return -(eps**0.5) / (g**2 + eps) ** 0.5 * g
+OPTIMIZERS = {
+    "gradient descent": lambda unit: torch.tensor([-0.1, -0.09]) / unit,
+    "Newton's method": lambda unit: torch.tensor([-0.5, -0.25]) * unit,
+    "Adagrad": lambda unit: torch.tensor([-0.1, -0.1 / 2**0.5]),
+    "Adadelta with eps = 0": lambda unit: _adadelta(unit),
+    "an optimizer that takes its first step in the new unit and its second in the old": lambda unit: torch.tensor(
+        [-0.5 * unit, -0.25]
+    ),
+    "an optimizer that swaps its steps in the new unit": lambda unit: (
+        torch.tensor([-0.4, 0.3] if unit == 1 else [0.3, -0.4]) * unit
+    ),
+    "an optimizer that changes direction with the unit": lambda unit: (
+        torch.tensor([-0.4, 0.3] if unit == 1 else [0.4, -0.3]) * unit
+    ),
+}
 
 
-@bug("first_step_of_adadelta")
-def first_step_of_adadelta_wrong_order(g, rho, eps):
-    """The memory of steps is used here with the step in it that it should scale.
-
-    Before the first step, what is u?
-    """
-    d = first_step_of_adadelta(g, rho, eps)
-    return math.copysign(((1 - rho) * d**2 + eps) ** 0.5 / ((1 - rho) * g**2 + eps) ** 0.5 * g, -g)
+def _adadelta(unit):
+    start, s, u, g = (torch.tensor(value) for value in (0.0, unit**-2.0, unit**2.0, 3.0 / unit))
+    p, s, u = rules.adadelta(start, g, s, u, eps=0.0)
+    q, s, u = rules.adadelta(p, g, s, u, eps=0.0)
+    return torch.stack([p, q - p])
 
 
-def _walkers():
-    """Optimizers as functions of a unit: the two steps they take from a place that is one meter away, in that unit."""
-
-    def descent(unit):
-        return torch.tensor([-0.1, -0.09]) / unit
-
-    def newton(unit):
-        return torch.tensor([-0.5, -0.25]) * unit
-
-    def adagrad(unit):
-        return torch.tensor([-0.1, -0.1 / 2**0.5])
-
-    def adadelta(unit):
-        start, s, u, g = (torch.tensor(value) for value in (0.0, unit**-2.0, unit**2.0, 3.0 / unit))
-        p, s, u = rules.adadelta(start, g, s, u, eps=0.0)
-        q, s, u = rules.adadelta(p, g, s, u, eps=0.0)
-        return torch.stack([p, q - p])
-
-    return {"gradient descent": descent, "Newton": newton, "Adagrad": adagrad, "Adadelta with eps = 0": adadelta}
-
-
-def _watch_units(answer):
-    return [(f"for {name} your answer", bool(answer(walk))) for name, walk in _walkers().items()]
-
-
-@task(observe=_watch_units)
 def keeps_units(travel):
-    """One meter is 1000 millimeters. If the first step in meters is 0.1, what should it be in millimeters?
-
-    Call travel twice, with 1 and with 1000, and compare. Rounding forbids `==`: `torch.allclose` compares.
-    """
     return torch.allclose(travel(1000), 1000 * travel(1))
 
 
-@bug("keeps_units")
-def keeps_units_same_number(travel):
-    """This asks for the same number in both units, and 0.1 meters are not 0.1 millimeters.
-
-    If a step is 0.1 meters long, how many millimeters is it?
-    """
-    return torch.allclose(travel(1000), travel(1))
+def _watch_units(answer):
+    for name, travel in OPTIMIZERS.items():
+        yield f"for {name} your answer", bool(answer(travel))
 
 
-@bug("keeps_units")
-def keeps_units_upside_down(travel):
-    """This asks for a smaller number in the smaller unit.
-
-    If a step is 0.1 meters long, how many millimeters is it?
-    """
-    return torch.allclose(1000 * travel(1000), travel(1))
-
-
-@bug("adadelta")
-def adadelta_wrong_order(p, g, s, u, *, lr, rho, eps):
-    """The mean square of the steps is updated before the step that it scales, with a step that used the old one.
-
-    When a step is worked out, which steps has the optimizer already taken?
-    """
-    s = rho * s + (1 - rho) * g**2
-    d = (u + eps) ** 0.5 / (s + eps) ** 0.5 * g
-    u = rho * u + (1 - rho) * d**2
-    return p - lr * (u + eps) ** 0.5 / (s + eps) ** 0.5 * g, s, u
-
-
-@bug("adadelta")
-def adadelta_no_eps_on_top(p, g, s, u, *, lr, rho, eps):
-    """Without eps on top the first step is zero, so there is no step to learn from, and it stands still for ever.
-
-    What is the mean square of no steps at all?
-    """
-    s = rho * s + (1 - rho) * g**2
-    d = u**0.5 / (s + eps) ** 0.5 * g
-    return p - lr * d, s, rho * u + (1 - rho) * d**2
-
-
-@variant("adadelta")
-def adadelta_lr_in_accumulator(p, g, s, u, *, lr, rho, eps):
-    """Here the step is remembered after lr has scaled it; torch remembers it before.
-
-    At lr = 1, the paper's, both are the same. Does your sheet ask for torch's?
-    """
-    s = rho * s + (1 - rho) * g**2
-    d = lr * (u + eps) ** 0.5 / (s + eps) ** 0.5 * g
-    return p - d, s, rho * u + (1 - rho) * d**2
-
-
-@bug("adadelta")
-def adadelta_upside_down(p, g, s, u, *, lr, rho, eps):
-    """The two roots have changed places: the step grows with the gradient and shrinks with the past steps.
-
-    Which of the two has the units of the weight, and should it stand on top or below?
-    """
-    s = rho * s + (1 - rho) * g**2
-    d = (s + eps) ** 0.5 / (u + eps) ** 0.5 * g
-    return p - lr * d, s, rho * u + (1 - rho) * d**2
+EXERCISES = [
+    Exercise(
+        "first_step_of_adadelta",
+        first_step_of_adadelta,
+        [
+            "At the first step u is still zero, and s is not.",
+            "s is (1 - rho) * g**2. Put both into line (2) of the rule; the parameter moves by -d.",
+            "Keep the eps in the denominator: for small gradients it counts.",
+        ],
+        [
+            edit(
+                "the parameter moves the other way",
+                {"-(eps**0.5)": "(eps**0.5)"},
+                why="The length is right.",
+                ask="What does line (4) of the rule do with d?",
+            ),
+            edit(
+                "true for large gradients only",
+                {"(s + eps) ** 0.5 * g": "s**0.5 * g"},
+                why="A small gradient feels the eps below.",
+                ask="With g = 0.001 and eps = 0.0001, which of the two terms under the lower root is the larger?",
+            ),
+            edit(
+                "the whole square enters s",
+                {"(1 - rho) * g**2": "g**2"},
+                why="The square enters s at the weight 1 - rho.",
+                ask="After one gradient of 2 with rho = 0.9, what is s?",
+            ),
+            edit(
+                "the memory of steps holds this step already",
+                {
+                    "return -(eps**0.5) / (s + eps) ** 0.5 * g": (
+                        "d = eps**0.5 / (s + eps) ** 0.5 * g\n    return -(((1 - rho) * d**2 + eps) ** 0.5) / (s + "
+                        "eps) ** 0.5 * g"
+                    )
+                },
+                why="The memory of steps is used with the step in it that it should scale.",
+                ask="Before the first step, what is u?",
+            ),
+            edit(
+                "rho in the place of 1 - rho",
+                {"(1 - rho)": "rho"},
+                why="rho is what the memory keeps; what enters it is the rest.",
+                ask="After one gradient of 2 with rho = 0.9, what is s?",
+            ),
+        ],
+        at("first_step_of_adadelta", (2.3, 0.87, 3e-6), (-1.3e-3, 0.93, 7e-5), (0.41, 0.21, 0.6)),
+        secret=True,
+    ),
+    Exercise(
+        "keeps_units",
+        keeps_units,
+        [
+            "One meter is 1000 millimeters. If the first step in meters is 0.1, what should it be in millimeters?",
+            "Call travel twice, with 1 and with 1000, and compare every step. Rounding forbids `==`: `torch.allclose` "
+            "compares.",
+        ],
+        [
+            edit(
+                "the same number is asked for in both units",
+                {"1000 * travel(1)": "travel(1)"},
+                why="0.1 meters are not 0.1 millimeters.",
+                ask="If a step is 0.1 meters long, how many millimeters is it?",
+            ),
+            edit(
+                "a smaller number is asked for in the smaller unit",
+                {"travel(1000), 1000 * travel(1)": "1000 * travel(1000), travel(1)"},
+                why="A step has more millimeters than meters.",
+                ask="If a step is 0.1 meters long, how many millimeters is it?",
+            ),
+            edit(
+                "sums of steps are compared",
+                {"travel(1000), 1000 * travel(1)": "travel(1000).sum(), 1000 * travel(1).sum()"},
+                why="Two paths of the same sum may be made of other steps.",
+                ask="Which steps has a path of the same sum, taken in another order?",
+            ),
+            edit(
+                "only the first steps are compared",
+                {"travel(1000), 1000 * travel(1)": "travel(1000)[0], 1000 * travel(1)[0]"},
+                why="The later steps may still differ.",
+                ask="Which of the steps must be the same in both units?",
+            ),
+            edit(
+                "only the lengths of the steps are compared",
+                {"travel(1000), 1000 * travel(1)": "travel(1000).abs(), 1000 * travel(1).abs()"},
+                why="A step the other way has the same length.",
+                ask="What becomes of the sign of a step when the unit changes?",
+            ),
+        ],
+        _watch_units,
+    ),
+    Exercise("mended_adadelta", rules.adadelta, RULES["adadelta"], [*lesson_01.CATALOG, *MENDED]),
+]

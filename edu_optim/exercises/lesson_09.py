@@ -1,190 +1,195 @@
-"""Lesson 09, AdamW and parameter groups: its tasks, their hints, and the answers that go wrong."""
+"""Lesson 09, AdamW and parameter groups: its exercises, their hints, and the answers that go wrong."""
 
 import math
 
 import torch
 
-from .. import rules
-from .registry import bug, task, variant
+from .exercise import Exercise, at, convention, edit
+
+RULES = {
+    "adamw": [
+        "Which of the two may the decay not pass through, the gradient or the weight?",
+        "First the weight shrinks by lr * weight_decay of itself, then Adam's step is taken with the gradient alone.",
+    ],
+    "adamw_amsgrad": [
+        "It is AdamW's decay, and then AMSGrad's step.",
+        "First the weight shrinks by lr * weight_decay of itself, then the step is taken with the gradient alone.",
+    ],
+}
+
+DECAY = "    p = p - lr * weight_decay * p  # (1) decay\n"
+ADAM = "return adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)  # (2) Adam"
+AMSGRAD = "return amsgrad(p, g, m, v, v_max, t=t, lr=lr, betas=betas, eps=eps)  # (2) AMSGrad"
+CATALOG = [
+    edit(
+        "the decay goes through the gradient",
+        {DECAY: "    g = g + weight_decay * p\n"},
+        why="It is added to the gradient, so Adam divides it by the gradient's own size: this is L2 through Adam.",
+        ask="How far does a weight shrink here if its gradient is zero, and how far if its gradient is large?",
+    ),
+    edit(
+        "the decay is not multiplied by lr",
+        {"lr * weight_decay * p": "weight_decay * p"},
+        why="The weight shrinks by weight_decay at every step; in torch's form lr multiplies it.",
+        ask="If a schedule takes lr to zero, should the weights go on shrinking?",
+    ),
+    edit(
+        "nothing decays",
+        {DECAY: ""},
+        why="This is the rule without its decay.",
+        ask="What happens to a weight whose gradient is always zero?",
+    ),
+    edit(
+        "the decay makes the weights grow",
+        {"p - lr * weight_decay * p": "p + lr * weight_decay * p"},
+        why="The decay has the wrong sign.",
+        ask="With lr * weight_decay = 0.1, by which factor should a weight be multiplied before the step?",
+    ),
+    convention(
+        "the decay comes after the step",
+        {
+            DECAY: "",
+            ADAM: "p, m, v = adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)\n    return p - lr * weight_decay * "
+            "p, m, v",
+        },
+        {
+            DECAY: "",
+            AMSGRAD: "p, *rest = amsgrad(p, g, m, v, v_max, t=t, lr=lr, betas=betas, eps=eps)\n"
+            "    return p - lr * weight_decay * p, *rest",
+        },
+        why="So it is in Stanford's CS336 and in TinyTorch: it shrinks the new weight, this step included; torch "
+        "decays first.",
+        ask="The two differ by lr * weight_decay times the step. Which do you want to match?",
+    ),
+]
 
 
-@task((0.01, 0.1), (0.001, 0.5))
 def l2_coefficient(decay, lr):
-    """Write down one step of each, with the gradient of the data at zero. What is a weight multiplied by?
-
-    In one it is 1 - decay, in the other 1 - lr * coefficient.
-    """
     return decay / lr
 
 
-@bug("l2_coefficient")
-def l2_coefficient_as_it_is(decay, lr):
-    """L2 goes through the step, so lr multiplies it; the decay here does not.
-
-    With a coefficient of 0.01 and lr = 0.1, what is a weight multiplied by?
-    """
-    return decay
-
-
-@bug("l2_coefficient")
-def l2_coefficient_product(decay, lr):
-    """This converts the other way.
-
-    With this coefficient and lr = 0.1, what is a weight multiplied by?
-    """
-    return decay * lr
-
-
-@task((0.1, 0.1), (0.001, 0.5), (0.5, 0.8))
 def half_life(lr, weight_decay):
-    """What is a weight multiplied by in one step, if no gradient comes?
-
-    By 1 - lr * weight_decay. To which power is that 1/2? Not a whole number; leave it as it is.
-    """
     return math.log(0.5) / math.log(1 - lr * weight_decay)
 
 
-@variant("half_life")
-def half_life_approximate(lr, weight_decay):
-    """This is the textbook's ln 2 / (lr * weight_decay), good to a per cent while lr * weight_decay is below 0.02.
-
-    The exact one has log(1 - lr * weight_decay) below. Does your use ever leave that range?
-    """
-    return math.log(2) / (lr * weight_decay)
-
-
-@bug("half_life")
-def half_life_without_lr(lr, weight_decay):
-    """This is right where a step takes weight_decay away; in torch's form lr multiplies it.
-
-    By how much does one step shrink a weight of 1 with lr = 0.1 and weight_decay = 0.1?
-    """
-    return math.log(0.5) / math.log(1 - weight_decay)
-
-
-@bug("half_life")
-def half_life_negative(lr, weight_decay):
-    """That many steps ago it was; two logarithms of numbers below 1 are both negative.
-
-    Is one of your two logarithms of 2, and the other of a number below 1?
-    """
-    return math.log(2) / math.log(1 - lr * weight_decay)
-
-
-def _watch_groups(answer):
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
-    groups = answer(model, 0.1, 0.01)
-    given = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.01).param_groups
-    settings = {id(p): group for group in given for p in group["params"]}
-    seen = []
-    for name, p in model.named_parameters():
-        group = settings.get(id(p), {"lr": "none, for it is in no group", "weight_decay": "none"})
-        seen += [(f"the {key} of {name}", group[key]) for key in ("lr", "weight_decay")]
-    return seen
-
-
-def _grouped(model, lr, weight_decay, spared, slower=0.1):
-    return [
-        {
-            "params": [p],
-            "lr": lr * (slower if name.startswith("0.") else 1),
-            "weight_decay": 0 if spared(name, p) else weight_decay,
-        }
-        for name, p in model.named_parameters()
-    ]
-
-
-@task(observe=_watch_groups)
 def parameter_groups(model, lr, weight_decay):
-    """`model.named_parameters()` gives a name and a parameter at a time. What do biases and gains have in common?
-
-    A weight matrix has two dimensions, `p.ndim`; a bias and a gain have one. The first layer's names begin with `0.`.
-
-    A group may hold a single parameter: one dict for each, with its "params", "lr" and "weight_decay".
-    """
-    return _grouped(model, lr, weight_decay, lambda name, p: p.ndim < 2)
-
-
-@bug("parameter_groups")
-def parameter_groups_decays_gains(model, lr, weight_decay):
-    """The biases are spared, but the gain of the LayerNorm, which is called a weight, still decays.
-
-    Which number should a gain stay close to, and where does decay pull it?
-    """
-    return _grouped(model, lr, weight_decay, lambda name, p: name.endswith("bias"))
-
-
-@bug("parameter_groups")
-def parameter_groups_decays_everything(model, lr, weight_decay):
-    """The learning rates are right, and every parameter decays.
-
-    What happens under decay to a bias that ought to be 10?
-    """
-    return _grouped(model, lr, weight_decay, lambda name, p: False)
-
-
-@bug("parameter_groups")
-def parameter_groups_one_learning_rate(model, lr, weight_decay):
-    """The decay is right, and every layer has the same learning rate.
-
-    Which layer should move at a tenth of lr, and how do its names begin?
-    """
-    return _grouped(model, lr, weight_decay, lambda name, p: p.ndim < 2, slower=1)
-
-
-@bug("parameter_groups")
-def parameter_groups_first_matrix_only(model, lr, weight_decay):
-    """Of the first layer only the weight is slowed; its bias moves at the full rate.
-
-    Which parameters belong to the first layer?
-    """
-    groups = _grouped(model, lr, weight_decay, lambda name, p: p.ndim < 2)
-    groups[1]["lr"] = lr
+    groups = []
+    for name, p in model.named_parameters():
+        own_lr = lr / 10 if name.startswith("0.") else lr
+        own_decay = 0 if p.ndim < 2 else weight_decay
+        groups.append({"params": [p], "lr": own_lr, "weight_decay": own_decay})
     return groups
 
 
-@bug("adamw")
-def adamw_l2_instead(p, g, m, v, *, t, lr, betas, eps, weight_decay):
-    """The decay is added to the gradient, so Adam divides it by the gradient's own size: this is L2 through Adam.
-
-    How far does a weight shrink here if its gradient is zero, and how far if its gradient is large?
-    """
-    return rules.adam(p, g + weight_decay * p, m, v, t=t, lr=lr, betas=betas, eps=eps)
-
-
-@bug("adamw")
-def adamw_decay_without_lr(p, g, m, v, *, t, lr, betas, eps, weight_decay):
-    """The weight shrinks by weight_decay at every step; in torch's form lr multiplies it.
-
-    If a schedule takes lr to zero, should the weights go on shrinking?
-    """
-    return rules.adam(p - weight_decay * p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+def _watch_groups(answer):
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+    groups = answer(model, 0.23, 0.017)
+    given = torch.optim.AdamW(groups, lr=0.23, weight_decay=0.017).param_groups
+    settings = {id(p): group for group in given for p in group["params"]}
+    for name, p in model.named_parameters():
+        group = settings.get(id(p), {"lr": "none, for it is in no group", "weight_decay": "none"})
+        for key in ("lr", "weight_decay"):
+            yield f"the {key} of {name}", group[key]
 
 
-@bug("adamw")
-def adamw_no_decay(p, g, m, v, *, t, lr, betas, eps, weight_decay):
-    """Nothing decays: this is Adam.
-
-    What happens to a weight whose gradient is always zero?
-    """
-    return rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
-
-
-@bug("adamw")
-def adamw_grows(p, g, m, v, *, t, lr, betas, eps, weight_decay):
-    """The decay has the wrong sign: every step makes the weights larger.
-
-    With lr * weight_decay = 0.1, by which factor should a weight be multiplied before Adam's step?
-    """
-    return rules.adam(p + lr * weight_decay * p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
-
-
-@bug("adamw")
-def adamw_decays_after_the_step(p, g, m, v, *, t, lr, betas, eps, weight_decay):
-    """The decay comes after Adam's step and shrinks that step too; torch decays first.
-
-    Which value of the weight should the decay see, the one before the step or the one after?
-    """
-    p, m, v = rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
-    return p - lr * weight_decay * p, m, v
+EXERCISES = [
+    Exercise(
+        "l2_coefficient",
+        l2_coefficient,
+        [
+            "Write down one step of each, with the gradient of the data at zero. What is a weight multiplied by?",
+            "In one it is 1 - decay, in the other 1 - lr * coefficient.",
+        ],
+        [
+            edit(
+                "the decay as it is",
+                {"decay / lr": "decay"},
+                why="L2 goes through the step, so lr multiplies it; the decay here does not.",
+                ask="With a coefficient of 0.01 and lr = 0.1, what is a weight multiplied by?",
+            ),
+            edit(
+                "converted the other way",
+                {"decay / lr": "decay * lr"},
+                why="This makes a decay out of a coefficient.",
+                ask="With this coefficient and lr = 0.1, what is a weight multiplied by?",
+            ),
+        ],
+        at("l2_coefficient", (0.013, 0.37), (0.0041, 0.53), (0.19, 0.07)),
+        secret=True,
+    ),
+    Exercise(
+        "half_life",
+        half_life,
+        [
+            "What is a weight multiplied by in one step, if no gradient comes?",
+            "By 1 - lr * weight_decay. To which power is that 1/2? Not a whole number; leave it as it is.",
+        ],
+        [
+            convention(
+                "the textbook's approximation",
+                {"math.log(0.5) / math.log(1 - lr * weight_decay)": "math.log(2) / (lr * weight_decay)"},
+                why="ln 2 / (lr * weight_decay) is good to a per cent while lr * weight_decay is below 0.02.",
+                ask="The exact one has log(1 - lr * weight_decay) below. Does your use ever leave that range?",
+            ),
+            edit(
+                "right where a step takes weight_decay away",
+                {"lr * weight_decay": "weight_decay"},
+                why="In torch's form lr multiplies it.",
+                ask="By how much does one step shrink a weight of 1 with lr = 0.1 and weight_decay = 0.1?",
+            ),
+            edit(
+                "that many steps ago it was",
+                {"math.log(0.5)": "math.log(2)"},
+                why="The number has the wrong sign: two logarithms of numbers below 1 are both negative.",
+                ask="Is one of your two logarithms of 2, and the other of a number below 1?",
+            ),
+        ],
+        at("half_life", (0.23, 0.17), (0.0013, 0.43), (0.61, 0.79)),
+        secret=True,
+    ),
+    Exercise(
+        "parameter_groups",
+        parameter_groups,
+        [
+            "`model.named_parameters()` gives a name and a parameter at a time. What do biases and gains have in "
+            "common?",
+            "A weight matrix has two dimensions, `p.ndim`; a bias and a gain have one. The first layer's names begin "
+            "with "
+            "`0.`.",
+            'A group may hold a single parameter: one dict for each, with its "params", "lr" and "weight_decay".',
+        ],
+        [
+            edit(
+                "the gain of the LayerNorm decays",
+                {"p.ndim < 2": 'name.endswith("bias")'},
+                why="The biases are spared, but the gain, which is called a weight, is not.",
+                ask="Which number should a gain stay close to, and where does decay pull it?",
+            ),
+            edit(
+                "every parameter decays",
+                {"0 if p.ndim < 2 else weight_decay": "weight_decay"},
+                why="The learning rates are right; biases and gains are not spared.",
+                ask="What happens under decay to a bias that ought to be 10?",
+            ),
+            edit(
+                "every layer has the same learning rate",
+                {'lr / 10 if name.startswith("0.") else lr': "lr"},
+                why="The decay is right.",
+                ask="Which layer should move at a tenth of lr, and how do its names begin?",
+            ),
+            edit(
+                "the bias of the first layer moves at the full rate",
+                {'name.startswith("0.")': 'name == "0.weight"'},
+                why="Of the first layer only the weight is slowed.",
+                ask="Which parameters belong to the first layer?",
+            ),
+            edit(
+                "nothing decays",
+                {"0 if p.ndim < 2 else weight_decay": "0"},
+                why="The learning rates are right; the weight matrices are spared too.",
+                ask="Which parameters should decay?",
+            ),
+        ],
+        _watch_groups,
+    ),
+]

@@ -3,7 +3,12 @@
 import torch
 
 
-def _first_line():
+def start_model():
+    """The line of lesson 00 where its training starts.
+
+    >>> start_model().bias.item()
+    0.346...
+    """
     model = torch.nn.Linear(1, 1)
     with torch.no_grad():
         model.weight.fill_(0.67037853)
@@ -11,31 +16,72 @@ def _first_line():
     return model
 
 
-def _places():
+def places():
+    """The four examples of lesson 00.
+
+    >>> places()[1].flatten()
+    tensor([2., 4., 6., 8.])
+    """
     x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
     return x, 2 * x
 
 
-class _Diary(torch.optim.SGD):
-    """Gradient descent that writes down the gradient and the learning rate of each step."""
+class Recorded(torch.optim.SGD):
+    """Gradient descent that writes down the gradient and the learning rate of each step.
 
-    def __init__(self, parameters, **options):
-        super().__init__(parameters, lr=0.01, **options)
-        self.gradients, self.rates = [], []
+    >>> model = start_model()
+    >>> recorder = recorded(model)
+    >>> recorder.step()
+    >>> recorder.gradients
+    [None]
+    """
+
+    def __init__(self, params, **options):
+        super().__init__(params, lr=0.01, **options)
+        self.gradients, self.rates, self.passes = [], [], 0
 
     def step(self, closure=None):
+        """Write down what is there, then step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         group = self.param_groups[0]
-        zeros = [torch.zeros_like(p) if p.grad is None else p.grad for p in group["params"]]
-        self.gradients.append(torch.cat([g.flatten() for g in zeros]).clone())
+        there = [p.grad for p in group["params"]]
+        self.gradients.append(None if None in there else torch.cat([g.flatten() for g in there]).clone())
         self.rates.append(group["lr"])
         super().step()
+        return loss
 
 
-def _pages(model, diary):
-    weights = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
-    return [
-        ("the number of calls of step()", len(diary.gradients)),
-        *((f"the learning rate at step {k}", lr) for k, lr in enumerate(diary.rates, 1)),
-        *((f"the gradient at step {k}", g) for k, g in enumerate(diary.gradients, 1)),
-        ("the model at the end", weights),
-    ]
+def recorded(model, **options):
+    """An optimizer of ``model`` that writes down its steps, and how many backward passes there were.
+
+    >>> model = start_model()
+    >>> recorder = recorded(model)
+    >>> model(torch.ones(1, 1)).backward()
+    >>> recorder.passes
+    1
+    """
+    recorder = Recorded(model.parameters(), **options)
+
+    def count(gradient):
+        recorder.passes += 1
+
+    next(model.parameters()).register_hook(count)
+    return recorder
+
+
+def notes(model, recorder, when=""):
+    """What was written down, as pairs of a label and a value.
+
+    >>> model = start_model()
+    >>> next(notes(model, recorded(model)))
+    ('the number of calls of step()', 0)
+    """
+    for step, (gradient, lr) in enumerate(zip(recorder.gradients, recorder.rates, strict=True), 1):
+        yield f"{when}the gradient at step {step}", gradient
+        yield f"{when}the learning rate at step {step}", lr
+    yield f"{when}the number of calls of step()", len(recorder.gradients)
+    yield f"{when}the number of backward passes", recorder.passes
+    yield f"{when}the model at the end", torch.cat([p.detach().flatten().clone() for p in model.parameters()])
