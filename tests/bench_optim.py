@@ -23,7 +23,7 @@ from torch.utils.benchmark import Timer
 
 import edu_optim
 from edu_optim import problems
-from edu_optim.base import signature
+from edu_optim.signature import signature
 from edu_optim.plot import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, figure, label_ends
 
 DEVICE = torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"

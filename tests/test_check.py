@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edu_optim import rules
-from edu_optim.base import signature
+from edu_optim.signature import signature
 from edu_optim.check import check
 from edu_optim.check.compare import _same
 from edu_optim.check.observe import _order, _probe, _walk
