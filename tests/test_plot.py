@@ -98,7 +98,7 @@ def test_names_at_the_ends_stand_in_the_order_of_the_lines_and_do_not_overlap():
 @pytest.fixture
 def shown(monkeypatch):
     displayed = []
-    monkeypatch.setattr(plot, "display", lambda data, **options: displayed.append((data, options)))
+    monkeypatch.setattr("edu_optim.plot.text.display", lambda data, **options: displayed.append((data, options)))
     return displayed
 
 
