@@ -149,6 +149,15 @@ def test_no_module_imports_itself_by_way_of_others():
     print(" < ".join(graphlib.TopologicalSorter(FOUND).static_order()))
 
 
+FOLDERS = [name for name, path in MODULES.items() if path.stem == "__init__" != name]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_no_module_of_a_folder_takes_the_name_of_a_function_of_the_folder(name):
+    names = getattr(importlib.import_module(f"edu_optim.{name}"), "__all__", [])
+    assert [other for other in MODULES if package(other) == name != other and other.rpartition(".")[2] in names] == []
+
+
 def test_rules_know_nothing_of_torch():
     assert imports(MODULES["rules"].read_text(encoding="utf-8"))[1] <= {"sympy"}
 
