@@ -20,7 +20,7 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
-from edu_optim.__main__ import METADATA
+from edu_optim.tools.notebooks import METADATA
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 NAMES = ["chromium", "chromium-browser", "google-chrome"]

@@ -14,8 +14,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from edu_optim.__main__ import main
-from edu_optim.course import release, sheet
 from edu_optim.exercises import TASKS
+from edu_optim.tools.release import release, sheet
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))

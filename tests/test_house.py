@@ -46,8 +46,8 @@ MAY_IMPORT = {  # each file and folder of the package: those above it in this li
     "exercises": {"rules", "execute", "base", "optimizers"},
     "check": {"rules", "base", "exercises"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
-    "course": set(),
-    "__main__": {"course"},
+    "tools": set(),
+    "__main__": {"tools"},
 }
 CORE = ["rules", "foreach", "execute", "base", "optimizers"]
 TOP = {
