@@ -26,12 +26,12 @@ torch.set_num_threads(1)
 def valley(ax):
     contour(ax, problems.rosenbrock)
 
-def walk(ax, *, lr, optimizer):
+def paths(ax, *, lr, optimizer):
     """Adam in Rosenbrock's valley: yours, ours and torch's."""
     runs = race(problems.rosenbrock, lab.rivals(edu_optim.Adam, optimizer, lr=lr), steps=100)
     return {"loss": runs[0].losses[-1], **lab.overlay(ax, {run.name: run.points for run in runs})}
 
-experiment = lab.Experiment(walk, valley, lr=lab.rate("learning rate", "", 0.1, 0.001, 1), optimizer=rules.adam)
+experiment = lab.Experiment(paths, valley, lr=lab.rate("learning rate", "", 0.1, 0.001, 1), optimizer=rules.adam)
 experiment
 '''
 PARTS = """

@@ -51,9 +51,22 @@ MAY_IMPORT = {  # each file and folder of the package: those above it in this li
 }
 CORE = ["rules", "foreach", "execute", "base", "optimizers"]
 TOP = {
-    *["notebooks", "edu_optim", "tests", "environment.yml", "README.md"],
-    *["pyproject.toml", "constraints.txt", "Makefile", "LICENSE", "LICENSE-TEXT", "CITATION.cff", "CONTRIBUTING.md"],
-    *[".gitignore", ".pre-commit-config.yaml", ".ci", ".git"],
+    "notebooks",
+    "edu_optim",
+    "tests",
+    "environment.yml",
+    "README.md",
+    "pyproject.toml",
+    "constraints.txt",
+    "Makefile",
+    "LICENSE",
+    "LICENSE-TEXT",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    ".ci",
+    ".git",
 }
 
 

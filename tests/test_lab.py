@@ -22,8 +22,8 @@ def valley(ax):
     contour(ax, problems.rosenbrock)
 
 
-def walk(ax, *, lr, optimizer=None):
-    """A walk along Rosenbrock's valley."""
+def paths(ax, *, lr, optimizer=None):
+    """Paths along Rosenbrock's valley."""
     runs = race(problems.rosenbrock, rivals(edu_optim.Adam, optimizer, lr=lr), steps=20)
     return {"loss": runs[0].losses[-1], **overlay(ax, {run.name: run.points for run in runs})}
 
@@ -76,22 +76,22 @@ def test_no_move_leaves_anything_behind(ground):
 
 
 def test_the_kept_backdrop_is_what_a_fresh_drawing_shows():
-    experiment = Experiment(walk, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
+    experiment = Experiment(paths, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
     experiment.controls["lr"].value = 0.5
     fresh = io.BytesIO()
-    experiment.still().savefig(fresh, format="png", dpi=DENSITY)
+    experiment.snapshot().savefig(fresh, format="png", dpi=DENSITY)
     shown, drawn = pixels(experiment.image.value), pixels(fresh.getvalue())[..., :3]
     assert shown.shape == drawn.shape
     assert (abs(shown - drawn).max(-1) > 60).mean() < 0.002  # only the minimum's mark lies under the path
 
 
-def test_the_still_picture_has_the_same_lines_and_leaves_the_experiment_alone():
-    experiment = Experiment(walk, valley, lr=rate("learning rate", "", 0.1, 0.01, 1))
+def test_a_snapshot_has_the_same_lines_and_leaves_the_experiment_alone():
+    experiment = Experiment(paths, valley, lr=rate("learning rate", "", 0.1, 0.01, 1))
     png = experiment.image.value
     fig, ax = figure()
     valley(ax)
-    walk(ax, lr=0.1)
-    assert describe(experiment.still()) == describe(fig)
+    paths(ax, lr=0.1)
+    assert describe(experiment.snapshot()) == describe(fig)
     experiment.follow()
     assert experiment.image.value == png
 
@@ -204,15 +204,15 @@ def test_several_holds_what_is_ticked():
 @pytest.mark.parametrize("mine", [rules.adam, edu_optim.Adam, torch.optim.Adam], ids=["rule", "class", "torch's"])
 def test_a_right_optimizer_is_the_same_in_all_steps(mine):
     fig, ax = figure()
-    assert walk(ax, lr=0.1, optimizer=mine)["yours, ours and torch"] == "the same in all 20 steps"
+    assert paths(ax, lr=0.1, optimizer=mine)["yours, ours and torch"] == "the same in all 20 steps"
     assert [line.get_label() for line in ax.get_lines()] == ["torch", "ours", "yours"]
 
 
 def test_a_wrong_optimizer_is_marked_where_it_first_leaves():
     fig, ax = figure()
-    found = walk(ax, lr=0.1, optimizer=uncorrected)
+    found = paths(ax, lr=0.1, optimizer=uncorrected)
     assert found["yours leaves torch at"].startswith("step 1, (-0.884, 1.32) instead of (-1.1, 1.1)")
-    (mark,) = [line for line in ax.get_lines() if line.get_label() == "_parting"]
+    (mark,) = [line for line in ax.get_lines() if line.get_label() == "_mismatch"]
     assert mark.get_xydata()[0] == pytest.approx([-1.2 + 0.1 * 10**0.5, 1 + 0.1 * 10**0.5], rel=1e-3)
 
 

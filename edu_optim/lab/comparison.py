@@ -66,5 +66,5 @@ def overlay(ax, lines):
     if not apart.any():
         return {"yours, ours and torch": f"the same in all {len(yours) - 1} steps"}
     step = int(apart.int().argmax())
-    ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_parting", zorder=5)
+    ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=5)
     return {"yours leaves torch at": f"step {step}, {_pair(yours[step])} instead of {_pair(torchs[step])}"}

@@ -28,8 +28,8 @@ class Experiment(widgets.Box):
         ground: ``ground(axes, ...)`` draws what does not move, sets limits and labels, and names the controls that
             it depends on; drawn again only when one of those moves.
         columns, width, height: of the figure, as in `edu_optim.plot.figure`.
-        controls: name -> a control, whose value is handed to ``draw`` under that name; what is no control
-            is handed over as it is, such as ``optimizer=``.
+        controls: name -> a control, whose value is passed to ``draw`` under that name; what is no control
+            is passed as it is, such as ``optimizer=``.
 
     ``numbers`` and ``text`` hold what ``draw`` measured. If it raises, the experiment says so in words and keeps its
     last picture.
@@ -70,7 +70,7 @@ class Experiment(widgets.Box):
     @property
     def values(self):
         """What ``draw`` is called with."""
-        return {**self.constants, **{name: control.value for name, control in self.controls.items()}}
+        return self.constants | {name: control.value for name, control in self.controls.items()}
 
     @property
     def text(self):
@@ -87,13 +87,13 @@ class Experiment(widgets.Box):
             last = "\nThe picture shows the last setting that worked." if self.image.value else ""
             self.error = _in_words(error) + last
         caption = inspect.getdoc(self.picture.draw).splitlines()[0]
-        colour = f"color:{RED}" if self.error else ""
+        color = f"color:{RED}" if self.error else ""
         lines = html.escape(f"{caption}\n{self.text}").replace("\n", "<br>")
-        self.readout.value = f'<div role="status" style="line-height:1.5;{colour}">{lines}</div>'
+        self.readout.value = f'<div role="status" style="line-height:1.5;{color}">{lines}</div>'
 
-    def still(self):
+    def snapshot(self):
         """A figure of its own with the picture as it stands, for `edu_optim.plot.show`."""
-        return self.picture.still(self.values)
+        return self.picture.snapshot(self.values)
 
     def __repr__(self):
         lines = [f"{control.description}: {_number(control.value)}" for control in self.controls.values()]
@@ -113,7 +113,7 @@ class _Picture:
         self.canvas = FigureCanvasAgg(self.fig)
         self.stands_for = self.rest = self.frame = self.backdrop = None
 
-    def still(self, values):
+    def snapshot(self, values):
         fig, axes = figure(**self.size)
         self._prepare(axes, values)
         self.draw(axes, **values)
@@ -128,7 +128,7 @@ class _Picture:
             self.axes = self.fig.subplots(1, self.size["columns"])
             self._prepare(self.axes, values)
             self.stands_for, self.rest = needed, set(self._artists())
-        for artist in reversed(self._moving()):  # a colour bar before what it belongs to
+        for artist in reversed(self._moving()):  # a color bar before what it belongs to
             artist.remove()
         for ax in self.fig.axes:
             ax.set_prop_cycle(None)

@@ -62,7 +62,7 @@ def _options(cls, settings):
     if betas is None or not settings.keys() & {"beta1", "beta2"}:
         return settings
     pair = tuple(settings.get(f"beta{i}", default) for i, default in enumerate(betas.default, 1))
-    return {**{name: value for name, value in settings.items() if name not in ("beta1", "beta2")}, "betas": pair}
+    return {name: value for name, value in settings.items() if name not in ("beta1", "beta2")} | {"betas": pair}
 
 
 def _window(ax, surface):
@@ -70,7 +70,7 @@ def _window(ax, surface):
 
 
 def _basins(ax, *, surface, steps, optimizer, **settings):
-    """The colour at a start says which minimum it leads to: full where that takes few steps, pale where many."""
+    """The color at a start says which minimum it leads to: full where that takes few steps, pale where many."""
     problem, cls = EXACT[surface], _class(optimizer)
     found = sweep(problem, cls, steps, problem.grid(64, 64), **_options(cls, settings))
     basin_map(ax, problem, found)
@@ -110,7 +110,7 @@ def sensitivity(optimizer=SGD, *, steps=100):
     diverged: 56.5 % of the settings
     """
     takes = inspect.signature(_class(optimizer)).parameters
-    takes = [*takes, *["beta1", "beta2"] * ("betas" in takes)]
+    takes = {*takes, "beta1", "beta2"} if "betas" in takes else takes
     options = [name for name in AGAINST if name in takes]
     if not options:
         raise ValueError(f"optimizer must take one of {', '.join(AGAINST)}, got {_class(optimizer).__name__}")
@@ -184,7 +184,7 @@ def rates(optimizer=SGD, *, steps=100):
 
 
 def _rates_and_cut(axes):
-    axes[0].set(xlabel="learning rate x curvature", ylabel="momentum", title="Colours: measured. Lines: formula")
+    axes[0].set(xlabel="learning rate x curvature", ylabel="momentum", title="Colors: measured. Lines: formula")
     axes[1].set(xlabel="learning rate x curvature", ylabel="rate, per step", title="At the momentum of the red line")
     axes[1].set(xlim=(0, 4), ylim=(0, 1.5))
     axes[1].axhline(1, color="0.8", linewidth=1, label="_stands still")
@@ -194,7 +194,7 @@ CURVED = torch.linspace(0.08, 4, 50, dtype=torch.float64)  # learning rate x cur
 
 
 def _rates(axes, *, steps, momentum, optimizer):
-    """What a step leaves of the distance: colours and dots are measured, lines are the formula."""
+    """What a step leaves of the distance: colors and dots are measured, lines are the formula."""
     measured, formula = _measured_rates(optimizer, steps), _larger_root(CURVED[:, None], EVEN)
     heat(axes[0], CURVED, EVEN, measured.where(measured <= 1, math.inf), "rate, measured", "linear")
     levels = [0.4, 0.6, 0.8, 0.9, 1]
@@ -223,7 +223,8 @@ def _measured_rates(optimizer, steps):
     start = torch.ones(len(CURVED), len(EVEN), dtype=torch.float64)
     run = descend(lambda p: p**2 / 2, _class(optimizer), steps, start, lr=CURVED[:, None], momentum=EVEN)
     half = steps // 2
-    before, after = ((run.points[part] ** 2).sum(0) for part in (slice(-2 * half, -half), slice(-half, None)))
+    squares = (run.points**2)[-2 * half :]
+    before, after = squares[:half].sum(0), squares[half:].sum(0)
     return (after / before.clamp(min=1e-300)) ** (1 / (2 * half))
 
 

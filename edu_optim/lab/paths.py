@@ -102,16 +102,16 @@ def descents(ax, *, surface, names, lr, momentum, beta1, beta2, x, y, step, opti
         ax.plot(*points[-1], markersize=9, label=f"_{name}", **look(name))
     if lines or compared:
         ax.legend(loc="upper right", framealpha=0.8, frameon=True, edgecolor="none")
-    return {**{trace.name: _ending(trace, step) for trace in traces}, **found}
+    return {trace.name: _ending(trace, step) for trace in traces} | found
 
 
 @functools.lru_cache(maxsize=8)
 def _followed(surface, names, optimizer, like, settings, x, y, steps):
     problem, settings = SURFACES[surface], dict(settings)
     entrants = {}
-    for name in [*names, *[like] * (like is not None)]:
+    for name in (*names, like) if like else names:
         cls, fixed, taken = FAMILY[name]
-        options = {**fixed, **{option: settings[option] for option in taken}}
+        options = fixed | {option: settings[option] for option in taken}
         entrants |= rivals(cls, optimizer, **options) if name == like else {name: (cls, options)}
     (x0, x1), (y0, y1) = problem.window
     start = torch.tensor([x0 + (x1 - x0) * x / 100, y0 + (y1 - y0) * y / 100], dtype=torch.float64)

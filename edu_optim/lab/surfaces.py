@@ -6,9 +6,17 @@ RAVINE = problems.quadratic(condition=25)
 SURFACES = {
     problem.name: problem
     for problem in (
-        *[problems.himmelblau, problems.rosenbrock, RAVINE, problems.beale, problems.booth],
-        *[problems.six_hump_camel, problems.saddle, problems.rastrigin, problems.plateau],
-        *[problems.noisy_quadratic(), problems.sparse_features()],
+        problems.himmelblau,
+        problems.rosenbrock,
+        RAVINE,
+        problems.beale,
+        problems.booth,
+        problems.six_hump_camel,
+        problems.saddle,
+        problems.rastrigin,
+        problems.plateau,
+        problems.noisy_quadratic(),
+        problems.sparse_features(),
     )
 }
 

@@ -32,7 +32,7 @@ def contour(ax, problem, levels=14, points=201):
 
 
 def paths(ax, *traces, every=1):
-    """Draw the way of each `Trace` over the plane, with a mark at every ``every``-th point, and a legend.
+    """Draw the path of each `Trace` over the plane, with a mark at every ``every``-th point, and a legend.
 
     >>> from edu_optim import SGD, descend, problems
     >>> from edu_optim.plot import describe, figure

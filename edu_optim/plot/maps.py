@@ -17,14 +17,14 @@ NOWHERE = "#707070"
 def basins(ax, problem, sweep):
     """Draw to which minimum of ``problem`` each start leads and how fast, with a letter and a mark at each minimum.
 
-    The colour at a start is that of its minimum: full where the way takes few steps, pale where it takes many. Dark
-    grey has not come to a minimum yet.
+    The color at a start is that of its minimum: full where the path takes few steps, pale where it takes many. Dark
+    gray has not come to a minimum yet.
 
     Args:
         problem: with one to seven minima.
         sweep: an `edu_optim.Sweep` from ``problem.grid(columns, rows)``, without other axes.
 
-    Errors: ValueError if ``sweep`` has other axes, or ``problem`` more minima than there are colours.
+    Errors: ValueError if ``sweep`` has other axes, or ``problem`` more minima than there are colors.
 
     >>> from edu_optim import SGD, problems, sweep
     >>> from edu_optim.plot import figure
@@ -46,7 +46,10 @@ def basins(ax, problem, sweep):
     image = ax.imshow(
         _pale(colors, numpy.where(minimum >= 0, _between(arrival, fast, slow), 0)),
         extent=_around(*problem.window, *minimum.shape),
-        **{"origin": "lower", "aspect": "auto", "interpolation": "nearest", "zorder": -1},
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        zorder=-1,
     )
     image.set_label(_basins_in_words(problem, minimum, arrival))
     contour(ax, problem, levels=8, points=81)
@@ -62,13 +65,13 @@ def _basins_legend(ax, fast, slow, arrived):
     lines, labels = ax.get_legend_handles_labels()
     full = to_rgb(BASINS[0][0])
     keys = {f"full: {fast:.0f} steps or fewer": full, f"pale: {slow:.0f} steps or more": _pale(full, 1)}
-    keys = {**(keys if arrived else {}), "grey: at no minimum yet": NOWHERE}
+    keys = (keys if arrived else {}) | {"gray: at no minimum yet": NOWHERE}
     patches = [Rectangle((0, 0), 1, 1, facecolor=color) for color in keys.values()]
     ax.legend(lines + patches, labels + list(keys), loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
 
 def _pale(color, share):
-    """A colour mixed with white: itself at 0, three quarters white at 1."""
+    """A color mixed with white: itself at 0, three quarters white at 1."""
     return 1 - (1 - numpy.asarray(color)) * (1 - 0.75 * numpy.asarray(share)[..., None])
 
 
@@ -95,7 +98,7 @@ def _basins_in_words(problem, minimum, arrival):
 
 
 def heat(ax, x, y, values, label, scale="log"):
-    """Draw a map of ``values`` over two axes of a sweep, in the colours of a bar at its side.
+    """Draw a map of ``values`` over two axes of a sweep, in the colors of a bar at its side.
 
     An axis that is spaced by ratios is drawn on a logarithmic scale. What is no number, infinite or beyond
     ``EXPLODED`` is hatched.
@@ -104,7 +107,7 @@ def heat(ax, x, y, values, label, scale="log"):
         x, y: the settings across, ``[n]``, and up, ``[m]``, in increasing or decreasing order.
         values: ``[n, m]``, as a `edu_optim.Sweep` over x and then y has them.
         label: what the values are, with their unit.
-        scale: of the colours, "log", over twelve powers of ten at most, or "linear".
+        scale: of the colors, "log", over twelve powers of ten at most, or "linear".
 
     Errors: ValueError if the shapes do not fit, or a value is negative on a logarithmic scale.
 

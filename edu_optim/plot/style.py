@@ -21,18 +21,24 @@ STYLE = {
 }
 matplotlib.rcParams.update(STYLE)
 
-# The colours of M. Okabe & K. Ito 2008, Color Universal Design, which colour-blind readers can tell apart; yellow,
+# The colors of M. Okabe & K. Ito 2008, Color Universal Design, which color-blind readers can tell apart; yellow,
 # too pale for a line on white, is darkened.
-BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PINK, GREY = (
-    *["#000000", "#E69F00", "#56B4E9", "#009E73", "#B8A800", "#0072B2", "#D55E00", "#CC79A7", "#808080"],
-)
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#B8A800"
+BLUE = "#0072B2"
+RED = "#D55E00"
+PINK = "#CC79A7"
+GRAY = "#808080"
 LOOKS = {
     "SGD": (BLACK, "-", "o"),
     "momentum": (ORANGE, "--", "s"),
     "Nesterov": (SKY, "-.", "^"),
     "Adagrad": (GREEN, ":", "D"),
     "RMSprop": (PINK, (0, (6, 2)), "v"),
-    "Adadelta": (GREY, (0, (2, 1)), "P"),
+    "Adadelta": (GRAY, (0, (2, 1)), "P"),
     "Adam": (BLUE, (0, (8, 1)), "X"),
     "AdamW": (RED, (0, (4, 1, 1, 1)), "*"),
     "AMSGrad": (YELLOW, (0, (1, 2, 6, 2)), "d"),
@@ -41,7 +47,7 @@ OTHERS = [(RED, "-", "h"), (BLUE, "--", "<"), (GREEN, "-.", ">"), (ORANGE, ":", 
 
 
 def look(name):
-    """Colour, dash and marker of an optimizer, the same in every picture, as keywords for ``Axes.plot``.
+    """Color, dash and marker of an optimizer, the same in every picture, as keywords for ``Axes.plot``.
 
     >>> look("Adam")["color"]
     '#0072B2'

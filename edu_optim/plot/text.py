@@ -109,7 +109,7 @@ def _ninths(mesh):
     if not _label(mesh) or min(values.shape) < 3:
         return ""
     bands = [numpy.array_split(band, 3, axis=1) for band in numpy.array_split(values, 3)]
-    rows = [" ".join(_number(numpy.ma.median(part)) for part in band) for band in bands]
+    rows = [" ".join(_number(numpy.ma.median(ninth)) for ninth in band) for band in bands]
     return f"; {_percent(values.mask)} missing; medians of ninths, from below: {', '.join(rows)}"
 
 

@@ -47,7 +47,7 @@ def sweep(problem, optimizer, steps=100, start=None, *, close=0.1, memory=2**28,
         optimizer: an elementwise one, like all of this course, called as ``optimizer([points], **options)``.
         start: a tensor ``[..., 2]``; the problem's own, in float64, if None. Each start is one place of the grid.
         close: the distance from a minimum within which a descent has arrived at it, in the units of the points.
-        memory: bytes that may be in use at once, beside the result; the descents are run in parts that fit.
+        memory: bytes that may be in use at once, beside the result; the descents are run in groups that fit.
         seed: of the noise, where the problem has some. Each descent then meets noise of its own.
         options: of the optimizer. One that is a tensor ``[n]`` is an axis of the grid with n settings, and so is each
             tensor in ``betas``: its axes are called beta1 and beta2.
@@ -71,15 +71,15 @@ def sweep(problem, optimizer, steps=100, start=None, *, close=0.1, memory=2**28,
         raise ValueError(f"start must hold points, shape [..., 2], and one or more, got shape {tuple(start.shape)}")
     axes = _axes(options)
     shape = [start[..., 0].numel(), *map(len, axes.values())]
-    parts = torch.arange(math.prod(shape), device=start.device).split(_at_once(memory, start, axes))
+    groups = torch.arange(math.prod(shape), device=start.device).split(_at_once(memory, start, axes))
     ends, bar = [], None
-    for part in parts:
-        place, *places = torch.unravel_index(part, shape)
+    for group in groups:
+        place, *places = torch.unravel_index(group, shape)
         points = start.reshape(-1, 2)[place].requires_grad_()
         chosen = zip(axes.items(), places, strict=True)
         settings = {name: axis.to(start.device)[at, None] for (name, axis), at in chosen}
         runner = optimizer([points], **_set(options, settings))
-        bar = bar if ends else _bar(steps * len(parts))  # now: it takes torch seconds to make its first optimizer
+        bar = bar if ends else _bar(steps * len(groups))  # now: it takes torch seconds to make its first optimizer
         ends.append(_run(problem, points, runner, steps, close, seed + len(ends), bar))
     bar.close()
     grid = start.shape[:-1] + tuple(shape[1:])

@@ -107,7 +107,7 @@ def _all_at_once(problem, pairs):
 
 
 def _one_by_one(problem, pairs, seed):
-    """Each steps with the gradient at hand; it is handed the closure only where it cannot do without."""
+    """Each steps with the gradient at hand; it is passed the closure only where it cannot do without."""
     sample = getattr(problem, "sample", lambda points, generator: problem(points))
 
     def stepper(leaf, optimizer):
