@@ -12,9 +12,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend, execute, from_rule, problems, rules
-from edu_optim.signature import signature
 from edu_optim.execute import EXECUTORS, multi_tensor, per_tensor
 from edu_optim.foreach import TensorList
+from edu_optim.signature import signature
 
 RULES = [function for name, function in inspect.getmembers(rules, inspect.isfunction) if name != "maximum"]
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]

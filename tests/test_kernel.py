@@ -12,8 +12,8 @@ from cases import NAMES, RICH, difference, ours, title
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from edu_optim import SGD, Adam, AdamW, execute, from_rule, kernel, rules
-from edu_optim.signature import signature
 from edu_optim.rules import maximum
+from edu_optim.signature import signature
 
 RULES = [function for name, function in inspect.getmembers(rules, inspect.isfunction) if name != "maximum"]
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
