@@ -109,7 +109,7 @@ def _as_kernels(rule, columns, hyper, otherwise):
             otherwise(group, reason)
             continue
         given = group + [[grid.expand(p.shape) for p in group[0]] for grid in grids]
-        if grids or dtype in WIDE or not all(map(torch.Tensor.is_contiguous, tensors)):
+        if grids or not alike or dtype in WIDE or not all(map(torch.Tensor.is_contiguous, tensors)):
             given = [[tensor.to(wide).contiguous() for tensor in column] for column in given]
         step(given, numbers)
         for old, new in zip(_written(group), _written(given), strict=False):
