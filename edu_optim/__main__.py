@@ -11,9 +11,9 @@ from .tools.notebooks import SOLUTIONS, notebooks, refresh
 from .tools.release import release
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Do the chore that the command line asks for and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m edu_optim", description=__doc__.partition(".")[0] + ".")
+    parser = argparse.ArgumentParser(prog="python -m edu_optim", description=str(__doc__).partition(".")[0] + ".")
     commands = parser.add_subparsers(required=True, metavar="command")
     command = commands.add_parser("refresh", help="run lessons and write their outputs back")
     command.add_argument("numbers", nargs="*", metavar="NN", help="number of a lesson, such as 00; all if none")
@@ -29,7 +29,7 @@ def main(arguments=None):
         parser.error(error.args[0])
 
 
-def write_sheet(chosen):
+def write_sheet(chosen: argparse.Namespace) -> int:
     """Write the sheet of the chosen lesson into a new folder, or change nothing."""
     (solved,) = notebooks([chosen.number], SOLUTIONS)
     print(f"{release(solved, chosen.to)}: written")

@@ -12,7 +12,7 @@ from PIL import Image
 import edu_optim
 from edu_optim import lab, problems, race, rules
 from edu_optim.lab import Experiment, Player, choice, overlay, rate, rivals, slider, switch
-from edu_optim.lab.comparison import _class
+from edu_optim.lab.comparison import as_class
 from edu_optim.lab.maps import CURVED, EVEN, LRS, _larger_root, _measured_rates
 from edu_optim.lab.steps import RATE, _dissected
 from edu_optim.plot import DENSITY, RED, contour, describe, figure
@@ -291,6 +291,8 @@ def test_the_playground_compares_a_readers_optimizer_with_its_namesake():
         lab.playground(uncorrected)
     with pytest.raises(ValueError, match="got 'adam' for uncorrected"):
         lab.playground(uncorrected, like="adam")
+    with pytest.raises(ValueError, match="where there is no optimizer to compare, got 'Adam'"):
+        lab.playground(like="Adam")
 
 
 def test_playing_the_path_follows_it_once(monkeypatch):
@@ -325,7 +327,7 @@ def dissected(optimizer, problem=problems.rosenbrock, steps=12, **options):
 @pytest.mark.parametrize("optimizer", [edu_optim.Adam, torch.optim.Adam, rules.adam], ids=["ours", "torch's", "rule"])
 def test_the_arrows_add_up_and_the_buffers_are_those_of_the_optimizer(optimizer):
     rows = dissected(optimizer, lr=0.1)
-    trace = edu_optim.descend(problems.rosenbrock, _class(optimizer), 12, lr=0.1, keep_state=True)
+    trace = edu_optim.descend(problems.rosenbrock, as_class(optimizer), 12, lr=0.1, keep_state=True)
     mean = next(key for key in trace.state if key in ("exp_avg", "m"))
     for t, row in enumerate(rows, 1):
         torch.testing.assert_close(row["at"], trace.points[t - 1])

@@ -1,10 +1,20 @@
 """Options that are tensors of settings: each is an axis, along which an optimizer runs with many settings at once."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
+from torch import Tensor
 
 
-def _axes(options):
-    """The axes among ``options``, by the names that `_set` looks for."""
+def axes_among(options: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The axes among ``options``, by the names that `replaced` looks for.
+
+    Errors: ValueError if a tensor is empty or not of one dimension.
+
+    >>> axes_among({"lr": 0.1, "betas": (0.9, torch.tensor([0.99, 0.999]))})
+    {'beta2': tensor([0.9900, 0.9990])}
+    """
     members = [member for option in options.items() for member in _members(*option)]
     axes = {name: value for name, value in members if torch.is_tensor(value)}
     for name, axis in axes.items():
@@ -15,8 +25,12 @@ def _axes(options):
     return axes
 
 
-def _set(options, settings):
-    """``options`` with ``settings`` in the place of the axes."""
+def replaced(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` with ``settings`` in the place of the axes.
+
+    >>> replaced({"lr": 0.1, "betas": (0.9, torch.tensor([0.99, 0.999]))}, {"beta2": 0.999})
+    {'lr': 0.1, 'betas': (0.9, 0.999)}
+    """
     chosen = {}
     for name, value in options.items():
         values = [settings.get(member, old) for member, old in _members(name, value)]
@@ -24,7 +38,7 @@ def _set(options, settings):
     return chosen
 
 
-def _members(name, value):
+def _members(name: str, value: Any) -> list[tuple[str, Any]]:
     """The options in an option: betas are beta1 and beta2."""
     if not isinstance(value, tuple | list):
         return [(name, value)]
