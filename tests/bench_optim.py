@@ -23,8 +23,8 @@ from torch.utils.benchmark import Timer
 
 import edu_optim
 from edu_optim import problems
-from edu_optim.base import signature
-from edu_optim.plot import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, RED, SKY, figure, label_ends
+from edu_optim.plot import BLACK, BLUE, GRAY, GREEN, ORANGE, PINK, RED, SKY, figure, label_ends
+from edu_optim.signature import signature
 
 DEVICE = torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
 RULES = {  # name: class, options, whether torch has a fused kernel on the CPU
@@ -206,7 +206,7 @@ def picture(path, threads, rounds):
     names |= {name: f"torch, {name}" for name in ("loop", "foreach", "fused")}
     fig, ax = figure(width=7.0, height=4.4)
     dashes = ["-", "--", "-.", ":", (0, (6, 2)), (0, (1, 2, 6, 2)), (0, (2, 1)), (0, (4, 1, 1, 1))]
-    colors = [BLACK, ORANGE, GREEN, BLUE, RED, PINK, SKY, GREY]
+    colors = [BLACK, ORANGE, GREEN, BLUE, RED, PINK, SKY, GRAY]
     for color, dash, (name, values) in zip(colors, dashes, times.items(), strict=False):
         ax.plot(sizes, values, color=color, linestyle=dash, marker=".", label=names.get(name, name))
     ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="microseconds a step, log scale")

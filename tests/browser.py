@@ -20,14 +20,20 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
-from edu_optim.__main__ import METADATA
+from edu_optim.tools.notebooks import METADATA
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 NAMES = ["chromium", "chromium-browser", "google-chrome"]
 HOW_TO_GET_ONE = "no Chromium found: install one, such as `apt install chromium`, or set CHROMIUM to the path of yours"
 FLAGS = [
-    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 INSTALLING_MAY_TAKE = 120  # seconds
 STARTING_MAY_TAKE = 60
@@ -88,9 +94,17 @@ def _serve(home, lessons):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        *[sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"],
-        *[f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={lessons}"],
-        *["--IdentityProvider.token=", "--ServerApp.password="],
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--expose-app-in-browser",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={lessons}",
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
     ]
     folders = {f"JUPYTER_{name.upper()}_DIR": str(home / name) for name in ("config", "data", "runtime")}
     settings = {f"JUPYTERLAB_{name.upper()}_DIR": str(home / name) for name in ("settings", "workspaces")}

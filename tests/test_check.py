@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edu_optim import rules
-from edu_optim.base import signature
 from edu_optim.check import check
 from edu_optim.check.compare import _same
 from edu_optim.check.observe import _order, _probe, _walk
 from edu_optim.exercises import FAULTS, SEEN, bank
+from edu_optim.signature import signature
 
 RULES = {name: rule for name, rule in vars(rules).items() if inspect.isfunction(rule) and name != "maximum"}
 MISTAKES = [(name, mistake) for name in RULES for mistake in bank(name)]

@@ -14,8 +14,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from edu_optim.__main__ import main
-from edu_optim.course import release, sheet
 from edu_optim.exercises import TASKS
+from edu_optim.tools.release import release, sheet
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -46,9 +46,9 @@ def test_every_lesson_has_a_solved_notebook():
 
 @by_solved
 def test_a_lesson_holds_the_exercises_of_the_sheet(path):
-    lesson, handed_out = exercises(read(path.parent.parent / path.name)), exercises(sheet(read(path)))
-    assert [(cell.id, cell.source) for cell in lesson] == [(cell.id, cell.source) for cell in handed_out]
-    assert [cell.metadata.get("tags") for cell in lesson] == [cell.metadata.get("tags") for cell in handed_out]
+    lesson, given_out = exercises(read(path.parent.parent / path.name)), exercises(sheet(read(path)))
+    assert [(cell.id, cell.source) for cell in lesson] == [(cell.id, cell.source) for cell in given_out]
+    assert [cell.metadata.get("tags") for cell in lesson] == [cell.metadata.get("tags") for cell in given_out]
 
 
 @by_solved
@@ -195,13 +195,13 @@ def test_a_sheet_equals_what_nbgrader_makes(path, course):
 
 
 def submit(course, student, wrong):
-    """Hand in the sheet of lesson 08, filled in from the solved notebook but for the answers in ``wrong``."""
+    """Turn in the sheet of lesson 08, filled in from the solved notebook but for the answers in ``wrong``."""
     path = release(SOLVED[8], course / "submitted" / student / "08")
-    handed_in, answers = read(path), {cell.id: cell.source for cell in read(SOLVED[8]).cells}
-    for cell in handed_in.cells:
+    turned_in, answers = read(path), {cell.id: cell.source for cell in read(SOLVED[8]).cells}
+    for cell in turned_in.cells:
         if marks(cell).get("solution"):
             cell.source = wrong.get(cell.id, answers[cell.id])
-    nbformat.write(handed_in, path)
+    nbformat.write(turned_in, path)
 
 
 STUB = "def {}(*given):\n    # YOUR CODE HERE\n    raise NotImplementedError()"

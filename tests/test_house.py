@@ -27,27 +27,46 @@ from packaging.utils import canonicalize_name
 import edu_optim
 
 ROOT = Path(__file__).parent.parent
-MODULES = {path.stem: path for path in sorted((ROOT / "edu_optim").glob("*.py"))}
-MAY_IMPORT = {
+PACKAGE = ROOT / "edu_optim"
+MODULES = {  # "rules", "lab.controls", "lab" for lab/__init__.py, and "__init__"
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+MAY_IMPORT = {  # each file and folder of the package: those above it in this list that it may import
     "rules": set(),
     "foreach": set(),
-    "problems": set(),
     "kernel": set(),
     "execute": {"foreach", "kernel"},
     "base": {"execute"},
     "optimizers": {"rules", "base"},
+    "problems": set(),
     "trace": {"problems"},
     "plot": {"problems", "trace"},
     "lab": {"base", "optimizers", "problems", "trace", "plot"},
+    "exercises": {"rules", "execute", "base", "optimizers"},
+    "check": {"rules", "base", "exercises"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
-    "course": set(),
-    "__main__": {"course"},
+    "tools": set(),
+    "__main__": {"tools"},
 }
 CORE = ["rules", "foreach", "execute", "base", "optimizers"]
 TOP = {
-    *["notebooks", "edu_optim", "tests", "environment.yml", "README.md"],
-    *["pyproject.toml", "constraints.txt", "Makefile", "LICENSE", "LICENSE-TEXT", "CITATION.cff", "CONTRIBUTING.md"],
-    *[".gitignore", ".pre-commit-config.yaml", ".ci", ".git"],
+    "notebooks",
+    "edu_optim",
+    "tests",
+    "environment.yml",
+    "README.md",
+    "pyproject.toml",
+    "constraints.txt",
+    "Makefile",
+    "LICENSE",
+    "LICENSE-TEXT",
+    "CITATION.cff",
+    "CONTRIBUTING.md",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    ".ci",
+    ".git",
 }
 
 
@@ -74,48 +93,82 @@ def test_importing_the_package_imports_nothing_for_pictures_or_notebooks():
     assert printed(f"import sys, edu_optim; print({heavy} & sys.modules.keys())") == ["set()"]
 
 
-def imports(source):
-    """The modules of edu_optim that a source text imports, and the other top-level modules."""
+def imports(source, package=""):
+    """The modules of edu_optim that a text in one of its folders imports, and the other top-level modules."""
     ours, others = set(), set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            module = ".".join(filter(None, ["edu_optim" if node.level else "", node.module]))
-            names = [f"{module}.{alias.name}" if module == "edu_optim" else module for alias in node.names]
+            above = f"edu_optim.{package}".strip(".").split(".")
+            stem = [*above[: len(above) + 1 - node.level], node.module] if node.level else [node.module]
+            names = [".".join(filter(None, [*stem, alias.name])) for alias in node.names]
         else:
             continue
         for top, *rest in (name.split(".") for name in names):
             if top == "edu_optim":
-                ours.add(rest[0] if rest and rest[0] in MODULES else "__init__")
+                ours.add(module(rest))
             else:
                 others.add(top)
     return ours, others
 
 
+def module(parts):
+    """The module that a dotted name, in parts, is or is found in."""
+    stems = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+    return next((stem for stem in stems if stem in MODULES), "__init__")
+
+
+def package(name):
+    """The folder in which a module stands."""
+    return name if MODULES[name].stem == "__init__" != name else name.rpartition(".")[0]
+
+
 @pytest.mark.parametrize(
-    "source, ours, others",
+    "source, package, ours, others",
     [
-        ("from . import rules, problems", {"rules", "problems"}, set()),
-        ("from .base import from_rule", {"base"}, set()),
-        ("def f():\n    from edu_optim.plot import show", {"plot"}, set()),
-        ("import edu_optim.trace, torch.nn", {"trace"}, {"torch"}),
-        ("from edu_optim import Adam", {"__init__"}, set()),
+        ("from . import rules, problems", "", {"rules", "problems"}, set()),
+        ("from .base import from_rule", "", {"base"}, set()),
+        ("def f():\n    from edu_optim.plot import show", "", {"plot"}, set()),
+        ("import edu_optim.trace, torch.nn", "", {"trace"}, {"torch"}),
+        ("from edu_optim import Adam", "", {"__init__"}, set()),
+        ("from .. import problems, SGD\nfrom ..plot import show", "lab", {"problems", "__init__", "plot"}, set()),
     ],
 )
-def test_imports_are_found_however_they_are_written(source, ours, others):
-    assert imports(source) == (ours, others)
+def test_imports_are_found_however_they_are_written(source, package, ours, others):
+    assert imports(source, package) == (ours, others)
 
 
-def test_every_module_imports_only_what_stands_below_it():
-    found = {name: imports(path.read_text(encoding="utf-8"))[0] for name, path in MODULES.items()}
+FOUND = {name: imports(path.read_text(encoding="utf-8"), package(name))[0] for name, path in MODULES.items()}
+
+
+def test_every_file_and_folder_imports_only_what_its_row_names():
+    found = {}
+    for name, below in FOUND.items():
+        top = name.partition(".")[0]
+        found.setdefault(top, set()).update({other.partition(".")[0] for other in below} - {top})
     assert found.keys() == MAY_IMPORT.keys()
-    assert {name: above for name in found if (above := found[name] - MAY_IMPORT[name])} == {}
-    print(" < ".join(graphlib.TopologicalSorter(found).static_order()))
+    assert {top: above for top in found if (above := found[top] - MAY_IMPORT[top])} == {}
 
 
-def test_no_row_of_the_import_order_makes_a_circle():
-    graphlib.TopologicalSorter(MAY_IMPORT).prepare()
+def test_every_row_of_the_import_order_names_only_rows_above_it():
+    seen = set()
+    for name, below in MAY_IMPORT.items():
+        assert below <= seen, name
+        seen.add(name)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    print(" < ".join(graphlib.TopologicalSorter(FOUND).static_order()))
+
+
+FOLDERS = [name for name, path in MODULES.items() if path.stem == "__init__" != name]
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_no_module_of_a_folder_takes_the_name_of_a_function_of_the_folder(name):
+    names = getattr(importlib.import_module(f"edu_optim.{name}"), "__all__", [])
+    assert [other for other in MODULES if package(other) == name != other and other.rpartition(".")[2] in names] == []
 
 
 def test_rules_know_nothing_of_torch():
@@ -142,6 +195,12 @@ def test_the_core_is_small():
     counts = {name: code_lines(MODULES[name].read_text(encoding="utf-8")) for name in CORE}
     print(f"code lines of the core: {sum(counts.values())} of 450, {counts}")
     assert sum(counts.values()) < 450
+
+
+def test_no_file_is_long():
+    counts = {name: code_lines(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+    print("code lines of each file:", counts)
+    assert {name: count for name, count in counts.items() if count > 350} == {}
 
 
 # Files
@@ -350,7 +409,8 @@ def is_defined_in(module, thing):
     return (inspect.isclass(thing) or inspect.isfunction(thing)) and thing.__module__ == f"edu_optim.{module}"
 
 
-PUBLIC = [thing for module in sorted(MODULES.keys() - {"__init__", "__main__"}) for thing in public(module)]
+ENTRIES = {name for name in MODULES if re.match(r"exercises\.(lesson_|faults)", name)}  # which test_check.py runs
+PUBLIC = [thing for module in sorted(MODULES.keys() - ENTRIES - {"__init__", "__main__"}) for thing in public(module)]
 
 
 @pytest.mark.parametrize("thing", PUBLIC, ids=lambda thing: f"{thing.__module__}.{thing.__name__}")

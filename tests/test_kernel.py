@@ -12,8 +12,8 @@ from cases import NAMES, RICH, difference, ours, title
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from edu_optim import SGD, Adam, AdamW, execute, from_rule, kernel, rules
-from edu_optim.base import signature
 from edu_optim.rules import maximum
+from edu_optim.signature import signature
 
 RULES = [function for name, function in inspect.getmembers(rules, inspect.isfunction) if name != "maximum"]
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
@@ -21,8 +21,9 @@ by_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 
 
 @pytest.fixture(autouse=True)
-def forgotten():
-    """Each test begins without kernels, and without warnings that were given before."""
+def forgotten(monkeypatch, tmp_path):
+    """Each test begins without kernels, in memory and on disk, and without warnings that were given before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     execute._kernel.cache_clear()
     execute._warn.cache_clear()
 
@@ -30,14 +31,14 @@ def forgotten():
 @pytest.fixture
 def programs(monkeypatch):
     """The programs in C that a test has compiled."""
-    seen, library = [], kernel._library
-    monkeypatch.setattr(kernel, "_library", lambda program: seen.append(program) or library(program))
+    seen, library = [], kernel.library
+    monkeypatch.setattr(kernel, "library", lambda program: seen.append(program) or library(program))
     return seen
 
 
 def kinds(rule):
     """The kinds of hyper-parameters of a rule whose hyper-parameters are all numbers."""
-    return kernel.parted({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
+    return kernel.partition({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
 
 
 def walk(cls, run, steps=6, sizes=((3, 4), (5,), ()), scheduler=None, dtype=torch.float64, **options):
@@ -81,8 +82,8 @@ def test_both_parts_together_are_the_rule(rule):
         given[2 + letters.index("a")] *= 0.1
     values = {name: 0.25 + 0.0625 * index for index, name in enumerate(signature(rule)[1]) if name != "betas"}
     values |= {name: value for name, value in {"t": 3.0, "betas": (0.5, 0.75)}.items() if name in signature(rule)[1]}
-    numbers, tensors = kernel.split(rule, kernel.parted(values)[0])
-    results = tensors(*given, *numbers(*kernel.parted(values)[1]))
+    numbers, tensors = kernel.split(rule, kernel.partition(values)[0])
+    results = tensors(*given, *numbers(*kernel.partition(values)[1]))
     torch.testing.assert_close(results, list(rule(*given, **values)), rtol=1e-13, atol=0)
 
 

@@ -121,11 +121,11 @@ def test_the_experiment_measures_the_walk(angle, lr):
 
 
 @pytest.mark.parametrize("angle", [0, 20, 45])
-def test_the_grey_path_is_sgd_on_the_turned_ravine(angle):
-    (grey,) = [line for line in experiment(angle=angle).picture.axes[0].get_lines() if line.get_label() == "SGD"]
+def test_the_gray_path_is_sgd_on_the_turned_ravine(angle):
+    (gray,) = [line for line in experiment(angle=angle).picture.axes[0].get_lines() if line.get_label() == "SGD"]
     bowl = problems.quadratic(condition=25, angle=angle)
     path = descend(bowl, torch.optim.SGD, steps=50, lr=2 / 26).points
-    assert grey.get_xydata() == pytest.approx(path.numpy(), abs=1e-12)
+    assert gray.get_xydata() == pytest.approx(path.numpy(), abs=1e-12)
 
 
 @pytest.mark.parametrize("angle", [0, 20, 45])

@@ -15,8 +15,16 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 OPTIMIZERS = [path for path in LESSONS if "01" <= path.name[:2] <= "09"]
 HEADINGS = [
-    *["The idea", "The rule", "By hand", "Does it match?", "See it", "Play", "When it fails", "Exercises"],
-    *["In short", "Sources"],
+    "The idea",
+    "The rule",
+    "By hand",
+    "Does it match?",
+    "See it",
+    "Play",
+    "When it fails",
+    "Exercises",
+    "In short",
+    "Sources",
 ]
 RULES = {
     "01": ["gradient_descent"],

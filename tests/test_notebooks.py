@@ -14,7 +14,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from notebook_lint import lint
 
-from edu_optim.__main__ import METADATA, text
+from edu_optim.tools.notebooks import METADATA, text
 
 ROOT = Path(__file__).parent.parent
 FIRST = ROOT / "notebooks" / "00_start_here.ipynb"

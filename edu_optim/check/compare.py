@@ -5,7 +5,7 @@ import sys
 
 import torch
 
-from ..base import signature
+from ..signature import signature
 from .observe import STEPS, _call, _order
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..base import signature
+from ..signature import signature
 
 STEPS = 10
 SIZES = torch.tensor([1.0, 1e-2, 10.0], dtype=torch.float64)

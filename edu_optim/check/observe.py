@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..base import signature
+from ..signature import signature
 from .drill import Drill, run
 
 STEPS = 12

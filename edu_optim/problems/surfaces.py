@@ -8,7 +8,6 @@ function, Comput. J. 3, 175-184; D. Himmelblau 1972, Applied Nonlinear Programmi
 A literature survey of benchmark functions for global optimization problems, arXiv 1308.4008.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,8 +155,10 @@ def booth(x, y):
 @surface(
     "Himmelblau's function",
     minima=(
-        *[(3.0, 2.0), (-2.805118086952745, 3.131312518250573)],
-        *[(-3.779310253377747, -3.283185991286170), (3.584428340330492, -1.848126526964404)],
+        (3.0, 2.0),
+        (-2.805118086952745, 3.131312518250573),
+        (-3.779310253377747, -3.283185991286170),
+        (3.584428340330492, -1.848126526964404),
     ),
     window=((-5, 5), (-5, 5)),
     start=(-0.5, -1.0),
@@ -190,39 +191,6 @@ def rastrigin(x, y):
 @surface("a hole in a plateau", minima=((0, 0),), window=((-4, 4), (-4, 4)), start=(-2.5, 2.0))
 def plateau(x, y):
     return 1 - torch.exp(-(x**2 + y**2) / 2)
-
-
-def digits():
-    """Handwritten digits: images ``[1797, 64]`` with values in [0, 1], float64, and labels ``[1797]``.
-
-    The test set of E. Alpaydin & C. Kaynak 1998, Optical recognition of handwritten digits, UCI Machine Learning
-    Repository, as it comes with scikit-learn.
-
-    >>> images, labels = digits()
-    >>> images.shape, labels[:5]
-    (torch.Size([1797, 64]), tensor([0, 1, 2, 3, 4]))
-    """
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    return torch.from_numpy(images) / 16, torch.from_numpy(labels)
-
-
-def small_net(*sizes, seed=0):
-    """A multilayer perceptron in float64 with tanh between its layers, the same one for the same ``seed``.
-
-    >>> sum(p.numel() for p in small_net(64, 16, 10).parameters())
-    1210
-    """
-    generator = torch.Generator().manual_seed(seed)
-    layers = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        layer = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, dtype=torch.float64)
-        bound = inputs**-0.5
-        for parameter in layer.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound, generator=generator)
-        layers += [layer, torch.nn.Tanh()]
-    return torch.nn.Sequential(*layers[:-1])
 
 
 def _pairs(points):
