@@ -106,26 +106,27 @@ class RuleOptimizer(torch.optim.Optimizer):
             ready = [self._with_gradients(group) for group in self.param_groups]
             for group, (params, gradients) in zip(self.param_groups, ready, strict=True):
                 rule = self.rule(group)
-                decays = "weight_decay" not in signature(rule).keywords and is_set(group.get("weight_decay", 0))
-                changed, names = _changed(rule, group.get("maximize", False), decays)
+                letters, names = signature(rule)
+                decays = "weight_decay" not in names and is_set(group.get("weight_decay", 0))
+                if decays or group.get("maximize"):
+                    rule, names = _changed(rule, group.get("maximize"), decays), names + ("weight_decay",) * decays
                 run = executor(self.run or asked(group))
-                for t, columns in self._columns(group, params, gradients, rule):
+                for t, columns in self._columns(group, params, gradients, letters, "t" in names):
                     hyper = self.hyper(group, t)
-                    run(changed, columns, {name: hyper[name] for name in names})
+                    run(rule, columns, {name: hyper[name] for name in names})
         return loss
 
     def _with_gradients(self, group):
         """Parameters that have a gradient, and their gradients."""
-        pairs = [(p, gradient) for p in group["params"] if (gradient := p.grad) is not None]
+        pairs = [(p, p.grad) for p in group["params"] if p.grad is not None]
         if not self.takes_sparse and any(gradient.is_sparse for _, gradient in pairs):
             raise RuntimeError(f"{type(self).__name__} does not take sparse gradients; SGD and Adagrad do")
         return [p for p, _ in pairs], [gradient.to_dense() if gradient.is_sparse else gradient for _, gradient in pairs]
 
-    def _columns(self, group, params, gradients, rule):
+    def _columns(self, group, params, gradients, letters, counted):
         """Parameters, gradients and buffers, beside the number of the step they are at; the first is 1."""
-        letters, names = signature(rule)
         columns, counts = [params, gradients], [1] * len(params)
-        if params and (letters or "t" in names):
+        if params and (letters or counted):
             states = [self.state[p] for p in params]
             counts = self.advance(states)
             columns += self.buffers(group, params, states, letters)
@@ -235,11 +236,11 @@ def _unpickled(rule):
     return cls.__new__(cls)
 
 
-@functools.cache  # so that a rule that is changed in the same way is the same rule
+CHANGED = {}  # so that a rule that is changed in the same way is the same rule
+
+
 def _changed(rule, maximize, decays):
-    """The rule with its gradient changed first, and the names of its keyword arguments."""
-    if not maximize and not decays:
-        return rule, signature(rule).keywords
+    """The rule with its gradient changed first."""
 
     @functools.wraps(rule)
     def changed(p, g, *buffers, **hyper):
@@ -249,7 +250,7 @@ def _changed(rule, maximize, decays):
             g = g + hyper.pop("weight_decay") * p
         return rule(p, g, *buffers, **hyper)
 
-    return changed, signature(rule).keywords + ("weight_decay",) * decays
+    return CHANGED.setdefault((rule, maximize, decays), changed)
 
 
 def step_count(steps: float | torch.Tensor) -> torch.Tensor:

@@ -1,19 +1,21 @@
 """What a rule takes, read off its text: its buffers and its hyper-parameters."""
 
-import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
 class Signature(NamedTuple):
-    """The names of a rule's buffers, and of its keyword arguments."""
+    """The names of a rule's buffers, and of its keyword arguments.
+
+    >>> Signature(buffers=("b",), keywords=("lr", "momentum")).buffers
+    ('b',)
+    """
 
     buffers: tuple[str, ...]
     keywords: tuple[str, ...]
 
 
-@functools.cache
 def signature(rule: Callable) -> Signature:
     """Read off the text of a rule what it takes besides the parameter and its gradient.
 
