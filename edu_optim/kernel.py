@@ -166,7 +166,8 @@ def loop(numbers: torch.fx.GraphModule, tensors: torch.fx.GraphModule) -> str:
 
     >>> from edu_optim.rules import gradient_descent
     >>> print(loop(*split(gradient_descent, partition({"lr": 0.5})[0])))
-    static void step(long long from, long long to, real *restrict p_, real *restrict g_,
+    static void step(long long from, long long to,
+                     real *restrict p_, real *restrict g_,
                      real lr) {
         for (long long i = from; i < to; i++) {
             real p = p_[i];
@@ -180,7 +181,7 @@ def loop(numbers: torch.fx.GraphModule, tensors: torch.fx.GraphModule) -> str:
     names = {node: node.name + "_" * (node.name in TAKEN) for node in tensors.graph.nodes}
     arrays, passed = _arguments(numbers, tensors)
     scalars = [f"real {names[node]}" for node in passed]
-    head = [["long long from", "long long to", *(f"real *restrict {names[node]}_" for node in arrays)]]
+    head = [["long long from", "long long to"], [f"real *restrict {names[node]}_" for node in arrays]]
     head += [scalars[start : start + 5] for start in range(0, len(scalars), 5)]
     body = [f"real {names[node]} = {names[node]}_[i];" for node in arrays]
     body += [f"real {names[node]} = {_in_c(node, names)};" for node in tensors.graph.nodes if node.op[:4] == "call"]
