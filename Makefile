@@ -19,14 +19,16 @@ lab: .venv/lab  ## open the first lesson in JupyterLab; LAB_FLAGS='--port=9000 -
 	@exec $(PY) -m edu_optim lab $(LAB_FLAGS)
 
 test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every output of every lesson
-	@echo "== 1 of 3: ruff, the style of modules, tests and lessons"
+	@echo "== 1 of 3: ruff and pyright, the style of modules, tests and lessons, and the types"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@$(PY) -m basedpyright
 	@echo "== 2 of 3: pytest, the tests and the examples in docstrings; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
 	@$(PYTEST)
-	@echo "== 3 of 3: nbval, every lesson run again and compared with the outputs it shows"
+	@echo "== 3 of 3: nbval, every lesson run again and compared with the outputs it shows, with a C compiler and without"
 	@$(NBVAL)
+	@CC=none $(NBVAL) $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/solutions/12_*))
 
 quick: .venv/test  ## check in a minute what a change breaks most often: style, fast tests, examples in docstrings
 	@$(PY) -m ruff check .
