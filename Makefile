@@ -4,8 +4,8 @@ LAB_FLAGS ?=
 MINIMUM := 3.11
 PY := .venv/bin/python
 TESTS := .venv/$(if $(CI),clients,test)
-PYTEST := $(PY) -m pytest -n logical --maxprocesses=8 --dist loadscope --durations=10
-NBVAL := $(PY) -m pytest -o addopts= --nbval --nbval-cell-timeout=60 -n 2 --dist loadscope notebooks
+PYTEST := $(PY) -m pytest -n logical --maxprocesses=8 --dist loadscope --no-loadscope-reorder --durations=10
+NBVAL := --nbval --nbval-cell-timeout=60 notebooks
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -19,14 +19,13 @@ lab: .venv/lab  ## open the first lesson in JupyterLab; LAB_FLAGS='--port=9000 -
 	@exec $(PY) -m edu_optim lab $(LAB_FLAGS)
 
 test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every output of every lesson
-	@echo "== 1 of 3: ruff, the style of modules, tests and lessons"
+	@echo "== 1 of 2: ruff, the style of modules, tests and lessons"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@echo "== 2 of 3: pytest, the tests and the examples in docstrings; lessons are opened in the browser named here:"
+	@echo "== 2 of 2: pytest, which also runs the examples in docstrings, and with nbval every lesson, whose outputs it" \
+		"compares; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
-	@$(PYTEST)
-	@echo "== 3 of 3: nbval, every lesson run again and compared with the outputs it shows"
-	@$(NBVAL)
+	@$(PYTEST) $(NBVAL) tests edu_optim
 
 quick: .venv/test  ## check in a minute what a change breaks most often: style, fast tests, examples in docstrings
 	@$(PY) -m ruff check .
@@ -36,7 +35,7 @@ quick: .venv/test  ## check in a minute what a change breaks most often: style, 
 test-cpus: .venv/test  ## run the lessons as other processors would: 1 and 2 threads, old and new instructions
 	@for threads in 1 2; do for instructions in default avx2; do \
 		echo "== nbval with $$threads threads and $$instructions instructions"; \
-		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(NBVAL) || exit 1; \
+		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(PYTEST) $(NBVAL) || exit 1; \
 	done; done
 
 # .venv is made anew if it does not run, if its folder has moved, or if PYTHON= names another Python than its own.
