@@ -4,8 +4,8 @@ LAB_FLAGS ?=
 MINIMUM := 3.11
 PY := .venv/bin/python
 TESTS := .venv/$(if $(CI),clients,test)
-PYTEST := $(PY) -m pytest -n logical --maxprocesses=8 --dist loadscope --durations=10
-NBVAL := $(PY) -m pytest -o addopts= --nbval --nbval-cell-timeout=60 -n 2 --dist loadscope notebooks
+PYTEST := $(PY) -m pytest -n logical --maxprocesses=8 --dist loadscope --no-loadscope-reorder --durations=10
+NBVAL := --nbval --nbval-cell-timeout=60 notebooks
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -23,12 +23,12 @@ test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m basedpyright
-	@echo "== 2 of 3: pytest, the tests and the examples in docstrings; lessons are opened in the browser named here:"
+	@echo "== 2 of 3: pytest, which also runs the examples in docstrings, and with nbval every lesson, whose outputs it" \
+		"compares; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
-	@$(PYTEST)
-	@echo "== 3 of 3: nbval, every lesson run again and compared with the outputs it shows, with a C compiler and without"
-	@$(NBVAL)
-	@CC=none $(NBVAL) $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/solutions/12_*))
+	@$(PYTEST) $(NBVAL) tests edu_optim
+	@echo "== 3 of 3: the outputs of the lessons on a machine without a C compiler, but for the lesson about that"
+	@CC=none $(PYTEST) -o addopts= $(NBVAL) $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/solutions/12_*))
 
 quick: .venv/test  ## check in a minute what a change breaks most often: style, fast tests, examples in docstrings
 	@$(PY) -m ruff check .
@@ -38,7 +38,7 @@ quick: .venv/test  ## check in a minute what a change breaks most often: style, 
 test-cpus: .venv/test  ## run the lessons as other processors would: 1 and 2 threads, old and new instructions
 	@for threads in 1 2; do for instructions in default avx2; do \
 		echo "== nbval with $$threads threads and $$instructions instructions"; \
-		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(NBVAL) || exit 1; \
+		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(PYTEST) $(NBVAL) || exit 1; \
 	done; done
 
 # .venv is made anew if it does not run, if its folder has moved, or if PYTHON= names another Python than its own.

@@ -283,6 +283,7 @@ def distributed(tmp_path_factory):
     return torch.load(folder / "results")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RICH, ids=title)
 @pytest.mark.parametrize("client", DISTRIBUTED)
 def test_two_processes_agree_with_torch(distributed, client, case):
@@ -309,6 +310,7 @@ def test_skorch_trains_with_us_as_with_torch():
     assert difference(fit(edu_optim.Adam), fit(torch.optim.Adam)) <= LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:.*does not have many workers")
 def test_lightning_trains_with_us_as_with_torch():
     lightning = client("lightning")

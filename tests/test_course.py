@@ -183,6 +183,7 @@ def course(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @by_solved
 def test_a_sheet_equals_what_nbgrader_makes(path, course):
     theirs = read(course / "release" / "all" / path.name)
@@ -224,6 +225,7 @@ print(json.dumps(marks))
 """
 
 
+@pytest.mark.slow
 def test_nbgrader_marks_right_half_right_and_wrong_answers(course):
     for student, wrong in {"right": {}, "half": HALF, "wrong": WRONG}.items():
         submit(course, student, wrong)

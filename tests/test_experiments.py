@@ -18,7 +18,10 @@ from ipywidgets import Widget
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSONS = [path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")) if '"experiment"' in path.read_text("utf-8")]
 RED = "color:#D55E00"  # of an experiment that says what went wrong
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as a kernel does in modules that a cell imports
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # as a kernel does, but for its own cells
+]
 
 
 @pytest.fixture

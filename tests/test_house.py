@@ -444,6 +444,7 @@ def test_refresh_names_the_cell_that_fails_and_leaves_that_lesson_alone(course, 
     assert (good.read_bytes() != before[0], bad.read_bytes() != before[1]) == (True, False)
 
 
+@pytest.mark.slow
 def test_refresh_refuses_a_number_that_no_lesson_has_before_it_runs_any(course):
     before = (course / "notebooks" / "00_good.ipynb").read_bytes()
     result = run("-m", "edu_optim", "refresh", "00", "77", cwd=course)

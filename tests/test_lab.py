@@ -75,6 +75,7 @@ def test_no_move_leaves_anything_behind(ground):
     assert experiment.image.value == Experiment(bar, ground, level=slider("height", "m", 9, 0, 20)).image.value
 
 
+@pytest.mark.slow
 def test_the_kept_backdrop_is_what_a_fresh_drawing_shows():
     experiment = Experiment(paths, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
     experiment.controls["lr"].value = 0.5
@@ -254,6 +255,7 @@ def ends(control):
     return [control.min, control.max] if hasattr(control, "min") else [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [None, uncorrected], ids=["ours", "a reader's"])
 def test_every_end_of_every_control_of_the_playground_gives_a_picture(optimizer):
     ground = lab.playground(optimizer, like=optimizer and "Adam")
@@ -373,6 +375,7 @@ MAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAPS.values(), ids=MAPS)
 def test_every_end_of_every_control_of_a_map_gives_a_picture_and_leaves_nothing_behind(make):
     view = make()

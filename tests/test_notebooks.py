@@ -186,6 +186,7 @@ def beginning_of_the_first_lesson():
     return notebook
 
 
+@pytest.mark.slow
 def test_strict_nbval_finds_a_changed_number_and_a_moved_point_and_nothing_else(tmp_path):
     changed = beginning_of_the_first_lesson()
     cells = {change_a_printed_number(changed), move_a_plotted_point(changed)}
