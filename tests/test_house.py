@@ -43,7 +43,7 @@ MAY_IMPORT = {  # each file and folder of the package: those above it in this li
     "base": {"signature", "arguments", "execute"},
     "optimizers": {"rules", "arguments", "base"},
     "problems": set(),
-    "trace": {"problems"},
+    "trace": {"signature", "problems"},
     "plot": {"problems", "trace"},
     "lab": {"base", "optimizers", "problems", "trace", "plot"},
     "exercises": {"rules", "signature", "execute", "optimizers"},

@@ -15,6 +15,7 @@ from ..optimizers import SGD
 from ..plot import BLACK, BLUE, LETTERS, RED, heat
 from ..plot import basins as basin_map
 from ..trace import MakeOptimizer, descend, sweep
+from ..trace.axes import replaced
 from .comparison import as_class
 from .controls import choice, rate, slider
 from .experiment import Experiment
@@ -63,10 +64,10 @@ def _dials(optimizer: Callable[..., Any], lr: float) -> dict[str, Any]:
 def _options(cls: MakeOptimizer, settings: dict[str, Any]) -> dict[str, Any]:
     """Settings by the names of their controls as options of ``cls``, which may take two of them as its betas."""
     betas = inspect.signature(cls).parameters.get("betas")
-    if betas is None or not settings.keys() & {"beta1", "beta2"}:
+    if betas is None:
         return settings
-    pair = tuple(settings.get(f"beta{i}", default) for i, default in enumerate(betas.default, 1))
-    return {name: value for name, value in settings.items() if name not in ("beta1", "beta2")} | {"betas": pair}
+    others = {name: value for name, value in settings.items() if name not in ("beta1", "beta2")}
+    return replaced(others | {"betas": betas.default}, settings)
 
 
 def _window(ax: Axes, surface: str) -> None:

@@ -2,6 +2,9 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 import nbformat
 from nbformat.sign import NotebookNotary
@@ -18,7 +21,7 @@ FLAGS = [
 ]
 
 
-def open_lessons(paths, flags=()):
+def open_lessons(paths: Sequence[Path], flags: Sequence[str] = ()) -> NoReturn:
     """Become a JupyterLab that shows the first of these lessons.
 
     Args:
@@ -28,7 +31,6 @@ def open_lessons(paths, flags=()):
 
     Errors: FileNotFoundError if one of the paths leads nowhere.
 
-    >>> from pathlib import Path
     >>> open_lessons([Path("missing.ipynb")])
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'missing.ipynb'

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..signature import members
+
 
 def axes_among(options: Mapping[str, Any]) -> dict[str, Tensor]:
     """The axes among ``options``, by the names that `replaced` looks for.
@@ -15,8 +17,8 @@ def axes_among(options: Mapping[str, Any]) -> dict[str, Tensor]:
     >>> axes_among({"lr": 0.1, "betas": (0.9, torch.tensor([0.99, 0.999]))})
     {'beta2': tensor([0.9900, 0.9990])}
     """
-    members = [member for option in options.items() for member in _members(*option)]
-    axes = {name: value for name, value in members if torch.is_tensor(value)}
+    numbers = [number for option in options.items() for number in members(*option)]
+    axes = {name: value for name, value in numbers if torch.is_tensor(value)}
     for name, axis in axes.items():
         if axis.dim() != 1 or not len(axis):
             raise ValueError(
@@ -33,13 +35,6 @@ def replaced(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
     """
     chosen = {}
     for name, value in options.items():
-        values = [settings.get(member, old) for member, old in _members(name, value)]
+        values = [settings.get(number, old) for number, old in members(name, value)]
         chosen[name] = tuple(values) if isinstance(value, tuple | list) else values[0]
     return chosen
-
-
-def _members(name: str, value: Any) -> list[tuple[str, Any]]:
-    """The options in an option: betas are beta1 and beta2."""
-    if not isinstance(value, tuple | list):
-        return [(name, value)]
-    return [(f"{name.removesuffix('s')}{number}", member) for number, member in enumerate(value, 1)]
