@@ -100,8 +100,7 @@ def _as_kernels(rule, columns, hyper, otherwise):
         return otherwise(columns, f"TypeError: a {foreign.pop().__name__} is more than a tensor")
     kinds, numbers, grids = kernel.partition(hyper)
     alike = len({tensor.dtype for tensor in tensors}) == 1 and all(tensor.is_cpu for tensor in tensors)
-    split = {} if alike else torch._C._group_tensors_by_device_and_dtype(columns, False)
-    for group in [columns] if alike else [group for group, _ in split.values()]:
+    for group in [columns] if alike else _by_device_and_dtype(columns):
         device, dtype = group[0][0].device, group[0][0].dtype
         wide = WIDE.get(dtype, dtype)
         step, reason = _kernel(rule, kinds, wide, device.type)
@@ -109,13 +108,17 @@ def _as_kernels(rule, columns, hyper, otherwise):
             otherwise(group, reason)
             continue
         given = group + [[grid.expand(p.shape) for p in group[0]] for grid in grids]
-        if grids or dtype in WIDE or not all(map(torch.Tensor.is_contiguous, tensors)):
+        if grids or not alike or dtype in WIDE or not all(map(torch.Tensor.is_contiguous, tensors)):
             given = [[tensor.to(wide).contiguous() for tensor in column] for column in given]
         step(given, numbers)
         for old, new in zip(_written(group), _written(given), strict=False):
             if old is not new:
                 torch._foreach_copy_(old, new)
             torch.autograd.graph.increment_version(old)  # torch has not seen that they were written to
+
+
+def _by_device_and_dtype(columns) -> list[Columns]:
+    return [group for group, _ in torch._C._group_tensors_by_device_and_dtype(columns, False).values()]  # pyright: ignore
 
 
 @functools.cache

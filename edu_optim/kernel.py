@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.fx.proxy import GraphAppendingTracer
 
 from .signature import members, positional
 
@@ -111,7 +112,7 @@ def split(rule: Callable, kinds: Kinds) -> tuple[torch.fx.GraphModule, torch.fx.
     [0.25, 0.75, 0.0, 0.25]
     """
     graph, numbers = torch.fx.Graph(), set()
-    tracer = torch.fx.proxy.GraphAppendingTracer(graph)
+    tracer = GraphAppendingTracer(graph)
 
     def argument(name, is_tensor):
         node = graph.placeholder(name)
@@ -185,8 +186,8 @@ def loop(numbers: torch.fx.GraphModule, tensors: torch.fx.GraphModule) -> str:
     head += [scalars[start : start + 5] for start in range(0, len(scalars), 5)]
     body = [f"real {names[node]} = {names[node]}_[i];" for node in arrays]
     body += [f"real {names[node]} = {_in_c(node, names)};" for node in tensors.graph.nodes if node.op[:4] == "call"]
-    results = zip([arrays[0], *arrays[2:]], tensors.graph.output_node().args[0], strict=False)
-    body += [f"{names[old]}_[i] = {names[new]};" for old, new in results]
+    results: Any = tensors.graph.output_node().args[0]
+    body += [f"{names[old]}_[i] = {names[new]};" for old, new in zip([arrays[0], *arrays[2:]], results, strict=False)]
     return LOOP.format(parameters=",\n                 ".join(map(", ".join, head)), body="\n        ".join(body))
 
 

@@ -18,7 +18,7 @@ SETUP = '''
 import time, torch
 import edu_optim
 from edu_optim import lab, problems, race, rules
-from edu_optim.lab.experiment import _png
+from edu_optim.lab.experiment import as_png
 from edu_optim.plot import contour
 
 torch.set_num_threads(1)
@@ -46,7 +46,7 @@ def median(work):
 def compute():
     race(problems.rosenbrock, lab.rivals(edu_optim.Adam, rules.adam, lr=0.1), steps=100)
 
-compute_ms, encode_ms = median(compute), median(lambda: _png(experiment.picture.canvas))
+compute_ms, encode_ms = median(compute), median(lambda: as_png(experiment.picture.canvas))
 print(compute_ms, median(lambda: experiment.picture.png(experiment.values)) - compute_ms - encode_ms, encode_ms)
 """
 WATCH = """node => {

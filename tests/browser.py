@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -38,7 +37,6 @@ FLAGS = [
 INSTALLING_MAY_TAKE = 120  # seconds
 STARTING_MAY_TAKE = 60
 RUNNING_MAY_TAKE = 240
-NO_NEWS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 
 
 def chromium():
@@ -74,12 +72,11 @@ def install():
 
 @contextlib.contextmanager
 def jupyterlab():
-    """A JupyterLab on a copy of the lessons, with settings of its own: yields its address and that copy."""
+    """The JupyterLab of `make lab` on a copy of the lessons, with settings of its own: its address, and that copy."""
     with tempfile.TemporaryDirectory(prefix="lessons-", ignore_cleanup_errors=True) as temporary:
         home, lessons = Path(temporary, "jupyter"), Path(temporary, "notebooks")
         shutil.copytree(NOTEBOOKS, lessons, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-        (home / "config" / "labconfig").mkdir(parents=True)
-        (home / "config" / "labconfig" / "page_config.json").write_text(json.dumps(NO_NEWS))
+        home.mkdir()
         url, process = _serve(home, lessons)
         try:
             _wait_for(url, process)
@@ -96,9 +93,9 @@ def _serve(home, lessons):
     command = [
         sys.executable,
         "-m",
-        "jupyterlab",
+        "edu_optim",
+        "lab",
         "--no-browser",
-        "--allow-root",
         "--expose-app-in-browser",
         f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
@@ -108,10 +105,10 @@ def _serve(home, lessons):
     ]
     folders = {f"JUPYTER_{name.upper()}_DIR": str(home / name) for name in ("config", "data", "runtime")}
     settings = {f"JUPYTERLAB_{name.upper()}_DIR": str(home / name) for name in ("settings", "workspaces")}
+    environment = {**os.environ, **folders, **settings}
     with open(home / "log", "w") as log:
-        process = subprocess.Popen(
-            command, env={**os.environ, **folders, **settings}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        process = subprocess.Popen(command, cwd=lessons.parent, env=environment, **streams)
     return f"http://127.0.0.1:{port}", process
 
 

@@ -47,6 +47,7 @@ def assert_alike(mine, my_optimizer, truth, their_optimizer):
     assert difference(buffers(my_optimizer, mine), buffers(their_optimizer, truth)) <= LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", [device for device in DEVICES if device != "mps"])  # which has no float64
 def test_the_whole_table_agrees_with_torch_in_float64_after_100_steps(device):
     rows = gradients(100, device=device)
@@ -69,6 +70,7 @@ def test_the_whole_table_agrees_with_torch_in_float64_after_100_steps(device):
     assert not {what: seen for what, seen in found.items() if seen > LIMIT}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_in_low_precision_we_are_as_close_to_the_truth_as_torch(dtype, device):

@@ -356,7 +356,6 @@ def test_two_processes_agree_with_torch(distributed, client, case, agree):
     assert difference(truth, list(net().parameters())) > 0.001
 
 
-@pytest.mark.xfail(strict=True, reason="RuleOptimizer.__setstate__ makes the shared step count anew in each process")
 def test_two_processes_that_share_parameters_and_state_agree_with_torch(distributed, agree):
     mine, truth = [[*model.parameters(), *buffers(o, model.parameters())] for model, o in distributed[1]]
     agree("shared memory", mine, truth)

@@ -12,7 +12,7 @@ from PIL import Image
 import edu_optim
 from edu_optim import lab, problems, race, rules
 from edu_optim.lab import Experiment, Player, choice, overlay, rate, rivals, slider, switch
-from edu_optim.lab.comparison import _class
+from edu_optim.lab.comparison import as_class
 from edu_optim.lab.maps import CURVED, EVEN, LRS, _larger_root, _measured_rates
 from edu_optim.lab.steps import RATE, _dissected
 from edu_optim.plot import DENSITY, RED, contour, describe, figure
@@ -75,6 +75,7 @@ def test_no_move_leaves_anything_behind(ground):
     assert experiment.image.value == Experiment(bar, ground, level=slider("height", "m", 9, 0, 20)).image.value
 
 
+@pytest.mark.slow
 def test_the_kept_backdrop_is_what_a_fresh_drawing_shows():
     experiment = Experiment(paths, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
     experiment.controls["lr"].value = 0.5
@@ -254,6 +255,7 @@ def ends(control):
     return [control.min, control.max] if hasattr(control, "min") else [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [None, uncorrected], ids=["ours", "a reader's"])
 def test_every_end_of_every_control_of_the_playground_gives_a_picture(optimizer):
     ground = lab.playground(optimizer, like=optimizer and "Adam")
@@ -291,6 +293,8 @@ def test_the_playground_compares_a_readers_optimizer_with_its_namesake():
         lab.playground(uncorrected)
     with pytest.raises(ValueError, match="got 'adam' for uncorrected"):
         lab.playground(uncorrected, like="adam")
+    with pytest.raises(ValueError, match="where there is no optimizer to compare, got 'Adam'"):
+        lab.playground(like="Adam")
 
 
 def test_playing_the_path_follows_it_once(monkeypatch):
@@ -325,7 +329,7 @@ def dissected(optimizer, problem=problems.rosenbrock, steps=12, **options):
 @pytest.mark.parametrize("optimizer", [edu_optim.Adam, torch.optim.Adam, rules.adam], ids=["ours", "torch's", "rule"])
 def test_the_arrows_add_up_and_the_buffers_are_those_of_the_optimizer(optimizer):
     rows = dissected(optimizer, lr=0.1)
-    trace = edu_optim.descend(problems.rosenbrock, _class(optimizer), 12, lr=0.1, keep_state=True)
+    trace = edu_optim.descend(problems.rosenbrock, as_class(optimizer), 12, lr=0.1, keep_state=True)
     mean = next(key for key in trace.state if key in ("exp_avg", "m"))
     for t, row in enumerate(rows, 1):
         torch.testing.assert_close(row["at"], trace.points[t - 1])
@@ -371,6 +375,7 @@ MAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAPS.values(), ids=MAPS)
 def test_every_end_of_every_control_of_a_map_gives_a_picture_and_leaves_nothing_behind(make):
     view = make()

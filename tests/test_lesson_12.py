@@ -15,8 +15,8 @@ def run(*ids):
     return Lesson("12").run("imports", *ids)
 
 
-LESSON = run("counter", "one-step", "bytes-of-a-rule")
-counted = LESSON["counted"]
+LESSON = Lesson("12").later("imports", "counter", "one-step", "bytes-of-a-rule")
+counted = LESSON.function("counted")
 
 
 def operations(rule):

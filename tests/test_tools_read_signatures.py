@@ -52,7 +52,6 @@ def shown(script):
     return [parameter.name for parameter in call.params]
 
 
-@pytest.mark.xfail(strict=True, reason="jedi follows cls.__init__ = ... in RuleOptimizer.__init_subclass__ to nowhere")
 @pytest.mark.parametrize("name", NAMES)
 def test_an_editor_completes_every_option_and_shows_them_all(name):
     assert shown(read(f"edu_optim.{name}(")) == ["params", *OPTIONS[name]]
@@ -75,7 +74,6 @@ def test_a_notebook_completes_the_options_of_a_rule():
     assert "weight_decay=" in offered(read("HalfAsFar(params, lr=0.1, we", *names))
 
 
-@pytest.mark.xfail(strict=True, reason="jedi follows cls.__init__ = ... in RuleOptimizer.__init_subclass__ to nowhere")
 def test_an_editor_completes_the_options_of_a_subclass():
     text = "class Mine(edu_optim.SGD):\n    def __init__(self, params, warmup=0): ...\n\n\n"
     assert shown(read(text + "Mine(")) == ["params", "warmup"]

@@ -101,7 +101,7 @@ def _check_parameters(tensors, seen):
     for index, p in enumerate(tensors):
         if not isinstance(p, torch.Tensor):
             raise TypeError(f"params[{index}] must be a tensor, got {p!r}")
-        if not p.is_leaf:
+        if p.grad_fn is not None:
             raise ValueError(f"params[{index}] must be a leaf tensor, got the result of {p.grad_fn.name()}: {p!r}")
         if id(p) in seen:
             raise ValueError(f"params[{index}] must be a tensor that is not there yet, got one twice: {p!r}")

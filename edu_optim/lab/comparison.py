@@ -1,19 +1,33 @@
 """Your optimizer beside ours and torch's."""
 
 import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+from torch.optim import Optimizer
 
 from ..base import from_rule
 from ..plot import BLACK, ORANGE, RED, SKY
-from .words import _pair
+from ..trace import MakeOptimizer
+from .words import pair
 
 
-def _class(optimizer):
+def as_class(optimizer: Callable[..., Any]) -> MakeOptimizer:
+    """A class as it is, and the class that `edu_optim.from_rule` makes of a rule.
+
+    >>> from edu_optim.rules import adam
+    >>> as_class(adam).__name__, as_class(torch.optim.Adam).__name__
+    ('adam', 'Adam')
+    """
     return from_rule(optimizer) if inspect.isfunction(optimizer) else optimizer
 
 
-def rivals(ours, mine=None, **options):
+def rivals(
+    ours: type[Optimizer], mine: Callable[..., Any] | None = None, **options: Any
+) -> dict[str, tuple[MakeOptimizer, dict[str, Any]]]:
     """Entrants of a `edu_optim.trace.race`: your optimizer beside ours and torch's of the same name.
 
     Args:
@@ -28,7 +42,7 @@ def rivals(ours, mine=None, **options):
     """
     if mine is None:
         return {ours.__name__: (ours, options)}
-    cls = _class(mine)
+    cls = as_class(mine)
     parameters = inspect.signature(cls).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     taken = {name: value for name, value in options.items() if takes_all or name in parameters}
@@ -42,7 +56,7 @@ OVERLAY = {
 }
 
 
-def overlay(ax, lines):
+def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
     """Draw lines over each other so that all can be seen, and mark where yours first leaves torch's.
 
     Args:
@@ -67,4 +81,4 @@ def overlay(ax, lines):
         return {"yours, ours and torch": f"the same in all {len(yours) - 1} steps"}
     step = int(apart.int().argmax())
     ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=5)
-    return {"yours leaves torch at": f"step {step}, {_pair(yours[step])} instead of {_pair(torchs[step])}"}
+    return {"yours leaves torch at": f"step {step}, {pair(yours[step])} instead of {pair(torchs[step])}"}

@@ -1,6 +1,8 @@
 """Controls: widgets of the standard set, each with a name, a unit and a range."""
 
 import math
+from collections.abc import Callable, Collection
+from typing import Any
 
 import ipywidgets as widgets
 import traitlets
@@ -11,7 +13,9 @@ WIDE = widgets.Layout(width="26em")
 NAMES_FIT = {"description_width": "12em"}
 
 
-def slider(name, unit, value, low, high, step=None):
+def slider(
+    name: str, unit: str, value: float, low: float, high: float, step: float | None = None
+) -> widgets.IntSlider | widgets.FloatSlider:
     """A slider with even steps, of whole numbers if all its numbers are whole.
 
     >>> slider("turn", "degrees", 0, 0, 45).description
@@ -24,7 +28,7 @@ def slider(name, unit, value, low, high, step=None):
     return _control(make, name, unit, value=value, min=low, max=high, step=step, **precision)
 
 
-def rate(name, unit, value, low, high):
+def rate(name: str, unit: str, value: float, low: float, high: float) -> "Rate":
     """A slider with even ratios, for what matters by its order of magnitude, such as a learning rate.
 
     ``low`` and ``high`` are the ends of its range, both positive. Beside it stands the number, which can be typed over.
@@ -49,7 +53,7 @@ class Rate(widgets.HBox):
 
     value = traitlets.Float()
 
-    def __init__(self, name, unit, value, low, high):
+    def __init__(self, name: str, unit: str, value: float, low: float, high: float) -> None:
         self.stops = [float(f"{low * (high / low) ** (stop / 300):.3g}") for stop in range(1, 300)]
         self.stops = [low, *self.stops, high]
         self.slider = _control(widgets.IntSlider, name, unit, max=300, readout=False)
@@ -63,22 +67,22 @@ class Rate(widgets.HBox):
         traitlets.link((self.number, "value"), (self, "value"))
 
     @property
-    def description(self):
+    def description(self) -> str:
         return self.slider.description
 
     @traitlets.validate("value")
-    def _within(self, proposal):
+    def _within(self, proposal: Any) -> float:
         return min(max(proposal.value, self.stops[0]), self.stops[-1])
 
-    def _nearest(self):
+    def _nearest(self) -> int:
         return min(range(301), key=lambda stop: abs(math.log(self.stops[stop] / self.value)))
 
-    def _follow(self):
+    def _follow(self) -> None:
         if self.slider.value != self._nearest():
             self.value = self.stops[self.slider.value]
 
 
-def choice(name, *options):
+def choice(name: str, *options: str) -> widgets.Dropdown:
     """One of several words, the first one at the start.
 
     >>> choice("form", "classical", "look-ahead").value
@@ -87,7 +91,7 @@ def choice(name, *options):
     return _control(widgets.Dropdown, name, "", options=options, value=options[0])
 
 
-def switch(name):
+def switch(name: str) -> widgets.Checkbox:
     """On or off, off at the start: for what breaks.
 
     >>> switch("forget zero_grad").value
@@ -105,7 +109,7 @@ class Player(widgets.VBox):
 
     value = traitlets.Int()
 
-    def __init__(self, name, unit, value, low, high, pace=1):
+    def __init__(self, name: str, unit: str, value: int, low: int, high: int, pace: int = 1) -> None:
         self.slider = slider(name, unit, value, low, high)
         self.play = widgets.Play(value=value, min=low, max=high, step=pace, interval=120, tooltip=f"play {name}")
         super().__init__([self.slider, self.play])
@@ -113,7 +117,7 @@ class Player(widgets.VBox):
             traitlets.link((source, "value"), (target, "value"))
 
     @property
-    def description(self):
+    def description(self) -> str:
         return self.slider.description
 
 
@@ -126,7 +130,7 @@ class Several(widgets.VBox):
 
     value = traitlets.Tuple()
 
-    def __init__(self, name, ticked, words):
+    def __init__(self, name: str, ticked: Collection[str], words: Collection[str]) -> None:
         self.description = name
         fit = widgets.Layout(width="8em")
         self.boxes = [widgets.Checkbox(word in ticked, description=word, indent=False, layout=fit) for word in words]
@@ -136,10 +140,10 @@ class Several(widgets.VBox):
         for box in self.boxes:
             box.observe(lambda change: self._collect(), "value")
 
-    def _collect(self):
+    def _collect(self) -> None:
         self.value = tuple(box.description for box in self.boxes if box.value)
 
 
-def _control(make, name, unit, **options):
+def _control(make: Callable[..., Any], name: str, unit: str, **options: Any) -> Any:
     description = f"{name} ({unit})" if unit else name
     return make(description=description, layout=WIDE, style=NAMES_FIT, **options)

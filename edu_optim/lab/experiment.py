@@ -7,13 +7,19 @@ beside the picture and draws again when one moves. What does not move, the groun
 import html
 import inspect
 import io
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import ipywidgets as widgets
+import numpy
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ..plot import DENSITY, RED, figure
-from .words import _in_words, _number
+from .words import in_words, number
 
 SIDE_BY_SIDE = widgets.Layout(display="flex", flex_flow="row wrap")  # where there is room
 
@@ -48,11 +54,24 @@ class Experiment(widgets.Box):
     area: 9
     """
 
-    def __init__(self, draw, ground=None, *, columns=1, width=None, height=3.6, **controls):
-        if not inspect.getdoc(draw):
+    def __init__(
+        self,
+        draw: Callable[..., dict[str, Any]],
+        ground: Callable[..., None] | None = None,
+        *,
+        columns: int = 1,
+        width: float | None = None,
+        height: float = 3.6,
+        **controls: Any,
+    ) -> None:
+        shows = inspect.getdoc(draw)
+        if not shows:
             raise ValueError(f"draw must have a docstring that says what its picture shows, got {draw!r}")
-        self.controls = {name: control for name, control in controls.items() if isinstance(control, widgets.Widget)}
-        self.constants = {name: value for name, value in controls.items() if name not in self.controls}
+        self.caption = shows.splitlines()[0]
+        self.controls: dict[str, Any] = {}
+        self.constants: dict[str, Any] = {}
+        for name, value in controls.items():
+            (self.controls if isinstance(value, widgets.Widget) else self.constants)[name] = value
         self.picture = _Picture(draw, ground, columns=columns, width=width, height=height)
         self.numbers = {}
         self.error = None
@@ -68,16 +87,16 @@ class Experiment(widgets.Box):
         self.follow()
 
     @property
-    def values(self):
+    def values(self) -> dict[str, Any]:
         """What ``draw`` is called with."""
         return self.constants | {name: control.value for name, control in self.controls.items()}
 
     @property
-    def text(self):
+    def text(self) -> str:
         """What was measured, a line each; or what went wrong."""
-        return self.error or "\n".join(f"{name}: {_number(value)}" for name, value in self.numbers.items())
+        return self.error or "\n".join(f"{name}: {number(value)}" for name, value in self.numbers.items())
 
-    def follow(self):
+    def follow(self) -> None:
         """Draw the picture for the controls as they stand, and say what it shows."""
         try:
             self.numbers, png = self.picture.png(self.values)
@@ -85,45 +104,45 @@ class Experiment(widgets.Box):
             self.image.value = png
         except Exception as error:
             last = "\nThe picture shows the last setting that worked." if self.image.value else ""
-            self.error = _in_words(error) + last
-        caption = inspect.getdoc(self.picture.draw).splitlines()[0]
+            self.error = in_words(error) + last
         color = f"color:{RED}" if self.error else ""
-        lines = html.escape(f"{caption}\n{self.text}").replace("\n", "<br>")
+        lines = html.escape(f"{self.caption}\n{self.text}").replace("\n", "<br>")
         self.readout.value = f'<div role="status" style="line-height:1.5;{color}">{lines}</div>'
 
-    def snapshot(self):
+    def snapshot(self) -> Figure:
         """A figure of its own with the picture as it stands, for `edu_optim.plot.show`."""
         return self.picture.snapshot(self.values)
 
-    def __repr__(self):
-        lines = [f"{control.description}: {_number(control.value)}" for control in self.controls.values()]
+    def __repr__(self) -> str:
+        lines = [f"{control.description}: {number(control.value)}" for control in self.controls.values()]
         return "\n".join([*lines, self.text])
 
-    def _repr_mimebundle_(self, **options):
-        return {**super()._repr_mimebundle_(**options), "text/plain": repr(self)}
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        return (super()._repr_mimebundle_(**options) or {}) | {"text/plain": repr(self)}
 
 
 class _Picture:
     """A figure that is kept: a move draws only what moves, over a copy of the rest."""
 
-    def __init__(self, draw, ground, **size):
+    def __init__(self, draw: Callable[..., dict[str, Any]], ground: Callable[..., None] | None, **size: Any) -> None:
         self.draw, self.ground, self.size = draw, ground, size
         self.needs = [] if ground is None else list(inspect.signature(ground).parameters)[1:]
         self.fig, self.axes = figure(**size)
         self.canvas = FigureCanvasAgg(self.fig)
-        self.stands_for = self.rest = self.frame = self.backdrop = None
+        self.rest: set[Artist] = set()
+        self.stands_for = self.frame = self.backdrop = None
 
-    def snapshot(self, values):
+    def snapshot(self, values: Mapping[str, Any]) -> Figure:
         fig, axes = figure(**self.size)
         self._prepare(axes, values)
         self.draw(axes, **values)
         return fig
 
-    def png(self, values):
+    def png(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         """What ``draw`` measured, and the picture as PNG."""
         needed = {name: values[name] for name in self.needs}
-        if self.rest is None or needed != self.stands_for:
-            self.rest = self.frame = None
+        if needed != self.stands_for:
+            self.stands_for = self.frame = None
             self.fig.clear()
             self.axes = self.fig.subplots(1, self.size["columns"])
             self._prepare(self.axes, values)
@@ -143,29 +162,36 @@ class _Picture:
             self.frame, self.backdrop = frame, self.canvas.copy_from_bbox(self.fig.bbox)
         self.canvas.restore_region(self.backdrop)
         for artist in moving:
-            artist.axes.draw_artist(artist)
-        return numbers, _png(self.canvas)
+            artist.draw(self.canvas.get_renderer())
+        return numbers, as_png(self.canvas)
 
-    def _prepare(self, axes, values):
+    def _prepare(self, axes: Any, values: Mapping[str, Any]) -> None:
         if self.ground:
             self.ground(axes, **{name: values[name] for name in self.needs})
 
-    def _artists(self):
+    def _artists(self) -> list[Artist]:
         return [artist for ax in self.fig.axes for artist in ax.get_children()]
 
-    def _moving(self):
+    def _moving(self) -> list[Artist]:
         return [artist for artist in self._artists() if artist not in self.rest]
 
 
-def _frame(ax):
+def _frame(ax: Axes) -> tuple[Any, ...]:
     """All that stands in the backdrop and that drawing may change."""
     ax.autoscale_view()
     labels = ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
     return *ax.get_xlim(), *ax.get_ylim(), ax.get_xscale(), ax.get_yscale(), *labels
 
 
-def _png(canvas):
-    pixels = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+def as_png(canvas: FigureCanvasAgg) -> bytes:
+    """What a canvas shows, as the bytes of a PNG.
+
+    >>> canvas = FigureCanvasAgg(figure()[0])
+    >>> canvas.draw()
+    >>> as_png(canvas)[1:4]
+    b'PNG'
+    """
+    pixels = Image.fromarray(numpy.asarray(canvas.buffer_rgba()))
     file = io.BytesIO()
     pixels.convert("RGB").save(file, "png", compress_level=1)
     return file.getvalue()

@@ -3,22 +3,27 @@
 import functools
 import inspect
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from matplotlib.axes import Axes
+from torch import Tensor
 
 from .. import problems
 from ..optimizers import SGD
 from ..plot import BLACK, BLUE, LETTERS, RED, heat
 from ..plot import basins as basin_map
-from ..trace import descend, sweep
-from .comparison import _class
+from ..trace import MakeOptimizer, descend, sweep
+from ..trace.axes import replaced
+from .comparison import as_class
 from .controls import choice, rate, slider
 from .experiment import Experiment
 from .surfaces import EXACT
-from .words import _number, _pair, _share
+from .words import number, pair, share
 
 
-def basins(optimizer=SGD, *, lr=0.01, steps=60):
+def basins(optimizer: Callable[..., Any] = SGD, *, lr: float = 0.01, steps: int = 60) -> Experiment:
     """Which minimum each start leads to, and how fast, for 64 x 64 starts at once.
 
     Args:
@@ -44,10 +49,10 @@ def basins(optimizer=SGD, *, lr=0.01, steps=60):
     )
 
 
-def _dials(optimizer, lr):
+def _dials(optimizer: Callable[..., Any], lr: float) -> dict[str, Any]:
     """Controls for those of the best known options that an optimizer takes."""
-    takes = inspect.signature(_class(optimizer)).parameters
-    dials = {"lr": rate("learning rate", "", lr, lr / 100, lr * 100)}
+    takes = inspect.signature(as_class(optimizer)).parameters
+    dials: dict[str, Any] = {"lr": rate("learning rate", "", lr, lr / 100, lr * 100)}
     if "momentum" in takes:
         dials["momentum"] = slider("momentum", "kept", 0.8, 0.0, 0.99, 0.01)
     if "betas" in takes:
@@ -56,30 +61,30 @@ def _dials(optimizer, lr):
     return dials
 
 
-def _options(cls, settings):
+def _options(cls: MakeOptimizer, settings: dict[str, Any]) -> dict[str, Any]:
     """Settings by the names of their controls as options of ``cls``, which may take two of them as its betas."""
     betas = inspect.signature(cls).parameters.get("betas")
-    if betas is None or not settings.keys() & {"beta1", "beta2"}:
+    if betas is None:
         return settings
-    pair = tuple(settings.get(f"beta{i}", default) for i, default in enumerate(betas.default, 1))
-    return {name: value for name, value in settings.items() if name not in ("beta1", "beta2")} | {"betas": pair}
+    others = {name: value for name, value in settings.items() if name not in ("beta1", "beta2")}
+    return replaced(others | {"betas": betas.default}, settings)
 
 
-def _window(ax, surface):
+def _window(ax: Axes, surface: str) -> None:
     ax.set_title(surface)
 
 
-def _basins(ax, *, surface, steps, optimizer, **settings):
+def _basins(ax: Axes, *, surface: str, steps: int, optimizer: Callable[..., Any], **settings: float) -> dict[str, str]:
     """The color at a start says which minimum it leads to: full where that takes few steps, pale where many."""
-    problem, cls = EXACT[surface], _class(optimizer)
+    problem, cls = EXACT[surface], as_class(optimizer)
     found = sweep(problem, cls, steps, problem.grid(64, 64), **_options(cls, settings))
     basin_map(ax, problem, found)
     said = {}
     for index, (letter, place) in enumerate(zip(LETTERS, problem.minima, strict=False)):
         there = found.minimum == index
-        mean = f", in {_number(found.arrival[there].double().mean())} steps on average" if there.any() else ""
-        said[f"{letter} at {_pair(place)}"] = f"from {_share(there)} of the starts{mean}"
-    return {**said, "at no minimum yet": f"{_share(found.minimum < 0)} of the starts"}
+        mean = f", in {number(found.arrival[there].double().mean())} steps on average" if there.any() else ""
+        said[f"{letter} at {pair(place)}"] = f"from {share(there)} of the starts{mean}"
+    return {**said, "at no minimum yet": f"{share(found.minimum < 0)} of the starts"}
 
 
 EVEN, RATIOS = torch.linspace(0, 0.98, 50, dtype=torch.float64), torch.logspace(-4, 0, 49, dtype=torch.float64)
@@ -95,7 +100,7 @@ AGAINST = {  # option: its label, how it is drawn, and its values
 LRS = torch.logspace(-4.5, 0.5, 51, dtype=torch.float64)
 
 
-def sensitivity(optimizer=SGD, *, steps=100):
+def sensitivity(optimizer: Callable[..., Any] = SGD, *, steps: int = 100) -> Experiment:
     """How much the learning rate and a second option matter: the loss after some steps, for each pair of them.
 
     Args:
@@ -109,11 +114,11 @@ def sensitivity(optimizer=SGD, *, steps=100):
     its loss above the minimum: 3.86e-05
     diverged: 56.5 % of the settings
     """
-    takes = inspect.signature(_class(optimizer)).parameters
+    takes = inspect.signature(as_class(optimizer)).parameters
     takes = {*takes, "beta1", "beta2"} if "betas" in takes else takes
     options = [name for name in AGAINST if name in takes]
     if not options:
-        raise ValueError(f"optimizer must take one of {', '.join(AGAINST)}, got {_class(optimizer).__name__}")
+        raise ValueError(f"optimizer must take one of {', '.join(AGAINST)}, got {as_class(optimizer).__name__}")
     return Experiment(
         _sensitivity,
         _surface_and_options,
@@ -126,13 +131,13 @@ def sensitivity(optimizer=SGD, *, steps=100):
     )
 
 
-def _surface_and_options(ax, surface, against):
+def _surface_and_options(ax: Axes, surface: str, against: str) -> None:
     ax.set(xlabel="learning rate, log scale", ylabel=AGAINST[against][0], title=surface[0].upper() + surface[1:])
 
 
-def _sensitivity(ax, *, surface, against, steps, optimizer):
+def _sensitivity(ax: Axes, *, surface: str, against: str, steps: int, optimizer: Callable[..., Any]) -> dict[str, Any]:
     """The loss that each pair of settings ends at: dark is low, hatched has diverged, and the star is the lowest."""
-    problem, cls = EXACT[surface], _class(optimizer)
+    problem, cls = EXACT[surface], as_class(optimizer)
     _, y, values = AGAINST[against]
     found = sweep(problem, cls, steps, **_options(cls, {"lr": LRS, against: values}))
     lowest, first = problem(torch.tensor([problem.minima[0], problem.start], dtype=torch.float64)).tolist()
@@ -143,11 +148,11 @@ def _sensitivity(ax, *, surface, against, steps, optimizer):
         return {"diverged": "all settings"}
     i, j = divmod(int(losses.argmin()), len(values))
     ax.plot(LRS[i], y[j], "*", color="white", markersize=15, markeredgecolor="black", label="_best")
-    best = f"learning rate {_number(LRS[i])}, {against} {_number(values[j])}"
-    return {"best": best, "its loss above the minimum": losses[i, j], "diverged": f"{_share(lost)} of the settings"}
+    best = f"learning rate {number(LRS[i])}, {against} {number(values[j])}"
+    return {"best": best, "its loss above the minimum": losses[i, j], "diverged": f"{share(lost)} of the settings"}
 
 
-def rates(optimizer=SGD, *, steps=100):
+def rates(optimizer: Callable[..., Any] = SGD, *, steps: int = 100) -> Experiment:
     """The rate of momentum on a bowl, measured in a run for each learning rate and momentum, beside the formula.
 
     The rate is what a step leaves of the distance. It is measured by comparing the second half of a run with the
@@ -169,9 +174,9 @@ def rates(optimizer=SGD, *, steps=100):
     smallest rate measured in the cut: 0.592
     square root of its momentum: 0.6
     """
-    takes = inspect.signature(_class(optimizer)).parameters
+    takes = inspect.signature(as_class(optimizer)).parameters
     if not {"lr", "momentum"} <= takes.keys():
-        raise ValueError(f"optimizer must take lr and momentum, got {_class(optimizer).__name__}")
+        raise ValueError(f"optimizer must take lr and momentum, got {as_class(optimizer).__name__}")
     return Experiment(
         _rates,
         _rates_and_cut,
@@ -183,7 +188,7 @@ def rates(optimizer=SGD, *, steps=100):
     )
 
 
-def _rates_and_cut(axes):
+def _rates_and_cut(axes: list[Axes]) -> None:
     axes[0].set(xlabel="learning rate x curvature", ylabel="momentum", title="Colors: measured. Lines: formula")
     axes[1].set(xlabel="learning rate x curvature", ylabel="rate, per step", title="At the momentum of the red line")
     axes[1].set(xlim=(0, 4), ylim=(0, 1.5))
@@ -193,7 +198,7 @@ def _rates_and_cut(axes):
 CURVED = torch.linspace(0.08, 4, 50, dtype=torch.float64)  # learning rate x curvature, up to where all diverge
 
 
-def _rates(axes, *, steps, momentum, optimizer):
+def _rates(axes: list[Axes], *, steps: int, momentum: float, optimizer: Callable[..., Any]) -> dict[str, Any]:
     """What a step leaves of the distance: colors and dots are measured, lines are the formula."""
     measured, formula = _measured_rates(optimizer, steps), _larger_root(CURVED[:, None], EVEN)
     heat(axes[0], CURVED, EVEN, measured.where(measured <= 1, math.inf), "rate, measured", "linear")
@@ -210,7 +215,7 @@ def _rates(axes, *, steps, momentum, optimizer):
     i, j = divmod(int(apart.argmax()), len(EVEN))
     return {
         "largest difference": apart[i, j],
-        "where": f"learning rate x curvature {_number(CURVED[i])}, momentum {_number(EVEN[j])}",
+        "where": f"learning rate x curvature {number(CURVED[i])}, momentum {number(EVEN[j])}",
         "mean difference": apart.mean(),
         "smallest rate measured in the cut": measured[:, cut].min(),
         "square root of its momentum": EVEN[cut] ** 0.5,
@@ -218,17 +223,17 @@ def _rates(axes, *, steps, momentum, optimizer):
 
 
 @functools.lru_cache(maxsize=8)
-def _measured_rates(optimizer, steps):
+def _measured_rates(optimizer: Callable[..., Any], steps: int) -> Tensor:
     """The rate of one ball for each learning rate and momentum, on a parabola of curvature 1, from 1."""
     start = torch.ones(len(CURVED), len(EVEN), dtype=torch.float64)
-    run = descend(lambda p: p**2 / 2, _class(optimizer), steps, start, lr=CURVED[:, None], momentum=EVEN)
+    run = descend(lambda p: p**2 / 2, as_class(optimizer), steps, start, lr=CURVED[:, None], momentum=EVEN)
     half = steps // 2
     squares = (run.points**2)[-2 * half :]
     before, after = squares[:half].sum(0), squares[half:].sum(0)
     return (after / before.clamp(min=1e-300)) ** (1 / (2 * half))
 
 
-def _larger_root(curved, beta):
+def _larger_root(curved: Tensor, beta: Tensor) -> Tensor:
     """The larger modulus of the roots of z² - (1 + beta - curved) z + beta."""
     total = (1 + beta - curved).to(torch.complex128)
     gap = (total**2 - 4 * beta).sqrt()

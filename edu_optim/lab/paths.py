@@ -1,17 +1,20 @@
 """Every optimizer on every surface: the playground."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from matplotlib.axes import Axes
 
 from ..optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ..plot import contour, look
-from ..trace import race
+from ..trace import Trace, race
 from .comparison import OVERLAY, overlay, rivals
 from .controls import Player, Several, choice, rate, slider
 from .experiment import Experiment
 from .surfaces import SURFACES
-from .words import _number, _pair
+from .words import number, pair
 
 FAMILY = {  # name: class, its options, and those that the controls set
     "SGD": (SGD, {}, ["lr"]),
@@ -26,14 +29,14 @@ FAMILY = {  # name: class, its options, and those that the controls set
 }
 
 
-def playground(optimizer=None, like=None):
+def playground(optimizer: Callable[..., Any] | None = None, like: str | None = None) -> Experiment:
     """Every optimizer on every surface.
 
     Args:
         optimizer: your class or rule, drawn over ours and torch's of the same kind, which then needs no box to tick.
         like: the name of that kind, one of ``FAMILY``; not needed where yours has it in its own name.
 
-    Errors: ValueError if ``like`` is no such name, or is needed.
+    Errors: ValueError if ``like`` is no such name, is needed, or is given without an optimizer.
 
     >>> ground = playground()
     >>> ground.controls["step"].value = 0
@@ -63,9 +66,11 @@ def playground(optimizer=None, like=None):
     )
 
 
-def _kind(optimizer, like):
+def _kind(optimizer: Callable[..., Any] | None, like: str | None) -> str | None:
     """The name in `FAMILY` of what a reader's optimizer is to be compared with."""
-    if optimizer is None and like is None:
+    if optimizer is None:
+        if like is not None:
+            raise ValueError(f"like must be None where there is no optimizer to compare, got {like!r}")
         return None
     own = optimizer.__name__.lower()
     named = [name for name in FAMILY if name.lower() in own] + ["SGD"] * (own == "gradient_descent")
@@ -75,12 +80,26 @@ def _kind(optimizer, like):
     return like
 
 
-def _surface_from_above(ax, surface):
+def _surface_from_above(ax: Axes, surface: str) -> None:
     """The level lines of a surface."""
     contour(ax, SURFACES[surface])
 
 
-def descents(ax, *, surface, names, lr, momentum, beta1, beta2, x, y, step, optimizer=None, like=None):
+def descents(
+    ax: Axes,
+    *,
+    surface: str,
+    names: tuple[str, ...],
+    lr: float,
+    momentum: float,
+    beta1: float,
+    beta2: float,
+    x: float,
+    y: float,
+    step: int,
+    optimizer: Callable[..., Any] | None = None,
+    like: str | None = None,
+) -> dict[str, str]:
     """The paths of the chosen optimizers over the level lines of a surface.
 
     ``x`` and ``y``, in percent of the window, say where they start. Returns where each path ends, its loss and
@@ -106,20 +125,29 @@ def descents(ax, *, surface, names, lr, momentum, beta1, beta2, x, y, step, opti
 
 
 @functools.lru_cache(maxsize=8)
-def _followed(surface, names, optimizer, like, settings, x, y, steps):
-    problem, settings = SURFACES[surface], dict(settings)
+def _followed(
+    surface: str,
+    names: tuple[str, ...],
+    optimizer: Callable[..., Any] | None,
+    like: str | None,
+    settings: tuple[tuple[str, Any], ...],
+    x: float,
+    y: float,
+    steps: int,
+) -> list[Trace]:
+    problem, chosen = SURFACES[surface], dict(settings)
     entrants = {}
     for name in (*names, like) if like else names:
         cls, fixed, taken = FAMILY[name]
-        options = fixed | {option: settings[option] for option in taken}
+        options = fixed | {option: chosen[option] for option in taken}
         entrants |= rivals(cls, optimizer, **options) if name == like else {name: (cls, options)}
     (x0, x1), (y0, y1) = problem.window
     start = torch.tensor([x0 + (x1 - x0) * x / 100, y0 + (y1 - y0) * y / 100], dtype=torch.float64)
     return race(problem, entrants, steps, start) if entrants else []
 
 
-def _ending(trace, step):
+def _ending(trace: Trace, step: int) -> str:
     lost = ~(trace.losses[: step + 1] <= 1000 * max(1, trace.losses[0].item()))
     if lost.any():
         return f"diverged, past 1000 times its first loss at step {int(lost.int().argmax())}"
-    return f"at {_pair(trace.points[step])}, loss {_number(trace.losses[step])}"
+    return f"at {pair(trace.points[step])}, loss {number(trace.losses[step])}"

@@ -3,18 +3,26 @@
 import copy
 import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+from torch.optim import Optimizer
 
 from ..plot import BLACK, ORANGE, RED, SKY, contour
-from .comparison import _class
+from ..problems import Problem
+from .comparison import as_class
 from .controls import Player, rate
 from .experiment import Experiment
 from .surfaces import RAVINE
-from .words import _pair
+from .words import pair
 
 
-def microscope(optimizer, problem=RAVINE, *, lr, steps=50, **options):
+def microscope(
+    optimizer: Callable[..., Any], problem: Problem = RAVINE, *, lr: float, steps: int = 50, **options: Any
+) -> Experiment:
     """Every step of an optimizer taken apart, read from its own ``state``.
 
     Args:
@@ -54,7 +62,7 @@ def microscope(optimizer, problem=RAVINE, *, lr, steps=50, **options):
     )
 
 
-def _path_and_arrows(axes, problem):
+def _path_and_arrows(axes: list[Axes], problem: Problem) -> None:
     """What stays under the microscope: the surface, and the names of the arrows."""
     contour(axes[0], problem)
     axes[1].set(xlim=(-1.3, 1.3), ylim=(-1.1, 1.5), xticks=[], yticks=[], aspect="equal")
@@ -68,7 +76,16 @@ def _path_and_arrows(axes, problem):
 ARROWS = {"step": SKY, "of it from memory": ORANGE, "of it from this gradient": BLACK}
 
 
-def _magnify(axes, *, optimizer, problem, steps, options, lr, step):
+def _magnify(
+    axes: list[Axes],
+    *,
+    optimizer: Callable[..., Any],
+    problem: Problem,
+    steps: int,
+    options: tuple[tuple[str, Any], ...],
+    lr: float,
+    step: int,
+) -> dict[str, str]:
     """On the left the path, with the step at hand; on the right the arrows that add up to that step."""
     rows = _dissected(problem, optimizer, steps, (("lr", lr), *options))
     row = rows[step - 1]
@@ -96,13 +113,15 @@ def _magnify(axes, *, optimizer, problem, steps, options, lr, step):
                     scale_units="xy",
                     scale=1,
                 )
-    return {name: _pair(value) for name, value in row.items()}
+    return {name: pair(value) for name, value in row.items()}
 
 
 @functools.lru_cache(maxsize=8)
-def _dissected(problem, optimizer, steps, options):
+def _dissected(
+    problem: Problem, optimizer: Callable[..., Any], steps: int, options: tuple[tuple[str, Any], ...]
+) -> list[dict[str, Tensor]]:
     point = torch.tensor(problem.start, dtype=torch.float64, requires_grad=True)
-    runner = _class(optimizer)([point], **dict(options))
+    runner = as_class(optimizer)([point], **dict(options))
     rows = []
     for t in range(1, steps + 1):
         (point.grad,) = torch.autograd.grad(problem(point), point)
@@ -119,18 +138,18 @@ RATE = "step / -gradient, the effective rate"
 MEANS = {"exp_avg": 0, "m": 0, "exp_avg_sq": 1, "v": 1, "max_exp_avg_sq": 1, "v_max": 1}  # buffer: which of the betas
 
 
-def _step_without_gradient(runner, point):
+def _step_without_gradient(runner: Optimizer, point: Tensor) -> Tensor:
     """Where a copy of the optimizer, with all that it remembers, goes if this gradient is zero."""
     copies = {}
     twin = copy.deepcopy(point, copies)
     idle = object.__new__(type(runner))
     vars(idle).update(copy.deepcopy(vars(runner), copies))
-    twin.grad.zero_()
+    twin.grad = torch.zeros_like(twin)
     idle.step()
     return twin.detach() - point.detach()
 
 
-def _buffers(runner, point, t):
+def _buffers(runner: Optimizer, point: Tensor, t: int) -> dict[str, Tensor]:
     """What the optimizer remembers of each coordinate, and its means with their start at zero corrected."""
     betas = runner.param_groups[0].get("betas")
     buffers = {}

@@ -1,14 +1,20 @@
 """Level lines of a problem, paths over them, and losses against the step."""
 
 import math
+from collections.abc import Iterator
 
 import numpy
 import torch
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from torch import Tensor
 
+from ..problems import Problem
+from ..trace import Trace
 from .style import EXPLODED, look
 
 
-def contour(ax, problem, levels=14, points=201):
+def contour(ax: Axes, problem: Problem, levels: int = 14, points: int = 201) -> None:
     """Draw the level lines of ``problem`` over its window, closer together towards the minima, and mark those.
 
     >>> from edu_optim.plot import describe, figure
@@ -31,7 +37,7 @@ def contour(ax, problem, levels=14, points=201):
     ax.set(xlim=(x0, x1), ylim=(y0, y1), xlabel="x", ylabel="y", title=problem.name[0].upper() + problem.name[1:])
 
 
-def paths(ax, *traces, every=1):
+def paths(ax: Axes, *traces: Trace, every: int = 1) -> None:
     """Draw the path of each `Trace` over the plane, with a mark at every ``every``-th point, and a legend.
 
     >>> from edu_optim import SGD, descend, problems
@@ -47,7 +53,7 @@ def paths(ax, *traces, every=1):
     ax.legend(loc="best")
 
 
-def losses(ax, *traces):
+def losses(ax: Axes, *traces: Trace) -> None:
     """Draw the loss of each `Trace` against the step, on a logarithmic scale, with its name at its end.
 
     A loss beyond ``EXPLODED`` is off the picture.
@@ -68,14 +74,14 @@ def losses(ax, *traces):
     label_ends(ax)
 
 
-def _one_by_one(trace, x, y):
+def _one_by_one(trace: Trace, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor, str]]:
     """x, y and label of each descent in a batch; only the first gets into a legend."""
     x, y = (values.detach().cpu().reshape(len(values), -1).T for values in (x, y))
     for index in range(len(x)):
         yield x[index], y[index], trace.name if index == 0 else f"_{trace.name}"
 
 
-def label_ends(ax, gap=13):
+def label_ends(ax: Axes, gap: float = 13) -> None:
     """Write the name of each line beside its last point, ``gap`` points apart or more, instead of a legend.
 
     >>> from edu_optim.plot import figure
@@ -85,7 +91,7 @@ def label_ends(ax, gap=13):
     >>> ax.texts[0].get_text()
     'diagonal'
     """
-    lines = [line for line in ax.get_lines() if not line.get_label().startswith("_")]
+    lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
     ax.autoscale_view()
     low, high = ax.get_window_extent().intervaly
     heights = [ax.transData.transform(_end(line))[1].clip(low, high) for line in lines]
@@ -93,7 +99,7 @@ def label_ends(ax, gap=13):
     for height, line in sorted(zip(heights, lines, strict=True), key=lambda pair: pair[0]):
         lowest = max(height, lowest + gap * ax.figure.dpi / 72)
         ax.annotate(
-            line.get_label(),
+            str(line.get_label()),
             xy=(1, (lowest - low) / (high - low)),
             xycoords="axes fraction",
             xytext=(3, 0),
@@ -103,6 +109,6 @@ def label_ends(ax, gap=13):
         )
 
 
-def _end(line):
-    points = line.get_xydata()
+def _end(line: Line2D) -> numpy.ndarray:
+    points = numpy.asarray(line.get_xydata())
     return points[numpy.isfinite(points).all(axis=1)][-1]

@@ -1,20 +1,26 @@
 """Maps of many descents: basins of attraction, and values over two settings."""
 
+from typing import Literal
+
 import numpy
 import torch
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
 
+from ..problems import Pair, Problem
+from ..trace import Sweep
 from .curves import contour
 from .style import BLUE, EXPLODED, GREEN, ORANGE, PINK, RED, SKY, YELLOW
-from .text import _number, _pair, _percent, _rounded
+from .text import number, pair, percent, rounded
 
 BASINS = [(BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PINK, "D"), (RED, "v"), (SKY, "P"), (YELLOW, "X")]
 LETTERS = "ABCDEFG"
 NOWHERE = "#707070"
 
 
-def basins(ax, problem, sweep):
+def basins(ax: Axes, problem: Problem, sweep: Sweep) -> None:
     """Draw to which minimum of ``problem`` each start leads and how fast, with a letter and a mark at each minimum.
 
     The color at a start is that of its minimum: full where the path takes few steps, pale where it takes many. Dark
@@ -54,14 +60,14 @@ def basins(ax, problem, sweep):
     image.set_label(_basins_in_words(problem, minimum, arrival))
     contour(ax, problem, levels=8, points=81)
     for letter, (x, y), (color, marker) in zip(LETTERS, problem.minima, BASINS, strict=False):
-        share = f"{letter}: {_percent(minimum == LETTERS.index(letter))} of the starts"
+        share = f"{letter}: {percent(minimum == LETTERS.index(letter))} of the starts"
         ax.plot(x, y, marker, color=color, markersize=9, markeredgecolor="white", label=share, zorder=5)
         halo = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": color}
         ax.annotate(letter, (x, y), (9, 9), textcoords="offset points", weight="bold", bbox=halo, zorder=6)
-    _basins_legend(ax, fast, slow, (minimum >= 0).any())
+    _basins_legend(ax, fast, slow, bool((minimum >= 0).any()))
 
 
-def _basins_legend(ax, fast, slow, arrived):
+def _basins_legend(ax: Axes, fast: float, slow: float, arrived: bool) -> None:
     lines, labels = ax.get_legend_handles_labels()
     full = to_rgb(BASINS[0][0])
     keys = {f"full: {fast:.0f} steps or fewer": full, f"pale: {slow:.0f} steps or more": _pale(full, 1)}
@@ -70,34 +76,36 @@ def _basins_legend(ax, fast, slow, arrived):
     ax.legend(lines + patches, labels + list(keys), loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
 
-def _pale(color, share):
+def _pale(color: ArrayLike, share: ArrayLike) -> numpy.ndarray:
     """A color mixed with white: itself at 0, three quarters white at 1."""
     return 1 - (1 - numpy.asarray(color)) * (1 - 0.75 * numpy.asarray(share)[..., None])
 
 
-def _between(steps, fast, slow):
+def _between(steps: ArrayLike, fast: float, slow: float) -> numpy.ndarray:
     """Where ``steps`` lie between ``fast``, 0, and ``slow``, 1, by their ratios."""
     logs = numpy.log(numpy.maximum([fast, slow], 1))
     return ((numpy.log(numpy.maximum(steps, 1)) - logs[0]) / max(logs[1] - logs[0], 1e-9)).clip(0, 1)
 
 
-def _around(across, up, rows, columns):
+def _around(across: Pair, up: Pair, rows: int, columns: int) -> tuple[float, float, float, float]:
     """The edges of a picture in which each start is the middle of its pixel."""
     right, above = (across[1] - across[0]) / (columns - 1) / 2, (up[1] - up[0]) / (rows - 1) / 2
     return across[0] - right, across[1] + right, up[0] - above, up[1] + above
 
 
-def _basins_in_words(problem, minimum, arrival):
+def _basins_in_words(problem: Problem, minimum: numpy.ndarray, arrival: numpy.ndarray) -> str:
     starts, said = problem.grid(*reversed(minimum.shape)).numpy(), []
     for index, letter in [*enumerate(LETTERS), (-1, "no minimum")]:
         there = minimum == index
         if there.any():
-            steps = f", {_number(arrival[there].mean())} steps" if index >= 0 else ""
-            said.append(f"{letter} from {_percent(there)}, mean start {_pair(_rounded(starts[there], 0)[1])}{steps}")
+            steps = f", {number(arrival[there].mean())} steps" if index >= 0 else ""
+            said.append(f"{letter} from {percent(there)}, mean start {pair(rounded(starts[there], 0)[1])}{steps}")
     return f"basins of {minimum.shape[0]} x {minimum.shape[1]} starts: {'; '.join(said)}"
 
 
-def heat(ax, x, y, values, label, scale="log"):
+def heat(
+    ax: Axes, x: ArrayLike, y: ArrayLike, values: ArrayLike, label: str, scale: Literal["log", "linear"] = "log"
+) -> None:
     """Draw a map of ``values`` over two axes of a sweep, in the colors of a bar at its side.
 
     An axis that is spaced by ratios is drawn on a logarithmic scale. What is no number, infinite or beyond
@@ -136,14 +144,15 @@ def heat(ax, x, y, values, label, scale="log"):
     if (ax.get_xscale(), ax.get_yscale()) != (x_scale, y_scale):
         ax.set(xscale=x_scale, yscale=y_scale)
     ax.set(xlim=sorted(x_edges[[0, -1]]), ylim=sorted(y_edges[[0, -1]]))
-    ax.figure.colorbar(mesh, cax=ax.inset_axes([1.03, 0, 0.04, 1]), label=label).minorticks_off()
-    if shown.mask.any():
+    ax.figure.colorbar(mesh, cax=ax.inset_axes((1.03, 0, 0.04, 1)), label=label).minorticks_off()
+    missing = numpy.ma.getmaskarray(shown)
+    if missing.any():
         hatched = {"facecolor": "0.93", "edgecolor": "0.65", "hatch": "////", "linewidth": 0, "zorder": -1}
         ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, **hatched))
-        _name_cells(ax, "diverged", x, y, shown.mask)
+        _name_cells(ax, "diverged", x, y, missing)
 
 
-def _cells(values):
+def _cells(values: numpy.ndarray) -> tuple[str, numpy.ndarray]:
     """The scale on which ``values`` are evenly spaced, and the edges of the cells in whose middle they are."""
     even, ratios = numpy.diff(values), numpy.diff(numpy.log(values.clip(1e-300)))
     by_ratio = values.min() > 0 and numpy.ptp(ratios) < 0.01 * abs(ratios.mean()) and len(values) > 2
@@ -154,7 +163,7 @@ def _cells(values):
     return ("log", numpy.exp(edges)) if by_ratio else ("linear", edges)
 
 
-def _norm(values, scale):
+def _norm(values: numpy.ma.MaskedArray, scale: str) -> Normalize:
     if scale not in ("log", "linear"):
         raise ValueError(f"scale must be 'log' or 'linear', got {scale!r}")
     if scale == "linear" or not values.count():
@@ -167,9 +176,9 @@ def _norm(values, scale):
     return LogNorm(low, high if high > low else 10 * low, clip=True)
 
 
-def _name_cells(ax, name, x, y, chosen):
+def _name_cells(ax: Axes, name: str, x: numpy.ndarray, y: numpy.ndarray, chosen: numpy.ndarray) -> None:
     """Write ``name`` over the one of the ``chosen`` cells that lies nearest to the middle of all of them."""
     cells = numpy.argwhere(chosen)
     column, row = cells[((cells - cells.mean(0)) ** 2).sum(1).argmin()]
     box = {"facecolor": "white", "edgecolor": "none", "pad": 2}
-    ax.text(x[column], y[row], name, ha="center", va="center", color="0.25", bbox=box)
+    ax.text(float(x[column]), float(y[row]), name, ha="center", va="center", color="0.25", bbox=box)

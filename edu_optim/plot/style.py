@@ -3,13 +3,15 @@
 Importing this module sets matplotlib's defaults to the style of the course.
 """
 
+from typing import Any
+
 import matplotlib
 from matplotlib.figure import Figure
 
 DENSITY = 144  # pixels an inch; shown at half that, sharp on a retina screen
 EXPLODED = 1e100
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 11,
     "axes.titlesize": 12,
     "axes.spines.top": False,
@@ -46,7 +48,7 @@ LOOKS = {
 OTHERS = [(RED, "-", "h"), (BLUE, "--", "<"), (GREEN, "-.", ">"), (ORANGE, ":", "p")]
 
 
-def look(name):
+def look(name: str) -> dict[str, Any]:
     """Color, dash and marker of an optimizer, the same in every picture, as keywords for ``Axes.plot``.
 
     >>> look("Adam")["color"]
@@ -56,7 +58,9 @@ def look(name):
     return {"color": color, "linestyle": dash, "marker": marker}
 
 
-def figure(columns=1, rows=1, width=None, height=3.6, **options):
+def figure(
+    columns: int = 1, rows: int = 1, width: float | None = None, height: float = 3.6, **options: Any
+) -> tuple[Figure, Any]:
     """A figure in the course's style and its axes: one, or an array of ``rows`` times ``columns``.
 
     ``width`` and ``height`` of one row are in inches; ``options`` go to ``Figure.subplots``.

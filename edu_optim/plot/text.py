@@ -1,17 +1,26 @@
 """The text of a figure: what is drawn, in numbers, for those who cannot see it and for what compares outputs."""
 
 import io
+from collections.abc import Iterable
+from typing import Any
 
 import numpy
 from IPython.display import display
-from matplotlib.collections import PathCollection, QuadMesh
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import Collection, PathCollection, QuadMesh
 from matplotlib.contour import ContourSet
-from matplotlib.text import Annotation
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation, Text
+from matplotlib.transforms import BboxBase
+from numpy.typing import ArrayLike
 
 from .style import DENSITY
 
 
-def show(fig, alt):
+def show(fig: Figure, alt: str) -> None:
     """Display a figure together with its text: ``alt``, then what is drawn, in numbers.
 
     ``alt`` says what the figure shows, in a sentence, to a reader who cannot see it. As both stand in the same
@@ -38,7 +47,7 @@ def show(fig, alt):
     )
 
 
-def describe(fig):
+def describe(fig: Figure) -> str:
     """What a figure shows, as lines of text: axes, limits, and all that is drawn, in numbers of three digits.
 
     >>> from edu_optim.plot import figure
@@ -53,14 +62,14 @@ def describe(fig):
         title = f"panel {number} {ax.get_title()}".strip()
         lines.append(f"{title}: {_axis('x', ax.xaxis)}; {_axis('y', ax.yaxis)}")
         lines += [f"  {_curve(line)}" for line in ax.get_lines()]
-        lines += [f"  {_collection(collection)}" for collection in ax.collections]
+        lines += [f"  {_collection(collection, ax)}" for collection in ax.collections]
         lines += [f"  {_spread('image', image.get_array())}{_label(image)}" for image in ax.get_images()]
         lines += [f"  patch {_box(patch.get_path().get_extents(patch.get_patch_transform()))}" for patch in ax.patches]
         lines += [f"  {_text(text)}" for text in ax.texts]
     return "\n".join(lines)
 
 
-def _axis(letter, axis):
+def _axis(letter: str, axis: Axis) -> str:
     low, high = axis.get_view_interval()
     name = axis.get_label_text() or letter
     is_said = (axis.get_scale() == "linear") == ("log" not in name)
@@ -68,73 +77,94 @@ def _axis(letter, axis):
     return f"{name} from {low:.3g} to {high:.3g}{scale}"
 
 
-def _curve(line):
+def _curve(line: Line2D) -> str:
     """A line by its label, length and mean, and five of its points at equal distances."""
-    points, mean = _rounded(line.get_xydata(), axis=0)
+    points, mean = rounded(numpy.asarray(line.get_xydata()), axis=0)
     shown = dict.fromkeys(round(i * (len(points) - 1) / 4) for i in range(5)) if len(points) else []
-    label = "" if line.get_label().startswith("_child") else f" {line.get_label().lstrip('_')}"
-    listed = " ".join(_pair(points[index]) for index in shown)
-    return f"line{label}, {len(points)} points, mean {_pair(mean)}: {listed}"
+    label = str(line.get_label())
+    label = "" if label.startswith("_child") else f" {label.lstrip('_')}"
+    listed = " ".join(pair(points[index]) for index in shown)
+    return f"line{label}, {len(points)} points, mean {pair(mean)}: {listed}"
 
 
-def _rounded(values, axis=None):
-    """Values and their mean, with zero for what is zero but for rounding, and a mask over what is no number."""
+def rounded(values: ArrayLike, axis: int | None = None) -> tuple[numpy.ma.MaskedArray, Any]:
+    """Values and their mean, with zero for what is zero but for rounding, and a mask over what is no number.
+
+    >>> values, mean = rounded([1e-17, 4.0, float("nan")])
+    >>> print(values, mean)
+    [0.0 4.0 --] 2.0
+    """
     values = numpy.ma.masked_invalid(numpy.asarray(values, dtype=float))
     mean, noise = values.mean(axis), 1e-12 * abs(values).max(axis)
     return numpy.ma.where(abs(values) < noise, 0, values), numpy.ma.where(abs(mean) < noise, 0, mean)
 
 
-def _pair(pair):
-    return f"({', '.join(_number(value) for value in pair)})"
+def pair(point: Iterable[Any]) -> str:
+    """A point, as it stands in the text of a figure.
+
+    >>> pair([0.123456, -2])
+    '(0.123, -2)'
+    """
+    return f"({', '.join(number(value) for value in point)})"
 
 
-def _number(value):
+def number(value: Any) -> str:
+    """A number in three digits, as it stands in the text of a figure.
+
+    >>> number(-0.0), number(1234.5)
+    ('0', '1.23e+03')
+    """
     return "--" if numpy.ma.is_masked(value) else f"{float(value) + 0.0:.3g}"
 
 
-def _spread(what, values):
-    values, mean = _rounded(values)
-    low, mean, high = map(_number, (values.min(), mean, values.max()))
+def _spread(what: str, values: Any) -> str:
+    values, mean = rounded(values)
+    low, mean, high = map(number, (values.min(), mean, values.max()))
     return f"{what} of {' x '.join(map(str, values.shape))}: from {low} to {high}, mean {mean}"
 
 
-def _label(artist):
-    label = artist.get_label()
+def _label(artist: Artist) -> str:
+    label = str(artist.get_label())
     return "" if label.startswith("_") else f"; {label}"
 
 
-def _ninths(mesh):
+def _ninths(mesh: QuadMesh) -> str:
     """Of a mesh with a name, what is not shown and the median of each ninth, so that it can be seen to be turned."""
-    values = numpy.ma.masked_invalid(mesh.get_array())
+    values = numpy.ma.masked_invalid(numpy.ma.asanyarray(mesh.get_array()))
     if not _label(mesh) or min(values.shape) < 3:
         return ""
     bands = [numpy.array_split(band, 3, axis=1) for band in numpy.array_split(values, 3)]
-    rows = [" ".join(_number(numpy.ma.median(ninth)) for ninth in band) for band in bands]
-    return f"; {_percent(values.mask)} missing; medians of ninths, from below: {', '.join(rows)}"
+    rows = [" ".join(number(numpy.ma.median(ninth)) for ninth in band) for band in bands]
+    return f"; {percent(values.mask)} missing; medians of ninths, from below: {', '.join(rows)}"
 
 
-def _collection(collection):
+def _collection(collection: Collection, ax: Axes) -> str:
     if isinstance(collection, ContourSet):
-        lengths = sum(len(path.vertices) > 0 for path in collection.get_paths())
+        lengths = sum(numpy.size(path.vertices) > 0 for path in collection.get_paths())
         return f"{_spread('contour levels', collection.levels)}, {lengths} of them in sight"
     if isinstance(collection, QuadMesh):
         return _spread("mesh", collection.get_array()) + _label(collection) + _ninths(collection)
     if isinstance(collection, PathCollection):
         colors = "" if collection.get_array() is None else f"; {_spread('colors', collection.get_array())}"
         return _spread("marks at", collection.get_offsets()) + colors
-    return f"{type(collection).__name__} {_box(collection.get_datalim(collection.axes.transData))}"
+    return f"{type(collection).__name__} {_box(collection.get_datalim(ax.transData))}"
 
 
-def _text(text):
+def _text(text: Text) -> str:
     if not isinstance(text, Annotation):
-        return f"text {text.get_text()!r} at {_pair(text.get_position())}"
-    arrow = f", arrow from {_pair(text.xyann)}" if text.arrow_patch else ""
-    return f"text {text.get_text()!r} at {_pair(text.xy)}{arrow}"
+        return f"text {text.get_text()!r} at {pair(text.get_position())}"
+    arrow = f", arrow from {pair(text.xyann)}" if text.arrow_patch else ""
+    return f"text {text.get_text()!r} at {pair(text.xy)}{arrow}"
 
 
-def _box(box):
-    return f"from {_pair(box.min)} to {_pair(box.max)}"
+def _box(box: BboxBase) -> str:
+    return f"from {pair(box.min)} to {pair(box.max)}"
 
 
-def _percent(chosen):
-    return f"{100 * numpy.mean(chosen):.3g} %"
+def percent(chosen: ArrayLike) -> str:
+    """The share of an array that is true.
+
+    >>> percent([True, False, False])
+    '33.3 %'
+    """
+    return f"{100 * numpy.asarray(chosen).mean():.3g} %"

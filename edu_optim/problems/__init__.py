@@ -2,6 +2,8 @@
 
 from .data import digits, small_net
 from .surfaces import (
+    Loss,
+    Pair,
     Problem,
     beale,
     booth,
@@ -18,6 +20,8 @@ from .surfaces import (
 )
 
 __all__ = [
+    "Loss",
+    "Pair",
     "Problem",
     "beale",
     "booth",

@@ -3,9 +3,10 @@
 import itertools
 
 import torch
+from torch import Tensor
 
 
-def digits():
+def digits() -> tuple[Tensor, Tensor]:
     """Handwritten digits: images ``[1797, 64]`` with values in [0, 1], float64, and labels ``[1797]``.
 
     The test set of E. Alpaydin & C. Kaynak 1998, Optical recognition of handwritten digits, UCI Machine Learning
@@ -21,7 +22,7 @@ def digits():
     return torch.from_numpy(images) / 16, torch.from_numpy(labels)
 
 
-def small_net(*sizes, seed=0):
+def small_net(*sizes: int, seed: int = 0) -> torch.nn.Sequential:
     """A multilayer perceptron in float64 with tanh between its layers, the same one for the same ``seed``.
 
     >>> sum(p.numel() for p in small_net(64, 16, 10).parameters())

@@ -1,1 +1,1 @@
-"""Chores of those who write the course: see ``python -m edu_optim --help``."""
+"""Chores around the lessons: see ``python -m edu_optim --help``."""

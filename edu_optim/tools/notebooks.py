@@ -1,11 +1,13 @@
 """Run lessons and bring the outputs that they show up to date."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 
 LESSONS = Path("notebooks")
 SOLUTIONS = LESSONS / "solutions"
@@ -17,7 +19,7 @@ METADATA = {
 VOLATILE = "application/vnd.jupyter.widget-view+json"  # names a widget of a kernel that has ended
 
 
-def refresh(numbers):
+def refresh(numbers: Sequence[str]) -> int:
     """Run the lessons and solutions with these numbers, all if there are none, and return the exit status.
 
     Each that ran to its end is written back, each that failed is left as it was.
@@ -44,7 +46,7 @@ def refresh(numbers):
     return min(failures, 1)
 
 
-def notebooks(numbers, folder=LESSONS):
+def notebooks(numbers: Sequence[str], folder: Path = LESSONS) -> list[Path]:
     """The notebooks with these numbers, all if there are none.
 
     Errors: LookupError with the lessons that there are, if one is missing.
@@ -61,7 +63,7 @@ def notebooks(numbers, folder=LESSONS):
     return [found[number] for number in numbers or found]
 
 
-def _execute(notebook):
+def _execute(notebook: NotebookNode) -> str | None:
     """Run the cells of ``notebook`` in a new kernel, and say at which one and why if one fails."""
     client = NotebookClient(
         notebook,
@@ -85,7 +87,7 @@ def _execute(notebook):
                 return f"cell {cell.id!r} ended the kernel"
 
 
-def _normalized(notebook):
+def _normalized(notebook: NotebookNode) -> NotebookNode:
     """Drop from ``notebook`` all that differs from run to run or from editor to editor, and number its code cells."""
     notebook.metadata = METADATA
     for cell in notebook.cells:
@@ -101,7 +103,7 @@ def _normalized(notebook):
     return notebook
 
 
-def text(notebook):
+def text(notebook: NotebookNode) -> str:
     """A notebook as it is written to a file.
 
     >>> text(nbformat.v4.new_notebook(cells=[])).split()[:3]

@@ -1,12 +1,18 @@
 """Thousands of descents at once, from many starts and with many settings."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from tqdm import tqdm
 
-from .axes import _axes, _set
-from .paths import _check_steps, _leaf, _one_by_one
+from ..problems import Loss, Pair
+from .axes import axes_among, replaced
+from .paths import MakeOptimizer, check_steps, one_by_one, start_leaf
 
 HELD = 40  # tensors as large as the points that are alive at once in a `sweep`; AMSGrad with five axes holds 35
 
@@ -32,14 +38,24 @@ class Sweep:
     """
 
     name: str
-    axes: dict
-    points: torch.Tensor
-    losses: torch.Tensor
-    minimum: torch.Tensor
-    arrival: torch.Tensor
+    axes: dict[str, Tensor]
+    points: Tensor
+    losses: Tensor
+    minimum: Tensor
+    arrival: Tensor
 
 
-def sweep(problem, optimizer, steps=100, start=None, *, close=0.1, memory=2**28, seed=0, **options):
+def sweep(
+    problem: Loss,
+    optimizer: MakeOptimizer,
+    steps: int = 100,
+    start: Tensor | None = None,
+    *,
+    close: float = 0.1,
+    memory: float = 2**28,
+    seed: int = 0,
+    **options: Any,
+) -> Sweep:
     """Run thousands of descents at once, one from each start with each setting, and keep where each ends: a `Sweep`.
 
     Args:
@@ -63,13 +79,13 @@ def sweep(problem, optimizer, steps=100, start=None, *, close=0.1, memory=2**28,
     >>> found.minimum, found.arrival
     (tensor([ 0,  0, -1]), tensor([22, 20, -1]))
     """
-    _check_steps(steps)
+    check_steps(steps)
     if not close > 0:
         raise ValueError(f"close must be a distance > 0, got {close!r}")
-    start = _leaf(problem, start).detach()
+    start = start_leaf(problem, start).detach()
     if start.shape[-1:] != (2,) or not start.numel():
         raise ValueError(f"start must hold points, shape [..., 2], and one or more, got shape {tuple(start.shape)}")
-    axes = _axes(options)
+    axes = axes_among(options)
     shape = [start[..., 0].numel(), *map(len, axes.values())]
     groups = torch.arange(math.prod(shape), device=start.device).split(_at_once(memory, start, axes))
     ends, bar = [], None
@@ -78,18 +94,22 @@ def sweep(problem, optimizer, steps=100, start=None, *, close=0.1, memory=2**28,
         points = start.reshape(-1, 2)[place].requires_grad_()
         chosen = zip(axes.items(), places, strict=True)
         settings = {name: axis.to(start.device)[at, None] for (name, axis), at in chosen}
-        runner = optimizer([points], **_set(options, settings))
-        bar = bar if ends else _bar(steps * len(groups))  # now: it takes torch seconds to make its first optimizer
+        runner = optimizer([points], **replaced(options, settings))
+        if bar is None:  # only now: it takes torch seconds to make its first optimizer
+            bar = _bar(steps * len(groups))
         ends.append(_run(problem, points, runner, steps, close, seed + len(ends), bar))
-    bar.close()
+    if bar is not None:
+        bar.close()
     grid = start.shape[:-1] + tuple(shape[1:])
     ends = [torch.cat(column).reshape(grid + column[0].shape[1:]) for column in zip(*ends, strict=True)]
     return Sweep(getattr(optimizer, "__name__", "optimizer"), axes, *ends)
 
 
-def _run(problem, points, runner, steps, close, seed, bar):
+def _run(
+    problem: Loss, points: Tensor, runner: Optimizer, steps: int, close: float, seed: int, bar: tqdm
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The fields of a `Sweep` for descents that run together."""
-    advance = _one_by_one(problem, [(points, runner)], seed)
+    advance = one_by_one(problem, [(points, runner)], seed)
     minima = getattr(problem, "minima", ())
     minimum = _close_to(points, minima, close)
     arrival = torch.zeros_like(minimum)
@@ -104,7 +124,7 @@ def _run(problem, points, runner, steps, close, seed, bar):
         return points, problem(points), minimum, arrival.where(minimum >= 0, -1)
 
 
-def _close_to(points, minima, close):
+def _close_to(points: Tensor, minima: Sequence[Pair], close: float) -> Tensor:
     """Which of ``minima`` each of the points is close to; -1 if to none."""
     x, y = points.detach().unbind(-1)
     minimum = torch.full_like(x, -1, dtype=torch.int64)
@@ -113,7 +133,7 @@ def _close_to(points, minima, close):
     return minimum
 
 
-def _at_once(memory, start, axes):
+def _at_once(memory: float, start: Tensor, axes: Mapping[str, Tensor]) -> int:
     """How many descents may run together."""
     wide = max([start.element_size(), *(axis.element_size() for axis in axes.values())])
     if memory < HELD * 2 * wide:
@@ -121,7 +141,5 @@ def _at_once(memory, start, axes):
     return int(memory // (HELD * 2 * wide))
 
 
-def _bar(steps):
-    from tqdm import tqdm
-
+def _bar(steps: int) -> tqdm:
     return tqdm(total=steps, unit="step", delay=5, leave=False)

@@ -1,9 +1,17 @@
 """Follow any `torch.optim.Optimizer` over a problem, step by step."""
 
 import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ..problems import Loss
+
+MakeOptimizer = Callable[..., Optimizer]  # a class, called with parameters and options
 
 
 @dataclass(frozen=True)
@@ -24,12 +32,22 @@ class Trace:
     """
 
     name: str
-    points: torch.Tensor
-    losses: torch.Tensor
-    state: dict = field(default_factory=dict)
+    points: Tensor
+    losses: Tensor
+    state: dict[str, Tensor] = field(default_factory=dict)
 
 
-def descend(problem, optimizer, steps=100, start=None, *, name=None, seed=0, keep_state=False, **options):
+def descend(
+    problem: Loss,
+    optimizer: MakeOptimizer,
+    steps: int = 100,
+    start: Tensor | None = None,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    keep_state: bool = False,
+    **options: Any,
+) -> Trace:
     """Run ``optimizer`` on ``problem`` and return its `Trace`.
 
     Args:
@@ -55,7 +73,15 @@ def descend(problem, optimizer, steps=100, start=None, *, name=None, seed=0, kee
     return race(problem, entrants, steps, start, seed=seed, keep_state=keep_state)[0]
 
 
-def race(problem, entrants, steps=100, start=None, *, seed=0, keep_state=False):
+def race(
+    problem: Loss,
+    entrants: Mapping[str, tuple[MakeOptimizer, Mapping[str, Any]]],
+    steps: int = 100,
+    start: Tensor | None = None,
+    *,
+    seed: int = 0,
+    keep_state: bool = False,
+) -> list[Trace]:
     """Run several optimizers over ``problem`` from the same start, and return the `Trace` of each.
 
     Where there is no noise, one evaluation gives the gradients of all, so three take little longer than one.
@@ -73,12 +99,12 @@ def race(problem, entrants, steps=100, start=None, *, seed=0, keep_state=False):
     SGD: 0.00
     Adam: 14.62
     """
-    _check_steps(steps)
-    leaves = [_leaf(problem, start) for _ in entrants]
+    check_steps(steps)
+    leaves = [start_leaf(problem, start) for _ in entrants]
     optimizers = [make([leaf], **options) for leaf, (make, options) in zip(leaves, entrants.values(), strict=True)]
     pairs = list(zip(leaves, optimizers, strict=True))
     alone = getattr(problem, "noisy", None) or len(pairs) == 1 or any(map(_needs_closure, optimizers))
-    advance = _one_by_one(problem, pairs, seed) if alone else _all_at_once(problem, pairs)
+    advance = one_by_one(problem, pairs, seed) if alone else _all_at_once(problem, pairs)
     points, states = [[leaf.detach().clone() for leaf in leaves]], []
     for _ in range(steps):
         advance()
@@ -93,10 +119,10 @@ def race(problem, entrants, steps=100, start=None, *, seed=0, keep_state=False):
     return traces
 
 
-def _all_at_once(problem, pairs):
+def _all_at_once(problem: Loss, pairs: list[tuple[Tensor, Optimizer]]) -> Callable[[], None]:
     leaves = [leaf for leaf, _ in pairs]
 
-    def advance():
+    def advance() -> None:
         points = torch.stack([leaf.detach() for leaf in leaves]).requires_grad_()
         (gradients,) = torch.autograd.grad(problem(points).sum(), points)
         for (leaf, optimizer), gradient in zip(pairs, gradients.unbind(), strict=True):
@@ -106,14 +132,28 @@ def _all_at_once(problem, pairs):
     return advance
 
 
-def _one_by_one(problem, pairs, seed):
-    """Each steps with the gradient at hand; it is passed the closure only where it cannot do without."""
+def one_by_one(problem: Loss, pairs: Iterable[tuple[Tensor, Optimizer]], seed: int) -> Callable[[], None]:
+    """A function that takes one step with each optimizer, at the gradient of its own parameter.
+
+    An optimizer is passed the closure only where it cannot do without.
+
+    Args:
+        pairs: a parameter of shape ``[..., 2]`` and the optimizer of it alone.
+        seed: of the noise, where the problem has some; each optimizer meets the same.
+
+    >>> from edu_optim import SGD, problems
+    >>> point = torch.tensor([2.0, 1.0], dtype=torch.float64, requires_grad=True)
+    >>> advance = one_by_one(problems.quadratic(condition=10), [(point, SGD([point], lr=0.1))], seed=0)
+    >>> advance()
+    >>> print(point.tolist())
+    [1.8, 0.0]
+    """
     sample = getattr(problem, "sample", lambda points, generator: problem(points))
 
-    def stepper(leaf, optimizer):
+    def stepper(leaf: Tensor, optimizer: Optimizer) -> Callable[[], Any]:
         generator = torch.Generator(leaf.device).manual_seed(seed)
 
-        def closure():
+        def closure() -> Any:  # a tensor; torch says float
             optimizer.zero_grad()
             loss = sample(leaf, generator).sum()
             loss.backward()
@@ -122,15 +162,36 @@ def _one_by_one(problem, pairs, seed):
         return (lambda: optimizer.step(closure)) if _needs_closure(optimizer) else lambda: (closure(), optimizer.step())
 
     steppers = [stepper(*pair) for pair in pairs]
-    return lambda: [step() for step in steppers]
+
+    def advance() -> None:
+        for step in steppers:
+            step()
+
+    return advance
 
 
-def _check_steps(steps):
+def check_steps(steps: int) -> None:
+    """Refuse a number of steps that is none.
+
+    Errors: ValueError if it is not a whole number, or negative.
+
+    >>> check_steps(-1)
+    Traceback (most recent call last):
+    ValueError: steps must be a whole number >= 0, got -1
+    """
     if not isinstance(steps, int) or steps < 0:
         raise ValueError(f"steps must be a whole number >= 0, got {steps!r}")
 
 
-def _leaf(problem, start):
+def start_leaf(problem: Loss, start: Tensor | None) -> Tensor:
+    """A new parameter at ``start``, or at the problem's own start, in float64, if that is None.
+
+    Errors: ValueError if the problem has none either, TypeError if ``start`` is no tensor of a floating dtype.
+
+    >>> from edu_optim import problems
+    >>> start_leaf(problems.booth, None)
+    tensor([-4., -2.], dtype=torch.float64, requires_grad=True)
+    """
     if start is None:
         start = getattr(problem, "start", None)
         if start is None:
@@ -141,16 +202,16 @@ def _leaf(problem, start):
     return start.detach().clone().requires_grad_()
 
 
-def _needs_closure(optimizer):
+def _needs_closure(optimizer: Optimizer) -> bool:
     argument = inspect.signature(optimizer.step).parameters.get("closure")
     return argument is not None and argument.default is argument.empty
 
 
-def _tensors(state):
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in state.items() if torch.is_tensor(value)}
 
 
-def _stacked(states):
+def _stacked(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     if not states:
         return {}
     kept = [key for key in states[0] if all(key in state for state in states)]

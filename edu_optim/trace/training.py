@@ -1,14 +1,28 @@
 """Teach a network, or many copies of it at once, to classify."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import Module
 
-from .axes import _axes, _set
+from .axes import axes_among, replaced
+from .paths import MakeOptimizer
 
 
-def train(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=0, **options):
+def train(
+    model: Module,
+    optimizer: MakeOptimizer,
+    inputs: Tensor,
+    labels: Tensor,
+    steps: int = 100,
+    *,
+    batch: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Tensor:
     """Teach ``model`` to classify, and return the loss before each step, ``[steps]``.
 
     Args:
@@ -25,15 +39,15 @@ def train(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=0, **
     >>> print(f"{losses[0]:.1f} -> {losses[-1]:.1f}")
     2.4 -> 0.1
     """
-    optimizer = optimizer(model.parameters(), **options)
+    runner = optimizer(model.parameters(), **options)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for _ in range(steps):
         drawn = slice(None) if batch is None else torch.randint(len(inputs), (batch,), generator=generator)
-        optimizer.zero_grad()
+        runner.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(inputs[drawn]), labels[drawn])
         loss.backward()
-        optimizer.step()
+        runner.step()
         losses.append(loss.detach())
     return torch.stack(losses)
 
@@ -55,11 +69,11 @@ class Copies:
     (torch.Size([5, 3]), torch.Size([3, 10]), torch.Size([3, 1797, 10]))
     """
 
-    losses: torch.Tensor
-    parameters: dict
-    scores: Callable
+    losses: Tensor
+    parameters: dict[str, Tensor]
+    scores: Callable[[Tensor], Tensor]
 
-    def accuracy(self, inputs, labels):
+    def accuracy(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """The fraction of the ``inputs`` that each copy puts in the class of their ``labels``, ``[N]``.
 
         >>> from edu_optim import SGD, problems
@@ -71,7 +85,17 @@ class Copies:
         return (self.scores(inputs).argmax(-1) == labels).double().mean(-1)
 
 
-def train_many(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=0, **options):
+def train_many(
+    model: Module | Sequence[Module],
+    optimizer: MakeOptimizer,
+    inputs: Tensor,
+    labels: Tensor,
+    steps: int = 100,
+    *,
+    batch: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Copies:
     """Teach N copies of ``model`` at once, each with options of its own, and return the `Copies`.
 
     Copy i learns what `train` teaches with option i, from the same draws, and no copy feels what another does. Only
@@ -96,46 +120,49 @@ def train_many(model, optimizer, inputs, labels, steps=100, *, batch=None, seed=
     >>> [f"{loss:.1f}" for loss in copies.losses[-1]]
     ['1.7', '0.3', '0.1']
     """
-    axes = _axes(options)
+    axes = axes_among(options)
     models = _models(model, axes)
     parameters, buffers = torch.func.stack_module_state(models)
     scores = torch.vmap(lambda state, x: torch.func.functional_call(models[0], state, x), in_dims=(0, None))
     cross_entropy = torch.vmap(torch.nn.functional.cross_entropy, in_dims=(0, None))
-    optimizer = optimizer(_groups(parameters.values(), options, axes), **options)
+    runner = optimizer(_groups(parameters.values(), options, axes), **options)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for _ in range(steps):
         drawn = slice(None) if batch is None else torch.randint(len(inputs), (batch,), generator=generator)
-        optimizer.zero_grad()
+        runner.zero_grad()
         loss = cross_entropy(scores(parameters | buffers, inputs[drawn]), labels[drawn])
         loss.sum().backward()
-        optimizer.step()
+        runner.step()
         losses.append(loss.detach())
     parameters = {name: parameter.detach() for name, parameter in parameters.items()}
     return Copies(torch.stack(losses), parameters, lambda inputs: scores(parameters | buffers, inputs))
 
 
-def _models(model, axes):
+def _models(model: Module | Sequence[Module], axes: Mapping[str, Tensor]) -> list[Module]:
     """One model for each copy, where the axes and the list of models agree on how many there are."""
-    one = isinstance(model, torch.nn.Module)
-    lengths = {name: len(axis) for name, axis in axes.items()} | ({} if one else {"model": len(model)})
+    lengths = {name: len(axis) for name, axis in axes.items()}
+    if not isinstance(model, Module):
+        lengths["model"] = len(model)
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         seen = ", ".join(f"{length} in {name}" for name, length in lengths.items())
         raise ValueError(f"{' and '.join(lengths)} must hold one for each of the N copies, N > 0, got {seen}")
-    models = [model] * max(lengths.values(), default=1) if one else model
+    models = [model] * max(lengths.values(), default=1) if isinstance(model, Module) else list(model)
     for index, other in enumerate(models):
         if repr(other) != repr(models[0]):
             raise ValueError(f"model[{index}] must have the architecture of model[0], {models[0]!r}, got {other!r}")
     return models
 
 
-def _groups(parameters, options, axes):
+def _groups(
+    parameters: Iterable[Tensor], options: Mapping[str, Any], axes: Mapping[str, Tensor]
+) -> list[dict[str, Any]]:
     """The stacked parameters by their rank, each rank with the axes in a shape that broadcasts against it."""
     groups = {}
     for p in parameters:
         columns = {  # in double precision, as numbers are
             name: axis.to(p.device, torch.float64).reshape(-1, *[1] * (p.ndim - 1)) for name, axis in axes.items()
         }
-        own = {name: value for name, value in _set(options, columns).items() if value is not options[name]}
+        own = {name: value for name, value in replaced(options, columns).items() if value is not options[name]}
         groups.setdefault(p.ndim, {"params": [], **own})["params"].append(p)
     return list(groups.values())
