@@ -348,6 +348,7 @@ def distributed(tmp_path_factory):
     return torch.load(folder / "results"), shared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RICH, ids=title)
 @pytest.mark.parametrize("client", DISTRIBUTED)
 def test_two_processes_agree_with_torch(distributed, client, case, agree):
@@ -356,6 +357,7 @@ def test_two_processes_agree_with_torch(distributed, client, case, agree):
     assert difference(truth, list(net().parameters())) > 0.001
 
 
+@pytest.mark.slow
 def test_two_processes_that_share_parameters_and_state_agree_with_torch(distributed, agree):
     mine, truth = [[*model.parameters(), *buffers(o, model.parameters())] for model, o in distributed[1]]
     agree("shared memory", mine, truth)
@@ -513,6 +515,7 @@ TRAINERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning", "ignore:.*does not have many workers")
 @pytest.mark.parametrize("case", RICH, ids=title)
 @pytest.mark.parametrize("trainer", TRAINERS)
