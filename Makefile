@@ -3,51 +3,70 @@ PYTHON ?= python3
 LAB_FLAGS ?=
 MINIMUM := 3.11
 PY := .venv/bin/python
-READY := .venv/installed
-NBVAL := $(PY) -m pytest -o addopts= --nbval --nbval-cell-timeout=60 -n 2 --dist loadscope notebooks
+TESTS := .venv/$(if $(CI),clients,test)
+PYTEST := $(PY) -m pytest -n logical --maxprocesses=8 --dist loadscope --no-loadscope-reorder --durations=10
+NBVAL := --nbval --nbval-cell-timeout=60 notebooks
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-cpus
+.PHONY: help lab test quick test-cpus FORCE
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\): .*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
-	@echo "The first one you run installs everything into .venv; PYTHON=python3.12 chooses the Python for that."
+	@echo "The first one you run installs into .venv; PYTHON=python3.12 chooses the Python for that."
 
-lab: $(READY)  ## open the first lesson in JupyterLab; LAB_FLAGS='--port=9000 --no-browser' are passed on
-	@$(PY) -m jupyter trust notebooks/*.ipynb >/dev/null  # else experiments show only their text after "Run All"
-	@echo "== JupyterLab opens on notebooks/00_start_here.ipynb: in your browser, or at the address below."
-	@echo "== To stop it, press Ctrl+C here, twice."
-	@exec $(PY) -m jupyterlab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
-		$$([ "$$(id -u)" = 0 ] && echo --allow-root) $(LAB_FLAGS)
+lab: .venv/lab  ## open the first lesson in JupyterLab; LAB_FLAGS='--port=9000 --no-browser' are passed on
+	@exec $(PY) -m edu_optim lab $(LAB_FLAGS)
 
-test: $(READY)  ## check everything: style, tests, examples in docstrings, every output of every lesson
-	@echo "== 1 of 3: ruff, the style of modules, tests and lessons"
+test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every output of every lesson
+	@echo "== 1 of 3: ruff and pyright, the style of modules, tests and lessons, and the types"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@echo "== 2 of 3: pytest, the tests and the examples in docstrings; lessons are opened in the browser named here:"
+	@$(PY) -m basedpyright
+	@echo "== 2 of 3: pytest, which also runs the examples in docstrings, and with nbval every lesson, whose outputs it" \
+		"compares; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
-	@$(PY) -m pytest
-	@echo "== 3 of 3: nbval, every lesson run again and compared with the outputs it shows"
-	@$(NBVAL)
+	@$(PYTEST) $(NBVAL) tests edu_optim
+	@echo "== 3 of 3: the outputs of the lessons on a machine without a C compiler, but for the lesson about that"
+	@CC=none $(PYTEST) -o addopts= $(NBVAL) $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/solutions/12_*))
 
-test-cpus: $(READY)  ## run the lessons as other processors would: 1 and 2 threads, old and new instructions
+quick: .venv/test  ## check in a minute what a change breaks most often: style, fast tests, examples in docstrings
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PYTEST) -m "not slow"
+
+test-cpus: .venv/test  ## run the lessons as other processors would: 1 and 2 threads, old and new instructions
 	@for threads in 1 2; do for instructions in default avx2; do \
 		echo "== nbval with $$threads threads and $$instructions instructions"; \
-		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(NBVAL) || exit 1; \
+		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(PYTEST) $(NBVAL) || exit 1; \
 	done; done
 
-# .venv is made once, and installed into again when what it should hold has changed.
-$(READY): pyproject.toml constraints.txt
-	@$(PY) -m pip --version >/dev/null 2>&1 || { \
-		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < tuple(map(int, "$(MINIMUM)".split("."))))' || { \
-			echo "$(PYTHON) is not Python $(MINIMUM) or newer: $$($(PYTHON) --version 2>&1)."; \
-			echo "Name one that is, for example: make $(MAKECMDGOALS) PYTHON=python3.12"; \
-			exit 1; \
-		} >&2; \
-		echo "== Making a virtual environment in .venv with $$($(PYTHON) --version)"; \
-		$(PYTHON) -m venv --clear .venv; \
-	}
+# .venv is made anew if it does not run, if its folder has moved, or if PYTHON= names another Python than its own.
+WHICH := import sys; print(sys.base_prefix, sys.version.split()[0])
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < tuple(map(int, "$(MINIMUM)".split("."))))
+
+.venv/made: FORCE
+	@is=$$($(PY) -c '$(WHICH)' 2>&1); \
+	asked=$(if $(filter file,$(origin PYTHON)),$$is,$$($(PYTHON) -c '$(WHICH)' 2>&1)); \
+	[ "$$(cat $@ 2>/dev/null)" = "$(CURDIR) $$is" ] && [ "$$is" = "$$asked" ] && exit; \
+	found=$$($(PYTHON) -c 'import sys; print(sys.version.split()[0])' 2>/dev/null) || found="not to be found"; \
+	$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+		echo "This needs Python $(MINIMUM) or newer, and $(PYTHON) is $$found: name one, as in" \
+			"make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+		exit 1; \
+	}; \
+	[ ! -d .venv ] || echo "== The .venv here is of another folder or another Python: it is made anew"; \
+	echo "== Making a virtual environment in .venv with Python $$found"; \
+	$(PYTHON) -m venv --clear .venv && echo "$(CURDIR) $$($(PY) -c '$(WHICH)')" >$@
+
+# What a learner needs, and no more.
+.venv/lab: .venv/made pyproject.toml constraints.txt
 	@echo "== Installing into .venv; the first time this takes some quiet minutes, most of them for torch"
-	@$(PY) -m pip install --quiet -c constraints.txt -e '.[test]'
-	@$(PY) -m jupyter labextension disable @jupyterlab/apputils-extension:announcements  # no pop-up over lesson 00
+	@$(INSTALL) -e '.[lessons]'
+	@touch $@
+
+# What the tests need beside it.
+.venv/test .venv/clients: .venv/lab
+	@echo "== Installing what the tests need into .venv"
+	@$(INSTALL) -e '.[$(@F)]'
 	@touch $@

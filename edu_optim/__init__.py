@@ -28,4 +28,4 @@ __all__ = [
     "train",
     "train_many",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,9 +1,13 @@
 """Arithmetic on many tensors at once."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 
 
-class TensorList(list):
+class TensorList(list[torch.Tensor]):
     """A list of tensors that adds, subtracts, multiplies, divides and raises to powers as one.
 
     Each operation is one call for the whole list. The other operand is a number, a TensorList of the same
@@ -19,35 +23,35 @@ class TensorList(list):
     def _beside(self, other):
         return [other] * len(self) if isinstance(other, torch.Tensor) else other
 
-    def __neg__(self):
+    def __neg__(self) -> TensorList:
         return TensorList(torch._foreach_neg(self))
 
-    def __add__(self, other):
+    def __add__(self, other: Any) -> TensorList:
         return TensorList(torch._foreach_add(self, self._beside(other)))
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> TensorList:
         return TensorList(torch._foreach_sub(self, self._beside(other)))
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> TensorList:
         return TensorList(torch._foreach_mul(self, self._beside(other)))
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> TensorList:
         return TensorList(torch._foreach_div(self, self._beside(other)))
 
-    def __pow__(self, other):
+    def __pow__(self, other: Any) -> TensorList:
         return TensorList(torch._foreach_pow(self, self._beside(other)))
 
-    def maximum(self, other):
+    def maximum(self, other: Any) -> TensorList:
         return TensorList(torch._foreach_maximum(self, self._beside(other)))
 
-    __iadd__ = __radd__ = __add__  # += of a plain list would append
+    __iadd__ = __radd__ = __add__  # pyright: ignore  # += of a plain list would append
     __rmul__ = __mul__
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> TensorList:
         return -self + other
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Any) -> TensorList:
         return TensorList(other / tensor for tensor in self)
 
-    def __rpow__(self, other):
+    def __rpow__(self, other: Any) -> TensorList:
         return TensorList(other**tensor for tensor in self)

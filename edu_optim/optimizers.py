@@ -1,11 +1,32 @@
-"""The optimizers of torch.optim: its options, its defaults, the keys of its checkpoints, and our rules."""
+"""The optimizers of torch.optim: its constructors, its defaults, the keys of its checkpoints, and our rules."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from . import rules
-from .base import RuleOptimizer, is_set
+from .arguments import is_set
+from .base import Number, Params, RuleOptimizer, Run, named, step_count
 
 
 class SGD(RuleOptimizer):
     """Gradient descent, with momentum or Nesterov momentum: `torch.optim.SGD`.
+
+    Units: [p] of a parameter, [f] of the loss.
+
+    Args:
+        params: tensors, named tensors, or groups: dicts with ``"params"`` and options of their own.
+        lr: learning rate, in [p²/f]. This and every other number may be a tensor that broadcasts against the
+            parameters.
+        momentum: what is kept of the velocity from step to step.
+        dampening: what is taken from a gradient before it enters the velocity, from the second step on.
+        weight_decay: coefficient of the L2 penalty, in [f/p²]: this times the parameter is added to its gradient.
+        nesterov: let the newest gradient count once more; needs a momentum, and no dampening.
+        maximize: climb instead of descend.
+        foreach, fused: torch's words for ``run``: ``foreach=True`` is multi_tensor, ``fused=True`` compiled, False
+            per_tensor.
+        differentiable: must be False.
+        run: how a step is run: ``"per_tensor"``, ``"multi_tensor"``, ``"compiled"`` or a callable like those in
+            `edu_optim.execute`. None is the fastest that is there: compiled to C, or else multi_tensor.
 
     >>> import torch
     >>> p = torch.tensor([1.0], requires_grad=True)
@@ -15,31 +36,50 @@ class SGD(RuleOptimizer):
     tensor([0.5000], requires_grad=True)
     """
 
-    options = {"lr": 1e-3, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False}
     keys = {"b": "momentum_buffer"}
     takes_sparse = True
 
-    def rule(self, group):
+    def __init__(
+        self,
+        params: Params,
+        lr: Number = 1e-3,
+        momentum: Number = 0,
+        dampening: Number = 0,
+        weight_decay: Number = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        run: Run = None,
+    ) -> None:
+        super().__init__(**named(locals()))
+
+    def rule(self, group: Mapping[str, Any]) -> Callable:
         if not is_set(group["momentum"]):
             return rules.gradient_descent
         return rules.nesterov if group["nesterov"] else rules.momentum
 
-    def hyper(self, group, t):
+    def hyper(self, group: Mapping[str, Any], t: float) -> dict[str, Any]:
         return {**group, "dampening": 0 if t == 1 else group["dampening"]}  # torch does not dampen the first step
 
-    def advance(self, params):
+    def advance(self, states: list[dict[str, Any]]) -> list:
         """1 for the first step of a parameter with momentum, else 2: like torch's, this class keeps no count."""
-        return [1 if self.state.get(p, {}).get("momentum_buffer") is None else 2 for p in params]
-
-    def check(self, options, tensors):
-        super().check(options, tensors)
-        if options["nesterov"] and (not is_set(options["momentum"]) or is_set(options["dampening"])):
-            seen = f"momentum={options['momentum']!r} and dampening={options['dampening']!r}"
-            raise ValueError(f"nesterov=True needs a momentum above 0 and dampening=0, got {seen}")
+        return [1 if state.get("momentum_buffer") is None else 2 for state in states]
 
 
 class Adagrad(RuleOptimizer):
     """A learning rate for each coordinate: `torch.optim.Adagrad`.
+
+    The state exists from the start, so that `share_memory` can share it between processes.
+
+    Args:
+        params, weight_decay, foreach, maximize, differentiable, fused, run: as in `SGD`.
+        lr: learning rate, in [p]; a number or a tensor that broadcasts against the parameters, as all numbers.
+        lr_decay: step t is taken with lr / (1 + (t - 1) lr_decay).
+        initial_accumulator_value: what the sum of squares starts from, in [f²/p²].
+        eps: added to the root of the sum, in [f/p].
 
     >>> import torch
     >>> p = torch.tensor([1.0, 1.0], requires_grad=True)
@@ -49,22 +89,54 @@ class Adagrad(RuleOptimizer):
     tensor([0.8750, 0.8750], requires_grad=True)
     """
 
-    options = {"lr": 1e-2, "lr_decay": 0, "weight_decay": 0, "initial_accumulator_value": 0, "eps": 1e-10}
     keys = {"s": "sum"}
     takes_sparse = True
 
-    def rule(self, group):
+    def __init__(
+        self,
+        params: Params,
+        lr: Number = 1e-2,
+        lr_decay: Number = 0,
+        weight_decay: Number = 0,
+        initial_accumulator_value: Number = 0,
+        eps: Number = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        run: Run = None,
+    ) -> None:
+        super().__init__(**named(locals()))
+        for group in self.param_groups:
+            states = [self.state[p] for p in group["params"]]
+            self.buffers(group, group["params"], states, self.keys)
+            for state in states:
+                state["step"] = step_count(0)
+
+    def share_memory(self) -> None:
+        """Move the sums of squares into memory that processes share, as torch's Adagrad does."""
+        for state in self.state.values():
+            state["sum"].share_memory_()
+
+    def rule(self, group: Mapping[str, Any]) -> Callable:
         return rules.adagrad
 
-    def hyper(self, group, t):
+    def hyper(self, group: Mapping[str, Any], t: float) -> dict[str, Any]:
         return {**group, "lr": group["lr"] / (1 + (t - 1) * group["lr_decay"])}
-
-    def initial(self, group, key):
-        return group["initial_accumulator_value"]
 
 
 class RMSprop(RuleOptimizer):
     """Adagrad with a fading memory: `torch.optim.RMSprop`.
+
+    Args:
+        params, weight_decay, foreach, maximize, differentiable, run: as in `SGD`.
+        lr: learning rate, in [p]; a number or a tensor that broadcasts against the parameters, as all numbers.
+        alpha: what is kept of the mean square from step to step, in [0, 1].
+        eps: added to the root of the mean square, in [f/p].
+        momentum: what is kept of a velocity that the scaled gradient drives; 0 for none.
+        centered: divide by the standard deviation of the gradient in the place of its root mean square.
+        capturable: must be False.
 
     >>> import torch
     >>> p = torch.tensor([1.0], requires_grad=True)
@@ -74,10 +146,26 @@ class RMSprop(RuleOptimizer):
     tensor([0.7500], requires_grad=True)
     """
 
-    options = {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False}
     keys = {"s": "square_avg", "a": "grad_avg", "b": "momentum_buffer"}
 
-    def rule(self, group):
+    def __init__(
+        self,
+        params: Params,
+        lr: Number = 1e-2,
+        alpha: Number = 0.99,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0,
+        momentum: Number = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+        run: Run = None,
+    ) -> None:
+        super().__init__(**named(locals()))
+
+    def rule(self, group: Mapping[str, Any]) -> Callable:
         if is_set(group["momentum"]):
             return rules.rmsprop_centered_momentum if group["centered"] else rules.rmsprop_momentum
         return rules.rmsprop_centered if group["centered"] else rules.rmsprop
@@ -85,6 +173,13 @@ class RMSprop(RuleOptimizer):
 
 class Adadelta(RuleOptimizer):
     """RMSprop with the units of a step: `torch.optim.Adadelta`.
+
+    Args:
+        params, weight_decay, foreach, maximize, differentiable, run: as in `SGD`.
+        lr: what the step is multiplied by, a plain number or a tensor that broadcasts against the parameters.
+        rho: what is kept of both mean squares from step to step, in [0, 1].
+        eps: added to both mean squares under their roots.
+        capturable: must be False.
 
     >>> import torch
     >>> p = torch.tensor([1.0], requires_grad=True)
@@ -94,15 +189,40 @@ class Adadelta(RuleOptimizer):
     tensor([-1.8284], requires_grad=True)
     """
 
-    options = {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0}
     keys = {"s": "square_avg", "u": "acc_delta"}
 
-    def rule(self, group):
+    def __init__(
+        self,
+        params: Params,
+        lr: Number = 1.0,
+        rho: Number = 0.9,
+        eps: Number = 1e-6,
+        weight_decay: Number = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+        run: Run = None,
+    ) -> None:
+        super().__init__(**named(locals()))
+
+    def rule(self, group: Mapping[str, Any]) -> Callable:
         return rules.adadelta
 
 
 class Adam(RuleOptimizer):
     """Momentum over RMSprop, corrected at the start: `torch.optim.Adam`.
+
+    Args:
+        params, weight_decay, foreach, maximize, differentiable, fused, run: as in `SGD`.
+        lr: learning rate, in [p]; a number or a tensor that broadcasts against the parameters, as all numbers.
+        betas: what is kept from step to step of the mean of the gradients and of the mean of their squares; two
+            numbers in [0, 1).
+        eps: added to the root of the corrected mean square, in [f/p].
+        amsgrad: divide by the largest mean square so far.
+        capturable: must be False.
+        decoupled_weight_decay: shrink the parameters by lr * weight_decay, as `AdamW` does.
 
     >>> import torch
     >>> p = torch.tensor([1.0, 1.0], requires_grad=True)
@@ -112,11 +232,28 @@ class Adam(RuleOptimizer):
     tensor([0.8750, 1.1250], requires_grad=True)
     """
 
-    options = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0, "amsgrad": False}
-    keyword_options = {"decoupled_weight_decay": False}
     keys = {"m": "exp_avg", "v": "exp_avg_sq", "v_max": "max_exp_avg_sq"}
 
-    def rule(self, group):
+    def __init__(
+        self,
+        params: Params,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+        run: Run = None,
+    ) -> None:
+        super().__init__(**named(locals()))
+
+    def rule(self, group: Mapping[str, Any]) -> Callable:
         if group["decoupled_weight_decay"] and is_set(group["weight_decay"]):
             return rules.adamw_amsgrad if group["amsgrad"] else rules.adamw
         return rules.amsgrad if group["amsgrad"] else rules.adam
@@ -124,6 +261,10 @@ class Adam(RuleOptimizer):
 
 class AdamW(Adam):
     """Adam with weight decay that no gradient touches: `torch.optim.AdamW`.
+
+    Args:
+        weight_decay: in [1/p]: each step begins by shrinking the parameters by lr * weight_decay of themselves.
+        params and all others: as in `Adam`.
 
     >>> import torch
     >>> p = torch.tensor([1.0], requires_grad=True)
@@ -133,8 +274,20 @@ class AdamW(Adam):
     tensor([0.7500], requires_grad=True)
     """
 
-    options = {**Adam.options, "weight_decay": 1e-2}
-    keyword_options = {}
-
-    def rule(self, group):
-        return super().rule({**group, "decoupled_weight_decay": True})
+    def __init__(
+        self,
+        params: Params,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        run: Run = None,
+    ) -> None:
+        super().__init__(**named(locals()), decoupled_weight_decay=True)

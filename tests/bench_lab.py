@@ -18,6 +18,7 @@ SETUP = '''
 import time, torch
 import edu_optim
 from edu_optim import lab, problems, race, rules
+from edu_optim.lab.experiment import as_png
 from edu_optim.plot import contour
 
 torch.set_num_threads(1)
@@ -25,12 +26,12 @@ torch.set_num_threads(1)
 def valley(ax):
     contour(ax, problems.rosenbrock)
 
-def walk(ax, *, lr, optimizer):
+def paths(ax, *, lr, optimizer):
     """Adam in Rosenbrock's valley: yours, ours and torch's."""
     runs = race(problems.rosenbrock, lab.rivals(edu_optim.Adam, optimizer, lr=lr), steps=100)
     return {"loss": runs[0].losses[-1], **lab.overlay(ax, {run.name: run.points for run in runs})}
 
-experiment = lab.Experiment(walk, valley, lr=lab.rate("learning rate", "", 0.1, 0.001, 1), optimizer=rules.adam)
+experiment = lab.Experiment(paths, valley, lr=lab.rate("learning rate", "", 0.1, 0.001, 1), optimizer=rules.adam)
 experiment
 '''
 PARTS = """
@@ -45,7 +46,7 @@ def median(work):
 def compute():
     race(problems.rosenbrock, lab.rivals(edu_optim.Adam, rules.adam, lr=0.1), steps=100)
 
-compute_ms, encode_ms = median(compute), median(lambda: lab._png(experiment.picture.canvas))
+compute_ms, encode_ms = median(compute), median(lambda: as_png(experiment.picture.canvas))
 print(compute_ms, median(lambda: experiment.picture.png(experiment.values)) - compute_ms - encode_ms, encode_ms)
 """
 WATCH = """node => {

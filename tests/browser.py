@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -20,19 +19,24 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import sync_playwright
 
-from edu_optim.__main__ import METADATA
+from edu_optim.tools.notebooks import METADATA
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 NAMES = ["chromium", "chromium-browser", "google-chrome"]
 HOW_TO_GET_ONE = "no Chromium found: install one, such as `apt install chromium`, or set CHROMIUM to the path of yours"
 FLAGS = [
-    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 INSTALLING_MAY_TAKE = 120  # seconds
 STARTING_MAY_TAKE = 60
 RUNNING_MAY_TAKE = 240
-NO_NEWS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
 
 
 def chromium():
@@ -68,12 +72,11 @@ def install():
 
 @contextlib.contextmanager
 def jupyterlab():
-    """A JupyterLab on a copy of the lessons, with settings of its own: yields its address and that copy."""
+    """The JupyterLab of `make lab` on a copy of the lessons, with settings of its own: its address, and that copy."""
     with tempfile.TemporaryDirectory(prefix="lessons-", ignore_cleanup_errors=True) as temporary:
         home, lessons = Path(temporary, "jupyter"), Path(temporary, "notebooks")
         shutil.copytree(NOTEBOOKS, lessons, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-        (home / "config" / "labconfig").mkdir(parents=True)
-        (home / "config" / "labconfig" / "page_config.json").write_text(json.dumps(NO_NEWS))
+        home.mkdir()
         url, process = _serve(home, lessons)
         try:
             _wait_for(url, process)
@@ -88,16 +91,24 @@ def _serve(home, lessons):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [
-        *[sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"],
-        *[f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={lessons}"],
-        *["--IdentityProvider.token=", "--ServerApp.password="],
+        sys.executable,
+        "-m",
+        "edu_optim",
+        "lab",
+        "--no-browser",
+        "--expose-app-in-browser",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--ServerApp.root_dir={lessons}",
+        "--IdentityProvider.token=",
+        "--ServerApp.password=",
     ]
     folders = {f"JUPYTER_{name.upper()}_DIR": str(home / name) for name in ("config", "data", "runtime")}
     settings = {f"JUPYTERLAB_{name.upper()}_DIR": str(home / name) for name in ("settings", "workspaces")}
+    environment = {**os.environ, **folders, **settings}
     with open(home / "log", "w") as log:
-        process = subprocess.Popen(
-            command, env={**os.environ, **folders, **settings}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+        process = subprocess.Popen(command, cwd=lessons.parent, env=environment, **streams)
     return f"http://127.0.0.1:{port}", process
 
 

@@ -1,5 +1,7 @@
 """Run the cells of a lesson, so that its formulas are tested as they are printed."""
 
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -7,14 +9,51 @@ import nbformat
 
 class Lesson:
     def __init__(self, number):
-        (path,) = (Path(__file__).parent.parent / "notebooks").glob(f"{number}_*.ipynb")
-        self.sources = {cell.id: cell.source for cell in nbformat.read(path, as_version=4).cells}
+        (self.path,) = (Path(__file__).parent.parent / "notebooks").glob(f"{number}_*.ipynb")
+
+    @functools.cached_property
+    def sources(self):
+        """The source of each cell, by its id."""
+        return {cell.id: cell.source for cell in nbformat.read(self.path, as_version=4).cells}
 
     def run(self, *ids, **names):
         """The names that these cells leave behind, run in this order and begun with ``names``."""
         for id in ids:
             exec(self.sources[id], names)
         return names
+
+    def later(self, *ids):
+        """What `run` returns, for the top of a test module: the cells run when a test first asks for a name."""
+        return Later(lambda: self.run(*ids))
+
+
+class Later(Mapping):
+    """The dict that a function returns, called when the first of its keys is asked for."""
+
+    def __init__(self, run):
+        self._run = run
+
+    @functools.cached_property
+    def _names(self):
+        return self._run()
+
+    def __getitem__(self, name):
+        return self._names[name]
+
+    def __iter__(self):
+        return iter(self._names)
+
+    def __len__(self):
+        return len(self._names)
+
+    def function(self, name):
+        """Calls the function of this name."""
+
+        def call(*args, **kwargs):
+            return self[name](*args, **kwargs)
+
+        call.__name__ = name
+        return call
 
 
 def moved(experiment, **values):

@@ -6,9 +6,9 @@ import inspect
 import itertools
 import textwrap
 
-from edu_optim.base import signature
 from edu_optim.check.catalog import ClassFamily, Family
 from edu_optim.exercises import EXERCISES
+from edu_optim.signature import signature
 
 
 def family(name, of_class=False):

@@ -6,7 +6,7 @@ import statistics
 
 import nbformat
 
-from edu_optim.__main__ import METADATA
+from edu_optim.tools.notebooks import METADATA
 
 TAGS = {"rule", "figure", "experiment", "exercise", "check", "gpu"}
 LONGEST_CELL = 25

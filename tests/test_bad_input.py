@@ -27,14 +27,14 @@ OPTIONS = [
     (Adam, "lr", torch.tensor([1j]), TypeError, ["lr must", "got tensor([0.+1.j])"]),
     (Adam, "lr", torch.ones(3), ValueError, ["lr must broadcast to a parameter of (2,)", "got (3,)"]),
     (Adam, "lr", torch.ones(2, 1), ValueError, ["lr must broadcast to a parameter of (2,)", "got (2, 1)"]),
-    (Adam, "betas", (0.9, 1.0), ValueError, ["betas[1] must be", BELOW_ONE, "got 1.0"]),
-    (AdamW, "betas", (-0.1, 0.9), ValueError, ["betas[0] must be", BELOW_ONE, "got -0.1"]),
-    (FromRule, "betas", (NAN, 0.9), ValueError, ["betas[0] must be", BELOW_ONE, "got nan"]),
-    (Adam, "betas", ("0.9", 0.9), TypeError, ["betas[0] must be", BELOW_ONE, "got '0.9'"]),
+    (Adam, "betas", (0.9, 1.0), ValueError, ["beta2 must be", BELOW_ONE, "got 1.0"]),
+    (AdamW, "betas", (-0.1, 0.9), ValueError, ["beta1 must be", BELOW_ONE, "got -0.1"]),
+    (FromRule, "betas", (NAN, 0.9), ValueError, ["beta1 must be", BELOW_ONE, "got nan"]),
+    (Adam, "betas", ("0.9", 0.9), TypeError, ["beta1 must be", BELOW_ONE, "got '0.9'"]),
     (Adam, "betas", (0.9,), ValueError, ["betas must be two numbers in [0, 1)", "got (0.9,)"]),
     (Adam, "betas", 0.9, ValueError, ["betas must be two numbers in [0, 1)", "got 0.9"]),
-    (Adam, "betas", (0.9, torch.tensor([0.9, 1.0])), ValueError, ["betas[1] must hold", BELOW_ONE, "1.0000"]),
-    (Adam, "betas", (torch.ones(3) / 2, 0.9), ValueError, ["betas[0] must broadcast", "(2,)", "got (3,)"]),
+    (Adam, "betas", (0.9, torch.tensor([0.9, 1.0])), ValueError, ["beta2 must hold", BELOW_ONE, "1.0000"]),
+    (Adam, "betas", (torch.ones(3) / 2, 0.9), ValueError, ["beta1 must broadcast", "(2,)", "got (3,)"]),
     (Adam, "eps", -1e-8, ValueError, ["eps must be", NOT_NEGATIVE, "got -1e-08"]),
     (RMSprop, "eps", INF, ValueError, ["eps must be", NOT_NEGATIVE, "got inf"]),
     (AdamW, "weight_decay", -0.01, ValueError, ["weight_decay must be", NOT_NEGATIVE, "got -0.01"]),
@@ -51,10 +51,16 @@ OPTIONS = [
     (Adam, "amsgrad", 0, TypeError, ["amsgrad must be True or False", "got 0"]),
     (Adam, "decoupled_weight_decay", None, TypeError, ["decoupled_weight_decay must be True or False", "got None"]),
     (Adam, "maximize", "yes", TypeError, ["maximize must be True or False", "got 'yes'"]),
-    (Adam, "foreach", True, TypeError, ["foreach=True", "run='multi_tensor'"]),
-    (SGD, "fused", True, TypeError, ["fused=True", "run= says how a step is run"]),
-    (AdamW, "capturable", False, TypeError, ["capturable=False", "torch.optim inside a CUDA graph"]),
-    (Adagrad, "differentiable", True, TypeError, ["differentiable=True", "edu_optim.rules are pure"]),
+    (Adam, "foreach", "yes", TypeError, ["foreach must be True, False or None", "got 'yes'"]),
+    (SGD, "fused", 1.5, TypeError, ["fused must be True, False or None", "got 1.5"]),
+    (AdamW, "capturable", True, TypeError, ["capturable must be False", "got True", "torch.optim inside a CUDA graph"]),
+    (
+        Adagrad,
+        "differentiable",
+        True,
+        TypeError,
+        ["differentiable must be False", "edu_optim.rules are pure"],
+    ),
 ]
 each_option = pytest.mark.parametrize(
     "cls, name, value, kind, words", OPTIONS, ids=[f"{row[0].__name__} {row[1]}={row[2]}" for row in OPTIONS]
@@ -97,16 +103,45 @@ def test_a_bad_default_is_refused_even_where_every_group_has_a_better_one():
 
 @pytest.mark.parametrize("cls", [SGD, Adam, FromRule])
 def test_an_unknown_option_is_refused_with_those_that_are_known(cls):
-    words = ["learning_rate=0.1", "lr, ", "weight_decay"]
-    refused(TypeError, words, lambda: cls([leaf()], lr=0.1, learning_rate=0.1))
-    group = {"params": [leaf()], "learning_rate": 0.1}
-    refused((TypeError, ValueError), words, lambda: cls([group], lr=0.1))
-    harmless(cls, (TypeError, ValueError), words, group)
+    refused(TypeError, ["take steps=3", "lr, ", "weight_decay"], lambda: cls([leaf()], lr=0.1, steps=3))
 
 
-@pytest.mark.parametrize("run", ["fused", None, 3])
+@pytest.mark.parametrize(
+    "name, meant",
+    [
+        ("wieght_decay", "weight_decay"),
+        ("weight-decay", "weight_decay"),
+        ("beta", "betas"),
+        ("beta1", "betas"),
+        ("esp", "eps"),
+        ("LR", "lr"),
+        ("learning_rate", "lr"),
+        ("maximise", "maximize"),
+        ("amsgard", "amsgrad"),
+    ],
+)
+def test_a_misspelt_option_is_refused_with_the_right_spelling(name, meant):
+    words = [f"does not take {name}=0.1", f"did you mean {meant}?"]
+    refused(TypeError, words, lambda: Adam([leaf()], **{name: 0.1}))
+    refused(TypeError, words, lambda: Adam([{"params": [leaf()], name: 0.1}]))
+    harmless(Adam, TypeError, words, {"params": [leaf()], name: 0.1})
+
+
+@pytest.mark.parametrize("cls", [SGD, Adagrad, RMSprop, Adadelta, Adam, AdamW, FromRule])
+@pytest.mark.parametrize(
+    "name", ["lr_scale", "lr_mult", "group_name", "name", "initial_lr", "max_momentum", "base_momentum", "layer"]
+)
+def test_a_group_key_of_somebody_else_is_kept(cls, name):
+    optimizer = cls([{"params": [leaf()], name: 0.5}], lr=0.1)
+    optimizer.add_param_group({"params": [leaf()], name: 0.25})
+    again = cls([{"params": [leaf()]}, {"params": [leaf()]}], lr=0.1)
+    again.load_state_dict(optimizer.state_dict())
+    assert [group[name] for group in again.param_groups] == [0.5, 0.25]
+
+
+@pytest.mark.parametrize("run", ["fused", (), 3])
 def test_an_unknown_way_of_running_is_refused_with_those_that_are_known(run):
-    words = ["run must be one of", "'per_tensor'", "'multi_tensor'", "or a callable", f"got {run!r}"]
+    words = ["run must be one of", "'per_tensor'", "'multi_tensor'", "a callable or None", f"got {run!r}"]
     refused((TypeError, ValueError), words, lambda: Adam([leaf()], run=run))
 
 

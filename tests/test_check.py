@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from judged import built, changes, expected, family, programs
 
 from edu_optim import rules
-from edu_optim.base import signature
 from edu_optim.check import check
 from edu_optim.check.observe import probes
 from edu_optim.exercises import EXERCISES
+from edu_optim.signature import signature
 
 RULES = {name: rule for name, rule in vars(rules).items() if inspect.isfunction(rule) and name != "maximum"}
 

@@ -15,7 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from edu_optim import exercises as asked_of
 from edu_optim.__main__ import main
-from edu_optim.course import release, sheet
+from edu_optim.tools.release import release, sheet
 
 ROOT = Path(__file__).parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -46,9 +46,9 @@ def test_every_lesson_has_a_solved_notebook():
 
 @by_solved
 def test_a_lesson_holds_the_exercises_of_the_sheet(path):
-    lesson, handed_out = exercises(read(path.parent.parent / path.name)), exercises(sheet(read(path)))
-    assert [(cell.id, cell.source) for cell in lesson] == [(cell.id, cell.source) for cell in handed_out]
-    assert [cell.metadata.get("tags") for cell in lesson] == [cell.metadata.get("tags") for cell in handed_out]
+    lesson, given_out = exercises(read(path.parent.parent / path.name)), exercises(sheet(read(path)))
+    assert [(cell.id, cell.source) for cell in lesson] == [(cell.id, cell.source) for cell in given_out]
+    assert [cell.metadata.get("tags") for cell in lesson] == [cell.metadata.get("tags") for cell in given_out]
 
 
 @by_solved
@@ -175,16 +175,16 @@ def run(*arguments, cwd):
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    """A course of nbgrader's with two assignments: all the solved notebooks, and that of lesson 08."""
+    """A course of nbgrader's with an assignment of all the solved notebooks."""
     folder = tmp_path_factory.mktemp("course")
-    for assignment, paths in {"all": SOLVED, "08": SOLVED[8:9]}.items():
-        (folder / "source" / assignment).mkdir(parents=True)
-        for path in paths:
-            shutil.copy(path, folder / "source" / assignment)
-        run("-m", "nbgrader", "generate_assignment", assignment, cwd=folder)
+    (folder / "source" / "all").mkdir(parents=True)
+    for path in SOLVED:
+        shutil.copy(path, folder / "source" / "all")
+    run("-m", "nbgrader", "generate_assignment", "all", cwd=folder)
     return folder
 
 
+@pytest.mark.slow
 @by_solved
 def test_a_sheet_equals_what_nbgrader_makes(path, course):
     theirs = read(course / "release" / "all" / path.name)
@@ -196,13 +196,13 @@ def test_a_sheet_equals_what_nbgrader_makes(path, course):
 
 
 def submit(course, student, wrong):
-    """Hand in the sheet of lesson 08, filled in from the solved notebook but for the answers in ``wrong``."""
-    path = release(SOLVED[8], course / "submitted" / student / "08")
-    handed_in, answers = read(path), {cell.id: cell.source for cell in read(SOLVED[8]).cells}
-    for cell in handed_in.cells:
+    """Turn in the sheet of lesson 08, filled in from the solved notebook but for the answers in ``wrong``."""
+    path = release(SOLVED[8], course / "submitted" / student / "all")
+    turned_in, answers = read(path), {cell.id: cell.source for cell in read(SOLVED[8]).cells}
+    for cell in turned_in.cells:
         if marks(cell).get("solution"):
             cell.source = wrong.get(cell.id, answers[cell.id])
-    nbformat.write(handed_in, path)
+    nbformat.write(turned_in, path)
 
 
 STUB = "def {}(*given):\n    # YOUR CODE HERE\n    raise NotImplementedError()"
@@ -220,16 +220,17 @@ READ = """
 import json
 from nbgrader.api import Gradebook
 with Gradebook("sqlite:///gradebook.db") as book:
-    submissions = book.assignment_submissions("08")
-    marks = {s.student.id: {g.name: g.score for n in s.notebooks for g in n.grades} for s in submissions}
+    submissions = book.notebook_submissions("08_adam", "all")
+    marks = {s.student.id: {g.name: g.score for g in s.grades} for s in submissions}
 print(json.dumps(marks))
 """
 
 
+@pytest.mark.slow
 def test_nbgrader_marks_right_half_right_and_wrong_answers(course):
     for student, wrong in {"right": {}, "half": HALF, "wrong": WRONG}.items():
         submit(course, student, wrong)
-    run("-m", "nbgrader", "autograde", "08", cwd=course)
+    run("-m", "nbgrader", "autograde", "all", "--notebook", "08_adam", cwd=course)
     scores = json.loads(run("-c", READ, cwd=course))
     print(json.dumps(scores, indent=1))
     points = {"longest-leap-check": 1, "disguises-check": 2, "six-suspects-check": 3, "repair-check": 4}

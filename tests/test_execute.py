@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend, from_rule, problems, rules
-from edu_optim.base import signature
+from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend, execute, from_rule, problems, rules
 from edu_optim.execute import EXECUTORS, multi_tensor, per_tensor
 from edu_optim.foreach import TensorList
+from edu_optim.signature import signature
 
 RULES = [function for name, function in inspect.getmembers(rules, inspect.isfunction) if name != "maximum"]
 OPERATORS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
@@ -78,7 +78,7 @@ def assert_equal(actual, expected, run="eager"):
 @pytest.mark.parametrize("run", EXECUTORS)
 def test_numbers_of_numpy_are_hyper_parameters_too(cls, number, run):
     lr = number(0.125)
-    expected = stepped(cls, lr=0.125, weight_decay=0.25)
+    expected = stepped(cls, lr=0.125, weight_decay=0.25, run="per_tensor")
     assert_equal(stepped(cls, lr=lr, weight_decay=number(0.25), run=run), expected, run)
 
 
@@ -95,14 +95,70 @@ def test_every_way_of_running_a_rule_gives_the_same_numbers(rule):
         assert_equal(stepped(from_rule(rule), run=run, **options), expected, run)
 
 
-def test_the_executor_named_is_the_one_that_runs(monkeypatch):
+@pytest.fixture
+def ran(monkeypatch):
+    """The executors that ran, by name."""
     seen = []
-    for name, execute in list(EXECUTORS.items()):
-        monkeypatch.setitem(EXECUTORS, name, lambda *args, name=name, execute=execute: seen.append(name))
+    for name in EXECUTORS:
+        monkeypatch.setitem(EXECUTORS, name, lambda *args, name=name: seen.append(name))
+    monkeypatch.setattr(execute, "fastest", lambda *args: seen.append("fastest"))
+    return seen
+
+
+def test_the_executor_named_is_the_one_that_runs(ran):
     stepped(Adam, steps=1)
-    stepped(Adam, steps=1, run="per_tensor")
-    stepped(Adam, steps=1, run=lambda *args: seen.append("mine"))
-    assert seen == ["multi_tensor", "per_tensor", "mine"]
+    stepped(Adam, steps=1, run="multi_tensor")
+    stepped(Adam, steps=1, run=lambda *args: ran.append("mine"))
+    stepped(from_rule(rules.adam), steps=1, lr=0.1)
+    stepped(from_rule(rules.adam), steps=1, lr=0.1, run=None)
+    assert ran == ["fastest", "multi_tensor", "mine", "per_tensor", "fastest"]
+
+
+SWITCHES = {
+    (None, None): "fastest",
+    (True, None): "multi_tensor",
+    (True, False): "multi_tensor",
+    (False, None): "per_tensor",
+    (None, False): "per_tensor",
+    (False, False): "per_tensor",
+    (None, True): "compiled",
+    (False, True): "compiled",
+}
+
+
+@pytest.mark.parametrize("switches, expected", SWITCHES.items())
+def test_torchs_switches_are_other_words_for_run(ran, switches, expected):
+    """In the constructor, in a group, and in a checkpoint of torch's that is loaded."""
+    asked = dict(zip(("foreach", "fused"), switches, strict=True))
+    stepped(Adam, steps=1, **asked)
+    p, q = (torch.ones(2, requires_grad=True) for _ in range(2))
+    p.grad = q.grad = torch.ones(2)
+    optimizer = Adam([{"params": [p], **asked}, {"params": [q]}])
+    optimizer.step()
+    loaded = Adam([p])
+    loaded.load_state_dict(torch.optim.Adam([p], **asked).state_dict())
+    loaded.step()
+    assert ran == [expected, expected, "fastest", expected]
+
+
+def test_a_run_that_is_given_is_kept_when_a_checkpoint_asks_for_another(ran):
+    p = torch.ones(2, requires_grad=True)
+    p.grad = torch.ones(2)
+    optimizer = Adam([p], run="per_tensor")
+    optimizer.load_state_dict(torch.optim.Adam([p], fused=True).state_dict())
+    optimizer.step()
+    assert ran == ["per_tensor"]
+
+
+@pytest.mark.parametrize("asked", [{"foreach": True}, {"foreach": False}, {"fused": True}, {"fused": False}])
+def test_torchs_switches_beside_run_are_refused(asked):
+    p = torch.ones(2, requires_grad=True)
+    with pytest.raises(ValueError, match="foreach and fused must be None beside run='multi_tensor'"):
+        Adam([p], run="multi_tensor", **asked)
+    with pytest.raises(ValueError, match="foreach and fused must be None beside run='multi_tensor'"):
+        Adam([{"params": [p], **asked}], run="multi_tensor")
+    with pytest.raises(ValueError, match="must not both be True"):
+        Adam([p], foreach=True, fused=True)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda optimizer: pickle.loads(pickle.dumps(optimizer))])

@@ -1,65 +1,78 @@
 """Every control of every lesson, moved by the messages that a browser would send."""
 
+import ast
+import contextlib
+import dis
+import inspect
+import io
 import itertools
-import queue
+import json
 from pathlib import Path
 
+import comm
 import nbformat
 import pytest
-from jupyter_client.manager import start_new_kernel
+from comm.base_comm import BaseComm, CommManager
+from ipywidgets import Widget
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSONS = [path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")) if '"experiment"' in path.read_text("utf-8")]
-VIEW = "application/vnd.jupyter.widget-view+json"
 RED = "color:#D55E00"  # of an experiment that says what went wrong
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # as a kernel does, but for its own cells
+]
+
+
+@pytest.fixture
+def browser(monkeypatch):
+    browser = Browser()
+    monkeypatch.chdir(NOTEBOOKS)
+    monkeypatch.setattr(comm, "create_comm", lambda **given: Line(browser, **given))
+    manager = CommManager()
+    monkeypatch.setattr(comm, "get_comm_manager", lambda: manager)
+    return browser
+
+
+class Line(BaseComm):
+    """Between a widget and the browser: what passes is JSON, and bytes beside it."""
+
+    def __init__(self, browser, **given):
+        self.browser = browser
+        super().__init__(**given)
+
+    def publish_msg(self, msg_type, data=None, metadata=None, buffers=None, **keys):
+        self.browser.hear(self, json.loads(json.dumps(data)), [bytes(buffer) for buffer in buffers or ()])
 
 
 class Browser:
-    """Runs code in a kernel and keeps the widgets that it is told of, as JupyterLab does."""
+    """Runs cells and keeps the widgets that it is told of, as JupyterLab does."""
 
-    def __init__(self, folder):
-        self.manager, self.client = start_new_kernel(cwd=str(folder), extra_arguments=["--log-level=ERROR"])
-        self.widgets = {}
+    def __init__(self):
+        self.names, self.lines, self.widgets, self.heard = {"__name__": "__main__"}, {}, {}, []
 
-    def close(self):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
+    def hear(self, line, data, buffers):
+        self.lines[line.comm_id] = line
+        self.widgets.setdefault(line.comm_id, {}).update((data or {}).get("state", {}))
+        self.heard += [(line.comm_id, buffer) for buffer in buffers]
 
-    def run(self, code):
-        """The ids of the views that the code displays."""
-        messages = self._answers(self.client.execute(code))
-        for message in messages:
-            assert message["msg_type"] != "error", "\n".join(message["content"]["traceback"])
-        shown = [message["content"]["data"] for message in messages if "data" in message["content"]]
-        return [data[VIEW]["model_id"] for data in shown if VIEW in data]
+    def run(self, source):
+        """The id of the widget that a cell shows last, in a list; an empty one if it shows none."""
+        tree = ast.parse(source)
+        last = ast.Expression(tree.body.pop().value) if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "<cell>", "exec"), self.names)
+        shown = eval(compile(last, "<cell>", "eval"), self.names) if last else None
+        return [shown.model_id] if isinstance(shown, Widget) else []
 
     def move(self, model, **state):
         """Send what a control sends, and return the pictures that come back, by the id of their widget."""
         content = {"comm_id": model, "data": {"method": "update", "state": state, "buffer_paths": []}}
         self.widgets[model] |= state
-        message = self.client.session.msg("comm_msg", content)
-        self.client.shell_channel.send(message)
-        answers = self._answers(message["header"]["msg_id"])
-        assert not [answer for answer in answers if answer["msg_type"] in ("error", "stream")], answers
-        return [(answer["content"]["comm_id"], bytes(buffer)) for answer in answers for buffer in answer["buffers"]]
-
-    def _answers(self, asked):
-        messages = []
-        while True:
-            try:
-                message = self.client.get_iopub_msg(timeout=60)
-            except queue.Empty:
-                raise AssertionError("the kernel gave no answer in 60 s") from None
-            if message["parent_header"].get("msg_id") != asked:
-                continue
-            messages.append(message)
-            content = message["content"]
-            if message["msg_type"] == "comm_open":
-                self.widgets[content["comm_id"]] = content["data"]["state"]
-            elif message["msg_type"] == "comm_msg":
-                self.widgets[content["comm_id"]] |= content["data"].get("state", {})
-            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
-                return messages
+        self.heard, said = [], io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            self.lines[model].handle_msg({"content": json.loads(json.dumps(content)), "buffers": []})
+        assert not said.getvalue(), said.getvalue()
+        return self.heard
 
     def inside(self, model):
         """The ids of a widget and of all widgets laid out in it."""
@@ -79,23 +92,40 @@ def moves(state):
     return []
 
 
-def code_until_the_last_experiment(notebook):
+def cells_of_experiments(notebook):
+    """The sources of the cells that show experiments, and of all before the last one that bind a name they use."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    last = max(index for index, cell in enumerate(cells) if "experiment" in cell.metadata.get("tags", []))
-    return cells[: last + 1]
+    tagged = [index for index, cell in enumerate(cells) if "experiment" in cell.metadata.get("tags", [])]
+    names = [names_in(cell.source) for cell in cells[: tagged[-1] + 1]]
+    needed, more = set(), set(tagged)
+    while more:
+        needed |= more
+        used = set().union(*(names[index][0] for index in needed))
+        more = {index for index, (_, bound) in enumerate(names) if used & bound} - needed
+    return [cells[index].source for index in sorted(needed)]
+
+
+def names_in(source):
+    """The names that a cell uses, those in its functions too, and those that it leaves behind."""
+    used, bound = set(), set()
+    codes = [compile(source, "<cell>", "exec")]
+    for code in codes:
+        codes += filter(inspect.iscode, code.co_consts)
+        for instruction in dis.get_instructions(code):
+            if instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
+                used.add(instruction.argval)
+            elif instruction.opname == "STORE_NAME" and code is codes[0]:
+                bound.add(instruction.argval)
+    return used, bound
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_every_control_brings_a_new_picture_and_no_error(path):
-    browser = Browser(NOTEBOOKS)
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        views = [view for cell in code_until_the_last_experiment(notebook) for view in browser.run(cell.source)]
-        assert views
-        for view in views:
-            assert drive(browser, browser.inside(view)) >= 2
-    finally:
-        browser.close()
+def test_every_control_brings_a_new_picture_and_no_error(path, browser):
+    notebook = nbformat.read(path, as_version=4)
+    views = [view for source in cells_of_experiments(notebook) for view in browser.run(source)]
+    assert views
+    for view in views:
+        assert drive(browser, browser.inside(view)) >= 2
 
 
 def drive(browser, models):
@@ -137,14 +167,11 @@ Experiment(draw, x=slider("x", "m", 1, 0, 2))
         ("1 / (2 - x); ax.plot([0, x])", "ZeroDivisionError"),
         ("ax.plot([0, 1])", "x.*: no new picture"),
         ("ax.plot([0, lenght])", "NameError"),
+        ("ax.plot([0, x]); print('drawn')", "drawn"),
     ],
-    ids=["raises at an end", "forgets its control", "raises always"],
+    ids=["raises at an end", "forgets its control", "raises always", "prints"],
 )
-def test_a_broken_callback_is_noticed(line, words, tmp_path):
-    browser = Browser(tmp_path)
-    try:
-        (view,) = browser.run(BROKEN.format(line=line))
-        with pytest.raises(AssertionError, match=words):
-            drive(browser, browser.inside(view))
-    finally:
-        browser.close()
+def test_a_broken_callback_is_noticed(line, words, browser):
+    (view,) = browser.run(BROKEN.format(line=line))
+    with pytest.raises(AssertionError, match=words):
+        drive(browser, browser.inside(view))

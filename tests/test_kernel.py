@@ -1,5 +1,6 @@
 """The compiled way of running a rule: what is traced, what is compiled and how often, and where it cannot be."""
 
+import copy
 import inspect
 import operator
 import re
@@ -12,8 +13,8 @@ from cases import NAMES, RICH, difference, ours, title
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from edu_optim import SGD, Adam, AdamW, execute, from_rule, kernel, rules
-from edu_optim.base import signature
 from edu_optim.rules import maximum
+from edu_optim.signature import signature
 
 RULES = [function for name, function in inspect.getmembers(rules, inspect.isfunction) if name != "maximum"]
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="there is no C compiler")
@@ -21,8 +22,9 @@ by_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 
 
 @pytest.fixture(autouse=True)
-def forgotten():
-    """Each test begins without kernels, and without warnings that were given before."""
+def forgotten(monkeypatch, tmp_path):
+    """Each test begins without kernels, in memory and on disk, and without warnings that were given before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     execute._kernel.cache_clear()
     execute._warn.cache_clear()
 
@@ -30,14 +32,14 @@ def forgotten():
 @pytest.fixture
 def programs(monkeypatch):
     """The programs in C that a test has compiled."""
-    seen, library = [], kernel._library
-    monkeypatch.setattr(kernel, "_library", lambda program: seen.append(program) or library(program))
+    seen, library = [], kernel.library
+    monkeypatch.setattr(kernel, "library", lambda program: seen.append(program) or library(program))
     return seen
 
 
 def kinds(rule):
     """The kinds of hyper-parameters of a rule whose hyper-parameters are all numbers."""
-    return kernel.parted({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
+    return kernel.partition({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
 
 
 def walk(cls, run, steps=6, sizes=((3, 4), (5,), ()), scheduler=None, dtype=torch.float64, **options):
@@ -81,8 +83,8 @@ def test_both_parts_together_are_the_rule(rule):
         given[2 + letters.index("a")] *= 0.1
     values = {name: 0.25 + 0.0625 * index for index, name in enumerate(signature(rule)[1]) if name != "betas"}
     values |= {name: value for name, value in {"t": 3.0, "betas": (0.5, 0.75)}.items() if name in signature(rule)[1]}
-    numbers, tensors = kernel.split(rule, kernel.parted(values)[0])
-    results = tensors(*given, *numbers(*kernel.parted(values)[1]))
+    numbers, tensors = kernel.split(rule, kernel.partition(values)[0])
+    results = tensors(*given, *numbers(*kernel.partition(values)[1]))
     torch.testing.assert_close(results, list(rule(*given, **values)), rtol=1e-13, atol=0)
 
 
@@ -285,6 +287,112 @@ def test_a_rule_that_is_more_than_arithmetic_is_run_eagerly(rule, reason):
         mine = walk(from_rule(rule), "compiled", lr=0.5)
     assert len(seen) == 1
     assert difference(mine, walk(from_rule(rule), "per_tensor", lr=0.5)) == 0
+
+
+# The default: a kernel where there can be one, and no word where there cannot
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_default_is_a_kernel_where_there_is_a_compiler_and_lists_where_there_is_none(name, programs, monkeypatch):
+    options = {"momentum": 0.9} if name == "SGD" else {}
+    mine, compiled = (walk(ours(name), run, **options) for run in (None, "compiled"))
+    assert len(programs) == 1
+    torch.testing.assert_close(mine, compiled, rtol=0, atol=0)
+    execute._kernel.cache_clear()
+    monkeypatch.setenv("CC", "no-such-compiler")
+    without, lists = (walk(ours(name), run, **options) for run in (None, "multi_tensor"))
+    torch.testing.assert_close(without, lists, rtol=0, atol=0)
+    assert difference(mine, without) < 1e-12
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_default_steps_what_no_kernel_can_as_lists():
+    p = torch.ones(3).as_subclass(Marked)
+    p.grad = torch.ones(3).as_subclass(Marked)
+    AdamW([p], lr=0.5, weight_decay=0).step()
+    assert p.tolist() == [0.5] * 3
+
+
+def replaced(params, optimizer):
+    optimizer.param_groups[0]["params"][0] = params[0] = torch.full((4,), 2.0, requires_grad=True)
+
+
+def given_other_data(params, optimizer):
+    params[0].data = torch.full((4,), 2.0)
+
+
+def given_data_of_another_size(params, optimizer):
+    params[0].data = torch.full((2,), 2.0)
+    optimizer.state.clear()
+
+
+def given_data_in_double_precision(params, optimizer):
+    params[0].data = params[0].data.double()
+    for state in optimizer.state.values():
+        state.update({key: value.double() for key, value in state.items() if key != "step"})
+
+
+def resized(params, optimizer):
+    params[0].data.resize_(100_000).fill_(2.0)
+    optimizer.state.clear()
+
+
+def moved_to_shared_memory(params, optimizer):
+    params[0].data.share_memory_()
+    for value in optimizer.state[params[0]].values():
+        value.share_memory_()
+
+
+def transposed(params, optimizer):
+    params[0].data = torch.full((4, 2), 2.0)[:, 0]
+
+
+def joined_by_a_group(params, optimizer):
+    params.append(torch.full((3,), 2.0, requires_grad=True))
+    optimizer.add_param_group({"params": params[-1:], "lr": 0.05})
+
+
+def loaded_from_a_checkpoint(params, optimizer):
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+
+
+def given_other_buffers(params, optimizer):
+    for state in optimizer.state.values():
+        state.update({key: value.clone() for key, value in state.items()})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        replaced,
+        given_other_data,
+        given_data_of_another_size,
+        given_data_in_double_precision,
+        resized,
+        moved_to_shared_memory,
+        transposed,
+        joined_by_a_group,
+        loaded_from_a_checkpoint,
+        given_other_buffers,
+    ],
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_kept_from_step_to_step_that_can_go_stale(name, change):
+    """Each gradient is a new tensor as well."""
+
+    def train(run):
+        params = [torch.full((4,), 1.0, requires_grad=True), torch.full((2, 2), -1.0, requires_grad=True)]
+        optimizer = ours(name)(params, lr=0.1, run=run, **({"momentum": 0.9} if name == "SGD" else {}))
+        for t in range(6):
+            if t == 3:
+                change(params, optimizer)
+            for p in params:
+                p.grad = (p.detach() * (t + 1)).cos()
+            optimizer.step()
+        return params
+
+    torch.testing.assert_close(train(None), train("per_tensor"))
 
 
 def test_a_buffer_of_another_size_is_refused_before_anything_is_written():

@@ -12,15 +12,18 @@ from PIL import Image
 import edu_optim
 from edu_optim import lab, problems, race, rules
 from edu_optim.lab import Experiment, Player, choice, overlay, rate, rivals, slider, switch
-from edu_optim.plot import contour, describe, figure
+from edu_optim.lab.comparison import as_class
+from edu_optim.lab.maps import CURVED, EVEN, LRS, _larger_root, _measured_rates
+from edu_optim.lab.steps import RATE, _dissected
+from edu_optim.plot import DENSITY, RED, contour, describe, figure
 
 
 def valley(ax):
     contour(ax, problems.rosenbrock)
 
 
-def walk(ax, *, lr, optimizer=None):
-    """A walk along Rosenbrock's valley."""
+def paths(ax, *, lr, optimizer=None):
+    """Paths along Rosenbrock's valley."""
     runs = race(problems.rosenbrock, rivals(edu_optim.Adam, optimizer, lr=lr), steps=20)
     return {"loss": runs[0].losses[-1], **overlay(ax, {run.name: run.points for run in runs})}
 
@@ -72,23 +75,24 @@ def test_no_move_leaves_anything_behind(ground):
     assert experiment.image.value == Experiment(bar, ground, level=slider("height", "m", 9, 0, 20)).image.value
 
 
+@pytest.mark.slow
 def test_the_kept_backdrop_is_what_a_fresh_drawing_shows():
-    experiment = Experiment(walk, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
+    experiment = Experiment(paths, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
     experiment.controls["lr"].value = 0.5
     fresh = io.BytesIO()
-    experiment.still().savefig(fresh, format="png", dpi=lab.DENSITY)
+    experiment.snapshot().savefig(fresh, format="png", dpi=DENSITY)
     shown, drawn = pixels(experiment.image.value), pixels(fresh.getvalue())[..., :3]
     assert shown.shape == drawn.shape
     assert (abs(shown - drawn).max(-1) > 60).mean() < 0.002  # only the minimum's mark lies under the path
 
 
-def test_the_still_picture_has_the_same_lines_and_leaves_the_experiment_alone():
-    experiment = Experiment(walk, valley, lr=rate("learning rate", "", 0.1, 0.01, 1))
+def test_a_snapshot_has_the_same_lines_and_leaves_the_experiment_alone():
+    experiment = Experiment(paths, valley, lr=rate("learning rate", "", 0.1, 0.01, 1))
     png = experiment.image.value
     fig, ax = figure()
     valley(ax)
-    walk(ax, lr=0.1)
-    assert describe(experiment.still()) == describe(fig)
+    paths(ax, lr=0.1)
+    assert describe(experiment.snapshot()) == describe(fig)
     experiment.follow()
     assert experiment.image.value == png
 
@@ -117,7 +121,7 @@ def test_an_error_shows_in_words_and_the_next_move_works_again():
     before = experiment.image.value
     experiment.controls["level"].value = 13
     assert "ValueError: level must not be 13" in experiment.text and "in bar, line" in experiment.text
-    assert "level must not be 13" in experiment.readout.value and lab.RED in experiment.readout.value
+    assert "level must not be 13" in experiment.readout.value and RED in experiment.readout.value
     assert "last setting that worked" in experiment.text and experiment.image.value == before
     experiment.controls["level"].value = 12
     assert experiment.error is None and experiment.text == "height: 12\narea: 6"
@@ -201,15 +205,15 @@ def test_several_holds_what_is_ticked():
 @pytest.mark.parametrize("mine", [rules.adam, edu_optim.Adam, torch.optim.Adam], ids=["rule", "class", "torch's"])
 def test_a_right_optimizer_is_the_same_in_all_steps(mine):
     fig, ax = figure()
-    assert walk(ax, lr=0.1, optimizer=mine)["yours, ours and torch"] == "the same in all 20 steps"
+    assert paths(ax, lr=0.1, optimizer=mine)["yours, ours and torch"] == "the same in all 20 steps"
     assert [line.get_label() for line in ax.get_lines()] == ["torch", "ours", "yours"]
 
 
 def test_a_wrong_optimizer_is_marked_where_it_first_leaves():
     fig, ax = figure()
-    found = walk(ax, lr=0.1, optimizer=uncorrected)
+    found = paths(ax, lr=0.1, optimizer=uncorrected)
     assert found["yours leaves torch at"].startswith("step 1, (-0.884, 1.32) instead of (-1.1, 1.1)")
-    (mark,) = [line for line in ax.get_lines() if line.get_label() == "_parting"]
+    (mark,) = [line for line in ax.get_lines() if line.get_label() == "_mismatch"]
     assert mark.get_xydata()[0] == pytest.approx([-1.2 + 0.1 * 10**0.5, 1 + 0.1 * 10**0.5], rel=1e-3)
 
 
@@ -251,6 +255,7 @@ def ends(control):
     return [control.min, control.max] if hasattr(control, "min") else [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", [None, uncorrected], ids=["ours", "a reader's"])
 def test_every_end_of_every_control_of_the_playground_gives_a_picture(optimizer):
     ground = lab.playground(optimizer, like=optimizer and "Adam")
@@ -288,11 +293,13 @@ def test_the_playground_compares_a_readers_optimizer_with_its_namesake():
         lab.playground(uncorrected)
     with pytest.raises(ValueError, match="got 'adam' for uncorrected"):
         lab.playground(uncorrected, like="adam")
+    with pytest.raises(ValueError, match="where there is no optimizer to compare, got 'Adam'"):
+        lab.playground(like="Adam")
 
 
 def test_playing_the_path_follows_it_once(monkeypatch):
     ground = lab.playground()
-    monkeypatch.setattr(lab, "race", None)
+    monkeypatch.setattr("edu_optim.lab.paths.race", None)
     for step in (0, 1, 50, 99):
         ground.controls["step"].value = step
         assert ground.error is None
@@ -316,13 +323,13 @@ class KeepsItsOwnBooks(torch.optim.Optimizer):
 
 
 def dissected(optimizer, problem=problems.rosenbrock, steps=12, **options):
-    return lab._dissected(problem, optimizer, steps, tuple(options.items()))
+    return _dissected(problem, optimizer, steps, tuple(options.items()))
 
 
 @pytest.mark.parametrize("optimizer", [edu_optim.Adam, torch.optim.Adam, rules.adam], ids=["ours", "torch's", "rule"])
 def test_the_arrows_add_up_and_the_buffers_are_those_of_the_optimizer(optimizer):
     rows = dissected(optimizer, lr=0.1)
-    trace = edu_optim.descend(problems.rosenbrock, lab._class(optimizer), 12, lr=0.1, keep_state=True)
+    trace = edu_optim.descend(problems.rosenbrock, as_class(optimizer), 12, lr=0.1, keep_state=True)
     mean = next(key for key in trace.state if key in ("exp_avg", "m"))
     for t, row in enumerate(rows, 1):
         torch.testing.assert_close(row["at"], trace.points[t - 1])
@@ -330,7 +337,7 @@ def test_the_arrows_add_up_and_the_buffers_are_those_of_the_optimizer(optimizer)
         torch.testing.assert_close(row["of it from memory"] + row["of it from this gradient"], row["step"])
         torch.testing.assert_close(row[mean], trace.state[mean][t - 1])
         torch.testing.assert_close(row[f"{mean} / (1 - beta^t)"], trace.state[mean][t - 1] / (1 - 0.9**t))
-        torch.testing.assert_close(row[lab.RATE], row["step"] / -row["gradient"])
+        torch.testing.assert_close(row[RATE], row["step"] / -row["gradient"])
 
 
 @pytest.mark.parametrize("optimizer, options", [(edu_optim.SGD, {"momentum": 0.9}), (KeepsItsOwnBooks, {})])
@@ -368,6 +375,7 @@ MAPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAPS.values(), ids=MAPS)
 def test_every_end_of_every_control_of_a_map_gives_a_picture_and_leaves_nothing_behind(make):
     view = make()
@@ -417,7 +425,7 @@ def test_the_share_that_diverged_is_counted():
     view = lab.sensitivity(rules.gradient_descent)
     view.controls["surface"].value = lab.RAVINE.name  # diverges beyond 2 / 25
     view.controls["steps"].value = 300
-    expected = 100 * (lab.LRS > 2 / 25).double().mean()
+    expected = 100 * (LRS > 2 / 25).double().mean()
     assert float(view.numbers["diverged"].split()[0]) == pytest.approx(expected, abs=2.5)
 
 
@@ -428,9 +436,9 @@ def test_the_measured_rate_is_that_of_the_formula_and_nearer_with_more_steps():
         view.controls["steps"].value = steps
         apart[steps] = view.numbers["largest difference"], view.numbers["mean difference"]
     assert apart[50] > apart[100] > apart[200] and apart[200] < (0.025, 0.001)
-    measured = lab._measured_rates(edu_optim.SGD, 200)
+    measured = _measured_rates(edu_optim.SGD, 200)
     creeps, swings, explodes = measured[5, 0], measured[12, 32], measured[37, 0]
-    assert lab.CURVED[[5, 12, 37]].tolist() == pytest.approx([0.48, 1.04, 3.04]) and lab.EVEN[32].item() == 0.64
+    assert CURVED[[5, 12, 37]].tolist() == pytest.approx([0.48, 1.04, 3.04]) and EVEN[32].item() == 0.64
     assert [creeps.item(), swings.item(), explodes.item()] == pytest.approx([1 - 0.48, 0.8, 3.04 - 1], abs=0.005)
 
 
@@ -438,7 +446,7 @@ def test_the_formula_is_the_largest_eigenvalue_of_a_step():
     for x, beta in [(0.3, 0.2), (1.0, 0.81), (3.9, 0.5), (0.25, 0.25)]:
         step = torch.tensor([[1 - x, -x * beta], [1, beta]], dtype=torch.float64)  # of (p, b), with lr = x
         expected = torch.linalg.eigvals(step).abs().max().item()
-        assert lab._larger_root(torch.tensor(x), torch.tensor(beta)).item() == pytest.approx(expected, abs=1e-6)
+        assert _larger_root(torch.tensor(x), torch.tensor(beta)).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_another_rule_than_momentum_is_seen_to_leave_the_formula():

@@ -8,7 +8,7 @@ import edu_optim
 
 LESSON = Lesson("00")
 CELLS = ["imports", "data", "new-model", "draw-line", "play-loss", "play-loop", "play-ground", "play-draw", "play"]
-play = LESSON.run(*CELLS)["play"]
+play = LESSON.later(*CELLS).function("play")
 
 
 def practice_by_hand(lr, forget):

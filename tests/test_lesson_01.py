@@ -41,7 +41,8 @@ def test_the_edge_is_two_over_the_largest_curvature(scale, verdict):
     assert ("converges" if losses[-1] < 1e-9 else "diverges") == verdict
 
 
-play = run("imports", "gradient-descent", *[f"play-{part}" for part in ("ground", "mistake", "draw")], "play")["play"]
+CELLS = ["imports", "gradient-descent", "play-ground", "play-mistake", "play-draw", "play"]
+play = LESSON.later(*CELLS).function("play")
 
 
 @pytest.mark.parametrize(("lr", "condition"), [(2 / 26, 25), (0.082, 25), (0.5, 100), (0.005, 1)])

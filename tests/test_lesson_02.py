@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Later, Lesson, moved
 
 from edu_optim import SGD, descend, problems, train
 
@@ -52,8 +52,7 @@ def test_equation_2_is_the_fixed_point_of_the_variance():
     assert sympy.simplify(lesson["floor_variance"] - formula) == 0
     lesson |= {"walk": descend(problems.quadratic(), SGD, steps=1, start=torch.zeros(1, 2, 2), lr=0.0)}
     lesson |= {"rates": torch.ones(1)}
-    exec(LESSON.sources["variance-check"].split("\n\n\n")[0], lesson)
-    assert sympy.simplify(lesson["predicted"](eta, curvature, s) - formula) == 0
+    assert sympy.simplify(predicted(**lesson)(eta, curvature, s) - formula) == 0
 
 
 @pytest.mark.parametrize(("lr", "noise"), [(0.02, 1.0), (0.07, 3.0)])
@@ -108,10 +107,16 @@ def test_torchs_asgd_has_the_rate_of_the_card():
 
 
 PLAY = ["mistake", "walks", "ground", "runs", "draw", "measured", "ball", "distances", "controls"]
-formula = {}
-exec(LESSON.sources["variance-check"].split("\n\n\n")[0], formula)
 CELLS = ["imports", "gradient-descent", "turn", *[f"play-{part}" for part in PLAY]]
-EXPERIMENT = run(*CELLS, predicted=formula["predicted"])
+
+
+def predicted(**names):
+    """The function `predicted` of the cell that goes on to check it."""
+    exec(LESSON.sources["variance-check"].split("\n\n\n")[0], names)
+    return names["predicted"]
+
+
+EXPERIMENT = Later(lambda: run(*CELLS, predicted=predicted()))
 
 
 def errors_of_seed(seed):

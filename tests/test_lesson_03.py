@@ -8,15 +8,17 @@ import sympy
 import torch
 from cells import Lesson, moved
 
+from edu_optim import SGD
+
+CELLS = ["momentum-rule", "the-forms", "walk-on-a-slope", "rate-function", "bent-slope", "roll", "noise-predicted"]
+LESSON = Lesson("03").later("imports", *CELLS)
+rule, rate, walk, roll, slope = (LESSON.function(name) for name in ("momentum", "rate", "walk", "roll", "slope"))
+theta, b, g, eta, beta, d = sympy.symbols("theta b g eta beta d")
+lam, sigma = sympy.symbols("lambda sigma")
+
 
 def run(*ids):
     return Lesson("03").run("imports", *ids)
-
-
-LESSON = run("momentum-rule", "the-forms", "walk-on-a-slope", "rate-function", "bent-slope", "roll", "noise-predicted")
-rule, rate, walk, roll, slope = (LESSON[name] for name in ("momentum", "rate", "walk", "roll", "slope"))
-theta, b, g, eta, beta, d = sympy.symbols("theta b g eta beta d")
-lam, sigma = sympy.symbols("lambda sigma")
 
 
 def same(left, right):
@@ -133,7 +135,9 @@ def test_slope_is_that_of_the_loss(x):
 
 
 PLAY = ["mistake", "ground", "arrow", "draw", "measured", "distance", "controls"]
-EXPERIMENT = run("momentum-rule", "zigzag", "rate-function", *[f"play-{part}" for part in PLAY])
+EXPERIMENT = Lesson("03").later(
+    "imports", "momentum-rule", "zigzag", "rate-function", *[f"play-{part}" for part in PLAY]
+)
 
 
 def roll_by_hand(lr, beta, late=False):
@@ -179,7 +183,9 @@ def test_the_arrow_is_the_last_step():
     assert arrow.get_offsets()[0] == pytest.approx(places[4].numpy())
 
 
-@pytest.mark.parametrize("optimizer", [None, EXPERIMENT["momentum"], torch.optim.SGD, EXPERIMENT["SGD"]])
+@pytest.mark.parametrize("optimizer", [None, "momentum", torch.optim.SGD, SGD])
 def test_the_experiment_takes_any_optimizer(optimizer):
     end = roll_by_hand(0.04, 0.9)[0][-1].norm().item()
-    assert EXPERIMENT["play"](optimizer).numbers["distance after 60 steps"].item() == pytest.approx(end)
+    assert EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)).numbers[
+        "distance after 60 steps"
+    ].item() == pytest.approx(end)

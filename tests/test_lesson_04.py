@@ -7,13 +7,14 @@ import sympy
 import torch
 from cells import Lesson, moved
 
+from edu_optim import SGD
 from edu_optim.rules import momentum
 
 run = Lesson("04").run
 USED = ["nesterov-rule", "form-of-2013", "form-of-2012", "form-of-keras", "form-of-1983", "first-steps"]
 USED += ["walk-looking-ahead", "rate-function", "bent-slope", "roll", "never-arrive", "old-buffer"]
-LESSON = run("imports", *USED)
-rule, rate, first_steps = (LESSON[name] for name in ("nesterov", "rate", "first_steps"))
+LESSON = Lesson("04").later("imports", *USED)
+rule, rate, first_steps = (LESSON.function(name) for name in ("nesterov", "rate", "first_steps"))
 theta, b, g, eta, beta, lam, z = sympy.symbols("theta b g eta beta lambda z")
 
 
@@ -135,11 +136,11 @@ def test_cycle_of_lesson_03(form, lr, beta, caught):
 
 PLAY = ["ground", "worst", "looks", "rates", "balls", "mistake", "draw", "ends", "controls"]
 NEEDED = ["imports", "stop-the-ball", "carried", "two-pushes", "nesterov-rule", "rate-function", "walk-looking-ahead"]
-EXPERIMENT = run(*NEEDED, *[f"play-{name}" for name in PLAY])
+EXPERIMENT = Lesson("04").later(*NEEDED, *[f"play-{name}" for name in PLAY])
 
 
-def experiment(optimizer=EXPERIMENT["nesterov"], **moves):
-    return moved(EXPERIMENT["play"](optimizer), **moves)
+def experiment(optimizer="nesterov", **moves):
+    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **moves)
 
 
 def after_60_steps(form, lr, beta):
@@ -208,7 +209,7 @@ def test_in_the_classical_form_a_right_nesterov_parts_at_the_first_step():
     assert experiment(form="classical").numbers["yours leaves torch at"].startswith("step 1, ")
 
 
-@pytest.mark.parametrize("optimizer", [None, EXPERIMENT["nesterov"], torch.optim.SGD, EXPERIMENT["SGD"]])
+@pytest.mark.parametrize("optimizer", [None, "nesterov", torch.optim.SGD, SGD])
 def test_the_experiment_takes_any_optimizer(optimizer):
     numbers = experiment(optimizer).numbers
     name = "SGD" if optimizer is None else "yours"

@@ -11,7 +11,8 @@ from edu_optim import Adagrad, descend, from_rule, problems
 
 LESSON = Lesson("05")
 run = LESSON.run
-adagrad = run("adagrad-rule")["adagrad"]
+CELLS = LESSON.later("adagrad-rule")
+adagrad = CELLS.function("adagrad")
 
 
 def test_equations_1_and_2_are_the_rule_cell():
@@ -40,8 +41,8 @@ def test_a_hundred_steps_go_18_5896_learning_rates(slope):
 def test_rescaling_the_gradient_changes_nothing_without_eps(scale):
     start = torch.tensor(problems.rosenbrock.start, dtype=torch.float64)
     options = {"steps": 50, "start": start, "lr": 0.5, "eps": 0}
-    path = descend(problems.rosenbrock, from_rule(adagrad), **options).points
-    scaled = descend(lambda p: scale * problems.rosenbrock(p), from_rule(adagrad), **options).points
+    path = descend(problems.rosenbrock, from_rule(CELLS["adagrad"]), **options).points
+    scaled = descend(lambda p: scale * problems.rosenbrock(p), from_rule(CELLS["adagrad"]), **options).points
     torch.testing.assert_close(scaled, path, rtol=0, atol=1e-9)
 
 
@@ -85,11 +86,11 @@ def test_the_clue_of_nine_fours():
 
 
 PLAY = ["turn", "levels", "ground", "mistake", "plane", "draw", "by-step", "measured", "losses-of", "controls"]
-EXPERIMENT = run("imports", "adagrad-rule", *[f"play-{name}" for name in PLAY])
+EXPERIMENT = LESSON.later("imports", "adagrad-rule", *[f"play-{name}" for name in PLAY])
 
 
-def experiment(optimizer=adagrad, **moves):
-    return moved(EXPERIMENT["play"](optimizer), **moves)
+def experiment(optimizer="adagrad", **moves):
+    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **moves)
 
 
 def walk_of_50(angle, lr, forgets=False):
@@ -120,11 +121,11 @@ def test_the_experiment_measures_the_walk(angle, lr):
 
 
 @pytest.mark.parametrize("angle", [0, 20, 45])
-def test_the_grey_path_is_sgd_on_the_turned_ravine(angle):
-    (grey,) = [line for line in experiment(angle=angle).picture.axes[0].get_lines() if line.get_label() == "SGD"]
+def test_the_gray_path_is_sgd_on_the_turned_ravine(angle):
+    (gray,) = [line for line in experiment(angle=angle).picture.axes[0].get_lines() if line.get_label() == "SGD"]
     bowl = problems.quadratic(condition=25, angle=angle)
     path = descend(bowl, torch.optim.SGD, steps=50, lr=2 / 26).points
-    assert grey.get_xydata() == pytest.approx(path.numpy(), abs=1e-12)
+    assert gray.get_xydata() == pytest.approx(path.numpy(), abs=1e-12)
 
 
 @pytest.mark.parametrize("angle", [0, 20, 45])
@@ -146,7 +147,7 @@ def test_the_switch_parts_at_the_second_step(angle, lr):
     assert loss > 100 * numbers["loss after 50 steps, torch"]
 
 
-@pytest.mark.parametrize("optimizer", [None, adagrad, torch.optim.Adagrad, Adagrad])
+@pytest.mark.parametrize("optimizer", [None, "adagrad", torch.optim.Adagrad, Adagrad])
 def test_the_experiment_takes_any_optimizer(optimizer):
     numbers = experiment(optimizer, angle=45).numbers
     name = "Adagrad" if optimizer is None else "yours"

@@ -5,10 +5,12 @@ import sympy
 import torch
 from cells import Lesson, moved
 
+from edu_optim import RMSprop
+
 LESSON = Lesson("06")
 run = LESSON.run
 GRADIENTS = [2.0, -0.5, 0.0, 3.0, 1e-3, -7.0]
-RULES = run("rmsprop-rule", "rmsprop-centered-rule")
+RULES = LESSON.later("rmsprop-rule", "rmsprop-centered-rule")
 
 
 def steps(name, gradients, **options):
@@ -103,12 +105,12 @@ def test_eps_inside_the_root_acts_like_its_root_outside(inside):
 
 
 PLAY = ["gradients", "feed", "mistake", "ground", "draw", "measured", "controls"]
-EXPERIMENT = run("imports", "rmsprop-rule", *[f"play-{name}" for name in PLAY])
+EXPERIMENT = LESSON.later("imports", "rmsprop-rule", *[f"play-{name}" for name in PLAY])
 START = {"window": 10, "jump": 10, "eps": 1e-8, "broken": False}
 
 
-def experiment(optimizer=EXPERIMENT["rmsprop"], **moves):
-    return moved(EXPERIMENT["play"](optimizer), **START | moves)
+def experiment(optimizer="rmsprop", **moves):
+    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **START | moves)
 
 
 def lengths(window, jump, eps, inside=0.0):
@@ -150,7 +152,7 @@ def test_the_switch_takes_the_first_burst_away():
     assert made.numbers["yours leaves torch at"] == said
 
 
-@pytest.mark.parametrize("optimizer", [None, torch.optim.RMSprop, EXPERIMENT["RMSprop"]])
+@pytest.mark.parametrize("optimizer", [None, torch.optim.RMSprop, RMSprop])
 def test_the_experiment_takes_any_optimizer(optimizer):
     numbers = experiment(optimizer, jump=1000).numbers
     assert numbers["step 31 (lr)"] == pytest.approx(10**0.5, rel=1e-3)

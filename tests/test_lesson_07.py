@@ -7,13 +7,14 @@ import sympy
 import torch
 from cells import Lesson, moved
 
-from edu_optim import rules
+from edu_optim import Adadelta, rules
 
 LESSON = Lesson("07")
 run = LESSON.run
 GRADIENTS = [2.0, -0.5, 0.0, 3.0, 1e-3, -7.0]
-adadelta = run("adadelta-rule")["adadelta"]
-CELLS = run("imports", "adadelta-rule", "lengths", "wrong-order-run", "lr-in-memory-run", "two-eps-rule", "growth")
+USED = ["imports", "adadelta-rule", "lengths", "wrong-order-run", "lr-in-memory-run", "two-eps-rule", "growth"]
+CELLS = LESSON.later(*USED)
+adadelta = CELLS.function("adadelta")
 
 
 def faded(values, rho):
@@ -118,11 +119,11 @@ def test_the_conventions_card(where, length):
 
 
 PLAY = ["mistake", "ground", "along", "growth", "draw", "measured", "controls"]
-EXPERIMENT = run("imports", "measured", "adadelta-rule", *[f"play-{name}" for name in PLAY])
+EXPERIMENT = LESSON.later("imports", "measured", "adadelta-rule", *[f"play-{name}" for name in PLAY])
 
 
-def experiment(optimizer=EXPERIMENT["adadelta"], **moves):
-    return moved(EXPERIMENT["play"](optimizer), **moves)
+def experiment(optimizer="adadelta", **moves):
+    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **moves)
 
 
 def steps_along_x(window, eps, early=False):
@@ -177,7 +178,7 @@ def test_the_switch_makes_the_first_step_too_long(window):
     assert numbers["yours leaves torch at"] == "step 1, (1, 1.41) instead of (1, 1)"
 
 
-@pytest.mark.parametrize("optimizer", [None, torch.optim.Adadelta, EXPERIMENT["Adadelta"]])
+@pytest.mark.parametrize("optimizer", [None, torch.optim.Adadelta, Adadelta])
 def test_the_experiment_takes_any_optimizer(optimizer):
     numbers = experiment(optimizer).numbers
     agrees(numbers, *steps_along_x(10, 1e-4))

@@ -3,11 +3,12 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Later, Lesson, moved
 
 from edu_optim import Adam, AdamW, descend, rules
 
-adamw = Lesson("09").run("adamw", adam=rules.adam)["adamw"]
+LESSON = Lesson("09")
+adamw = Later(lambda: LESSON.run("adamw", adam=rules.adam)).function("adamw")
 
 
 def test_equations_1_and_2_are_the_rule_cell():
@@ -55,7 +56,7 @@ def test_no_weight_outgrows_one_over_the_decay(decay):
 
 
 PLAY = ["noise", "follow", "loss", "mistake", "map", "map-panel", "plane-panel", "ground", "draw", "controls"]
-EXPERIMENT = Lesson("09").run("imports", "adamw", *[f"play-{part}" for part in PLAY])
+EXPERIMENT = LESSON.later("imports", "adamw", *[f"play-{part}" for part in PLAY])
 settings = pytest.mark.parametrize(("lr", "weight_decay"), [(0.05, 0.1), (0.005, 1.0), (0.1, 0.01), (0.001, 3.0)])
 
 
@@ -71,7 +72,7 @@ def test_decoupled_decay_keeps_the_same_share_of_both(lr, weight_decay):
 
 @settings
 def test_l2_goes_through_the_division(lr, weight_decay):
-    numbers = moved(EXPERIMENT["play"](adamw), lr=lr, weight_decay=weight_decay, broken=True).numbers
+    numbers = moved(EXPERIMENT["play"](EXPERIMENT["adamw"]), lr=lr, weight_decay=weight_decay, broken=True).numbers
     for weight, name in enumerate(("faint weight", "loud weight")):
         ends = [l2_by_hand(noise.tolist(), lr, weight_decay) for noise in EXPERIMENT["pushes"][:, :, weight].T]
         assert numbers[name].item() == pytest.approx(sum(ends) / 16, rel=1e-6)
@@ -92,5 +93,5 @@ def test_the_map_holds_what_the_chosen_setting_gives(rule):
     losses = EXPERIMENT["losses_of"](EXPERIMENT[rule])
     for row, column in ((0, 0), (20, 34), (50, 40)):
         lr, weight_decay = EXPERIMENT["etas"][column].item(), EXPERIMENT["lambdas"][row].item()
-        made = moved(EXPERIMENT["play"](adamw), lr=lr, weight_decay=weight_decay, broken=rule == "l2")
+        made = moved(EXPERIMENT["play"](EXPERIMENT["adamw"]), lr=lr, weight_decay=weight_decay, broken=rule == "l2")
         assert losses[row, column].item() == pytest.approx(made.numbers["loss"].item(), rel=1e-4, abs=1e-6)

@@ -8,20 +8,20 @@ import torch
 from cells import Lesson, moved
 
 from edu_optim import kernel, rules
-from edu_optim.base import signature
+from edu_optim.signature import signature
 
 
 def run(*ids):
     return Lesson("12").run("imports", *ids)
 
 
-LESSON = run("counter", "one-step", "bytes-of-a-rule")
-counted = LESSON["counted"]
+LESSON = Lesson("12").later("imports", "counter", "one-step", "bytes-of-a-rule")
+counted = LESSON.function("counted")
 
 
 def operations(rule):
     """How many of + - * / ** there are in a rule once its numbers are known: those that touch a tensor."""
-    kinds = kernel.parted({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
+    kinds = kernel.partition({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
     return sum(node.op[:4] == "call" for node in kernel.split(rule, kinds)[1].graph.nodes)
 
 
@@ -43,7 +43,7 @@ def test_bytes_are_those_of_each_operand_and_each_result():
 
 @pytest.mark.parametrize("rule", [rules.momentum, rules.adam, rules.amsgrad])
 def test_the_traffic_by_hand_is_that_of_the_loop(rule):
-    kinds = kernel.parted({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
+    kinds = kernel.partition({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
     text = kernel.loop(*kernel.split(rule, kinds))
     arrays = len(re.findall(r"= \w+_\[i\];|\w+_\[i\] = ", text))
     assert arrays == 3 + 2 * len(signature(rule)[0])

@@ -15,8 +15,16 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 OPTIMIZERS = [path for path in LESSONS if "01" <= path.name[:2] <= "09"]
 HEADINGS = [
-    *["The idea", "The rule", "By hand", "Does it match?", "See it", "Play", "When it fails", "Exercises"],
-    *["In short", "Sources"],
+    "The idea",
+    "The rule",
+    "By hand",
+    "Does it match?",
+    "See it",
+    "Play",
+    "When it fails",
+    "Exercises",
+    "In short",
+    "Sources",
 ]
 RULES = {
     "01": ["gradient_descent"],
@@ -147,3 +155,35 @@ def globals_of_functions(code):
         found = dis.get_instructions(function)
         yield from (instruction.argval for instruction in found if instruction.opname == "LOAD_GLOBAL")
         yield from globals_of_functions(function)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parent.glob("test_lesson_*.py")), ids=lambda path: path.stem)
+def test_importing_the_tests_of_a_lesson_runs_no_cell(path):
+    assert runs_when_imported(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source, runs",
+    [
+        ('rule = Lesson("03").run("rule")["rule"]', ["run"]),
+        ('exec(LESSON.sources["rule"], names)', ["exec"]),
+        ('def experiment(optimizer=run("rule")["rule"]):\n    return optimizer', ["run"]),
+        ('def experiment():\n    return run("rule")\n\nRULE = Later(lambda: run("rule"))', []),
+    ],
+)
+def test_what_runs_when_a_module_is_imported_is_found(source, runs):
+    assert runs_when_imported(source) == runs
+
+
+def runs_when_imported(source):
+    """The calls of `run` and `exec` outside of functions."""
+    nodes = list(ast.walk(ast.parse(source)))
+    later = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.Lambda)]
+    inside = {node for function in later for part in bodies(function) for node in ast.walk(part)}
+    calls = [node.func for node in nodes if isinstance(node, ast.Call) and node not in inside]
+    names = [getattr(call, "attr", getattr(call, "id", None)) for call in calls]
+    return [name for name in names if name in ("run", "exec")]
+
+
+def bodies(function):
+    return function.body if isinstance(function.body, list) else [function.body]

@@ -183,7 +183,7 @@ def test_an_optimizer_of_torch_trains_many_starts_and_refuses_many_settings():
         ([], {"lr": 0.1}, "model must hold one for each of the N copies, N > 0, got 0 in model"),
         ([net(), problems.small_net(4, 3)], {"lr": 0.1}, "model[1] must have the architecture of model[0], Sequential"),
         (net(), {"lr": -LR}, "lr must hold a finite number >= 0 in each place, got tensor([-0.0010"),
-        (net(), {"betas": (0.9, 2 * SLOW)}, "betas[1] must hold a number in [0, 1) in each place, got tensor("),
+        (net(), {"betas": (0.9, 2 * SLOW)}, "beta2 must hold a number in [0, 1) in each place, got tensor("),
         (net(), {"lr": [0.1, 0.2]}, "lr must be a finite number >= 0, got [0.1, 0.2]"),
         (net(), {"rho": SLOW}, "Adam does not take rho="),
     ],

@@ -26,7 +26,7 @@ def drawn(line):
     return [pair.tolist() for pair in line.get_xydata()]
 
 
-def test_every_optimizer_has_a_colour_a_dash_and_a_marker_of_its_own():
+def test_every_optimizer_has_a_color_a_dash_and_a_marker_of_its_own():
     classes = {name for name, cls in inspect.getmembers(edu_optim, inspect.isclass) if hasattr(cls, "step")}
     assert classes - {"RuleOptimizer"} <= plot.LOOKS.keys()
     looks = [plot.look(name) for name in plot.LOOKS]
@@ -98,7 +98,7 @@ def test_names_at_the_ends_stand_in_the_order_of_the_lines_and_do_not_overlap():
 @pytest.fixture
 def shown(monkeypatch):
     displayed = []
-    monkeypatch.setattr(plot, "display", lambda data, **options: displayed.append((data, options)))
+    monkeypatch.setattr("edu_optim.plot.text.display", lambda data, **options: displayed.append((data, options)))
     return displayed
 
 
@@ -155,7 +155,7 @@ DRAWINGS = {
     "line": lambda ax, value: ax.plot([0, 1, value]),
     "label": lambda ax, value: ax.plot([0, 1], label=f"line {value}"),
     "marks": lambda ax, value: ax.scatter([0, 1], [0, value]),
-    "coloured marks": lambda ax, value: ax.scatter([0, 1], [0, 1], c=[0, value]),
+    "colored marks": lambda ax, value: ax.scatter([0, 1], [0, 1], c=[0, value]),
     "levels": lambda ax, value: ax.contour(grid(9), levels=[2, value]),
     "filled levels": lambda ax, value: ax.contourf(grid(9), levels=[2, value, 9]),
     "mesh": lambda ax, value: ax.pcolormesh(grid(value)),
@@ -252,7 +252,7 @@ def basin_map(found, problem=problems.himmelblau):
     return fig, ax, ax.get_images()[0]
 
 
-def test_a_basin_has_the_colour_of_its_minimum_full_where_fast_pale_where_slow_and_grey_where_there_is_none():
+def test_a_basin_has_the_color_of_its_minimum_full_where_fast_pale_where_slow_and_gray_where_there_is_none():
     _, ax, image = basin_map(landed([[0, 1, 1], [3, -1, 0]], [[4, 4, 90], [20, -1, 90]]))
     rgb = image.get_array()
     full = [numpy.array(matplotlib.colors.to_rgb(color)) for color, _ in plot.BASINS]
@@ -292,10 +292,10 @@ def test_a_basin_map_says_in_numbers_how_large_each_basin_is_where_it_lies_and_h
     assert said[0] == "A: 66.7 % of the starts" and said[-3:-1] == ["full: 4 steps or fewer", "pale: 28 steps or more"]
 
 
-def test_a_basin_map_where_nothing_arrives_is_grey():
+def test_a_basin_map_where_nothing_arrives_is_gray():
     _, ax, image = basin_map(landed([[-1, -1], [-1, -1]], [[-1, -1], [-1, -1]]))
     assert len(numpy.unique(image.get_array())) == 1
-    assert [text.get_text() for text in ax.get_legend().get_texts()][4:] == ["grey: at no minimum yet"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()][4:] == ["gray: at no minimum yet"]
 
 
 def test_a_basin_map_needs_a_sweep_over_rows_and_columns_and_not_too_many_minima():
@@ -336,7 +336,7 @@ def test_a_heat_map_shows_each_value_at_its_settings_and_hatches_what_diverged()
     [([[0, 1e-30], [1, 2]], 2e-12, 2), ([[0, 0], [0, 0]], 1e-12, 1), ([[3, 3], [3, 3]], 3, 30)],
     ids=["over twelve powers", "only zeros", "all alike"],
 )
-def test_logarithmic_colours_reach_down_twelve_powers_of_ten_and_zero_is_not_missing(values, low, high):
+def test_logarithmic_colors_reach_down_twelve_powers_of_ten_and_zero_is_not_missing(values, low, high):
     fig, ax, mesh = heat_map(torch.tensor(values, dtype=torch.float64), LR[:2], KEPT[:2])
     fig.draw_without_rendering()
     assert (mesh.norm.vmin, mesh.norm.vmax) == pytest.approx((low, high), rel=1e-6)

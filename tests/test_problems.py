@@ -9,9 +9,18 @@ from torch._subclasses import FakeTensorMode
 from edu_optim import problems
 
 ALL = [
-    *[problems.quadratic(), problems.quadratic(condition=10, angle=30), problems.noisy_quadratic()],
-    *[problems.rosenbrock, problems.beale, problems.booth, problems.himmelblau, problems.six_hump_camel],
-    *[problems.saddle, problems.rastrigin, problems.plateau, problems.sparse_features()],
+    problems.quadratic(),
+    problems.quadratic(condition=10, angle=30),
+    problems.noisy_quadratic(),
+    problems.rosenbrock,
+    problems.beale,
+    problems.booth,
+    problems.himmelblau,
+    problems.six_hump_camel,
+    problems.saddle,
+    problems.rastrigin,
+    problems.plateau,
+    problems.sparse_features(),
 ]
 NOISY = [problems.noisy_quadratic(condition=10, noise=0.5), problems.sparse_features(rate=0.2)]
 each_problem = pytest.mark.parametrize("problem", ALL, ids=lambda problem: problem.name)

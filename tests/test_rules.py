@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edu_optim import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop, rules
-from edu_optim.base import signature
 from edu_optim.foreach import TensorList
+from edu_optim.signature import signature
 
 BETAS = (0.5, 0.75)
 
@@ -282,8 +282,8 @@ def test_the_defaults_of_a_rule_are_those_of_its_class(cls, own):
     for rule in own:
         defaults = dict(rule.__kwdefaults__ or {})
         defaults.pop("momentum", None)  # the class's 0 stands for the rule without momentum
-        assert defaults == {name: cls.options[name] for name in defaults}
-        assert set(signature(rule)[1]) <= {*cls.options, "t"}
+        assert defaults == {name: inspect.signature(cls).parameters[name].default for name in defaults}
+        assert {*signature(rule).keywords} <= {*inspect.signature(cls).parameters, "t"}
 
 
 def test_the_larger_of_two_is_found_for_every_kind_of_argument():

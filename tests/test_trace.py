@@ -346,6 +346,7 @@ print((peak(14) - before) / 14**5 / 16)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak is read where Linux writes it")
 def test_the_memory_of_a_sweep_is_what_it_says():
     held = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True).stdout

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..base import signature
 from ..exercises import EXERCISES
+from ..signature import signature
 from .catalog import ClassFamily, Family, validate
 from .compare import PARTLY, ROUNDING, Raised, alike, first_mismatch, side_by_side
 from .letters import Unclear

@@ -36,7 +36,12 @@ MEANINGS = {meaning: set(names.split()) for meaning, names in NAMES.items()}
 
 
 class Unclear(Exception):
-    """An argument that cannot be understood."""
+    """An argument that cannot be understood.
+
+    >>> readings(lambda p, g, mystery: 0, ["p", "g"], ["lr"])
+    Traceback (most recent call last):
+    edu_optim.check.letters.Unclear: what the argument 'mystery' takes cannot be told. Understood are p, g, lr.
+    """
 
 
 class Reading(NamedTuple):
@@ -47,6 +52,10 @@ class Reading(NamedTuple):
         rest: what goes into ``*args``, in order.
         gathered: what goes into ``**kwargs``, from a name to what it takes.
         assumed: what was told by its place alone, as words.
+
+    >>> step = inspect.signature(lambda w, dw, eta=0.1: 0)
+    >>> Reading({"w": "p", "dw": "g", "eta": "lr"}).arguments(step, {"p": 1.0, "g": 2.0, "lr": 0.5})
+    ([1.0, 2.0, 0.5], {})
     """
 
     bound: dict
@@ -175,7 +184,9 @@ def _filled(signature, plainly, chosen, columns, names, asked):
             close = difflib.get_close_matches(parameter.name, [*names, *columns], 1)
             hint = f"; does it mean {close[0]}?" if close else ""
             options = ", ".join([*columns, *names])
-            raise Unclear(f"what the argument {parameter.name!r} takes cannot be told{hint} Understood are {options}.")
+            raise Unclear(
+                f"what the argument {parameter.name!r} takes cannot be told{hint or '.'} Understood are {options}."
+            )
         bound[parameter.name] = left.pop(0)
         by_place.append(parameter.name)
     kinds = {parameter.kind for parameter in signature.parameters.values()}

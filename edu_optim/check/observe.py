@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..base import signature
+from ..signature import signature
 from .compare import Raised, Seen
 from .letters import Unclear, asked_for, meanings, readings
 from .sandbox import codes
@@ -45,6 +45,10 @@ class Trial:
         asked: the options that it looked for in its state.
         counts: whether it returned the step count, which is then passed to it at the next step.
         runs: of programs, as far as they were asked for.
+
+    >>> trial = Trial(lambda program, condition: [Seen("result", program(3))])
+    >>> list(trial.again(lambda x: 2 * x, {}))[0].value
+    6
     """
 
     watch: Callable
@@ -105,7 +109,12 @@ def tame(value):
 
 
 class Wrong(Exception):
-    """An answer that cannot be gone on with, and why."""
+    """An answer that cannot be gone on with, and why.
+
+    >>> from edu_optim.check import check
+    >>> check(lambda p, g, b, lr, momentum: p - lr * g, like="momentum").says
+    ('It returns 1 value, and 2 are needed: p, b.',)
+    """
 
 
 def trials_of_task(answer, exercise):

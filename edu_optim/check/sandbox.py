@@ -21,7 +21,11 @@ SECONDS = 2
 
 
 class TooSlow(BaseException):
-    """An answer took too long; no `except Exception` stops this one."""
+    """An answer took too long; no `except Exception` stops this one.
+
+    >>> print(TooSlow())
+    it took more than 2 seconds; is there a loop that never ends?
+    """
 
     def __str__(self):
         return f"it took more than {SECONDS} seconds; is there a loop that never ends?"

@@ -10,7 +10,7 @@ import inspect
 
 import torch
 
-from ..base import signature
+from ..signature import signature
 from .compare import Seen
 from .letters import Reading, asked_for, meanings, plain, readings
 from .observe import SETTINGS, SIZES, STARTS, Trial, absent, constants

@@ -4,9 +4,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .. import rules
-from ..base import signature
 from ..execute import multi_tensor
 from ..optimizers import Adam
+from ..signature import signature
 from .exercise import Exercise, at, edit, instead
 
 # A fourth executor

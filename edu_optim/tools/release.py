@@ -4,15 +4,15 @@ The solved notebooks are in ``notebooks/solutions``, with the cell metadata of n
 and what is put in its place, is what nbgrader does when it is not told otherwise; nbgrader itself is not needed.
 """
 
-import re
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 STUB = ["# YOUR CODE HERE", "raise NotImplementedError()"]
 
 
-def release(solved, to):
+def release(solved: str | Path, to: str | Path) -> Path:
     """Write the sheet of a solved notebook into a new folder, and return its path.
 
     Args:
@@ -42,7 +42,7 @@ def release(solved, to):
     return path
 
 
-def sheet(notebook):
+def sheet(notebook: NotebookNode) -> NotebookNode:
     """Make of a solved notebook, in place, what learners get: no solutions, no hidden tests, no outputs.
 
     Errors: ValueError with the id of the cell, if a region does not end or stands in a cell of the wrong kind, or if
@@ -73,7 +73,7 @@ def sheet(notebook):
     return notebook
 
 
-def _without(cell, region, stub, may, must=False):
+def _without(cell: NotebookNode, region: str, stub: list[str], may: bool, must: bool = False) -> str:
     """The source of a cell with ``stub`` in the place of every region of this kind."""
     lines, inside = [], False
     for line in cell.source.split("\n"):
@@ -81,7 +81,7 @@ def _without(cell, region, stub, may, must=False):
         if (begins and inside) or (ends and not inside):
             raise ValueError(f"cell {cell.id}: BEGIN {region} and END {region} must take turns")
         if begins:
-            indent = re.match(r"\s*", line)[0]
+            indent = line[: len(line) - len(line.lstrip())]
             lines += [indent + replacement for replacement in stub]
         elif not inside and not ends:
             lines.append(line)

@@ -8,12 +8,15 @@ function, Comput. J. 3, 175-184; D. Himmelblau 1972, Applied Nonlinear Programmi
 A literature survey of benchmark functions for global optimization problems, arXiv 1308.4008.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Generator, Tensor
+
+Pair = tuple[float, float]
+Loss = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,17 @@ class Problem:
     """
 
     name: str
-    loss: Callable
-    minima: tuple
-    window: tuple
-    start: tuple
-    noisy: Callable | None = None
+    loss: Loss
+    minima: tuple[Pair, ...]
+    window: tuple[Pair, Pair]
+    start: Pair
+    noisy: Callable[[Tensor, Generator], Tensor] | None = None
 
-    def __call__(self, points):
+    def __call__(self, points: Tensor) -> Tensor:
         """The exact loss at ``points``."""
         return self.loss(_pairs(points))
 
-    def grid(self, columns, rows):
+    def grid(self, columns: int, rows: int) -> Tensor:
         """Points at equal distances over the window, ``[rows, columns, 2]``, from its lower left corner.
 
         >>> saddle.grid(3, 2)[1]
@@ -55,12 +58,12 @@ class Problem:
         x, y = torch.linspace(*across, columns, dtype=torch.float64), torch.linspace(*up, rows, dtype=torch.float64)
         return torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)
 
-    def sample(self, points, generator):
+    def sample(self, points: Tensor, generator: Generator) -> Tensor:
         """One noisy measurement of the loss at ``points``; the exact loss where there is no noise."""
         return self.noisy(_pairs(points), generator) if self.noisy else self(points)
 
 
-def quadratic(condition=100.0, angle=0.0):
+def quadratic(condition: float = 100.0, angle: float = 0.0) -> Problem:
     """A bowl with curvature 1 along one axis and ``condition`` along the other, turned by ``angle`` degrees.
 
     Errors: ValueError if ``condition`` is below 1.
@@ -71,7 +74,7 @@ def quadratic(condition=100.0, angle=0.0):
     _check("condition", condition, condition >= 1, "a number >= 1")
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
 
-    def loss(points):
+    def loss(points: Tensor) -> Tensor:
         x, y = points.unbind(-1)
         along, across = cos * x + sin * y, cos * y - sin * x
         return (along**2 + condition * across**2) / 2
@@ -80,7 +83,7 @@ def quadratic(condition=100.0, angle=0.0):
     return Problem(f"a bowl of condition number {condition:g}", loss, ((0, 0),), ((-5, 5), (-5, 5)), start)
 
 
-def noisy_quadratic(condition=10.0, noise=1.0):
+def noisy_quadratic(condition: float = 10.0, noise: float = 1.0) -> Problem:
     """A bowl whose gradient is measured with a normal error of standard deviation ``noise`` in each coordinate.
 
     Errors: ValueError if ``noise`` is negative or ``condition`` below 1.
@@ -91,14 +94,14 @@ def noisy_quadratic(condition=10.0, noise=1.0):
     _check("noise", noise, noise >= 0, "a number >= 0")
     bowl = quadratic(condition)
 
-    def noisy(points, generator):
+    def noisy(points: Tensor, generator: Generator) -> Tensor:
         error = torch.randn(points.shape, generator=generator, dtype=points.dtype, device=points.device)
         return bowl(points) + noise * (error * points).sum(-1)
 
     return Problem(f"{bowl.name}, measured with noise", bowl.loss, bowl.minima, bowl.window, bowl.start, noisy)
 
 
-def sparse_features(rate=0.1):
+def sparse_features(rate: float = 0.1) -> Problem:
     """Least squares with two features: the first is in every sample, the second in a fraction ``rate`` of them.
 
     Most sampled gradients of the second coordinate are therefore exactly zero.
@@ -110,11 +113,11 @@ def sparse_features(rate=0.1):
     """
     _check("rate", rate, 0 < rate <= 1, "a number in (0, 1]")
 
-    def loss(points):
+    def loss(points: Tensor) -> Tensor:
         x, y = ((points - 1) ** 2 / 2).unbind(-1)
         return x + rate * y
 
-    def noisy(points, generator):
+    def noisy(points: Tensor, generator: Generator) -> Tensor:
         x, y = ((points - 1) ** 2 / 2).unbind(-1)
         drawn = torch.rand(y.shape, generator=generator, dtype=y.dtype, device=y.device)
         return x + (drawn < rate) * y
@@ -122,7 +125,9 @@ def sparse_features(rate=0.1):
     return Problem("a sparse feature beside a dense one", loss, ((1, 1),), ((-1, 2), (-1, 2)), (-0.5, -0.5), noisy)
 
 
-def surface(name, minima, window, start):
+def surface(
+    name: str, minima: tuple[Pair, ...], window: tuple[Pair, Pair], start: Pair
+) -> Callable[[Callable[[Tensor, Tensor], Tensor]], Problem]:
     """Turn a function of the coordinates x and y into a `Problem`.
 
     >>> @surface("a cup", minima=((0, 0),), window=((-1, 1), (-1, 1)), start=(1.0, 0.5))
@@ -132,37 +137,39 @@ def surface(name, minima, window, start):
     tensor([0., 5.])
     """
 
-    def make(function):
+    def make(function: Callable[[Tensor, Tensor], Tensor]) -> Problem:
         return Problem(name, lambda points: function(*points.unbind(-1)), minima, window, start)
 
     return make
 
 
 @surface("Rosenbrock's valley", minima=((1, 1),), window=((-2, 2), (-1, 3)), start=(-1.2, 1.0))
-def rosenbrock(x, y):
+def rosenbrock(x: Tensor, y: Tensor) -> Tensor:
     return (1 - x) ** 2 + 100 * (y - x**2) ** 2
 
 
 @surface("Beale's function", minima=((3, 0.5),), window=((-1, 4), (-2, 2)), start=(-0.5, -1.5))
-def beale(x, y):
+def beale(x: Tensor, y: Tensor) -> Tensor:
     return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
 
 
 @surface("Booth's function", minima=((1, 3),), window=((-5, 7), (-3, 9)), start=(-4.0, -2.0))
-def booth(x, y):
+def booth(x: Tensor, y: Tensor) -> Tensor:
     return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2
 
 
 @surface(
     "Himmelblau's function",
     minima=(
-        *[(3.0, 2.0), (-2.805118086952745, 3.131312518250573)],
-        *[(-3.779310253377747, -3.283185991286170), (3.584428340330492, -1.848126526964404)],
+        (3.0, 2.0),
+        (-2.805118086952745, 3.131312518250573),
+        (-3.779310253377747, -3.283185991286170),
+        (3.584428340330492, -1.848126526964404),
     ),
     window=((-5, 5), (-5, 5)),
     start=(-0.5, -1.0),
 )
-def himmelblau(x, y):
+def himmelblau(x: Tensor, y: Tensor) -> Tensor:
     return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
 
 
@@ -172,66 +179,33 @@ def himmelblau(x, y):
     window=((-2, 2), (-1, 1)),
     start=(1.5, 0.8),
 )
-def six_hump_camel(x, y):
+def six_hump_camel(x: Tensor, y: Tensor) -> Tensor:
     return (4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (4 * y**2 - 4) * y**2
 
 
 @surface("a saddle between two minima", minima=((0, -1), (0, 1)), window=((-2, 2), (-2, 2)), start=(1.5, 0.001))
-def saddle(x, y):
+def saddle(x: Tensor, y: Tensor) -> Tensor:
     return x**2 / 2 - y**2 / 2 + y**4 / 4
 
 
 @surface("Rastrigin's function", minima=((0, 0),), window=((-5, 5), (-5, 5)), start=(3.3, -2.6))
-def rastrigin(x, y):
+def rastrigin(x: Tensor, y: Tensor) -> Tensor:
     wave = torch.cos(2 * math.pi * x) + torch.cos(2 * math.pi * y)
     return 20 + x**2 + y**2 - 10 * wave
 
 
 @surface("a hole in a plateau", minima=((0, 0),), window=((-4, 4), (-4, 4)), start=(-2.5, 2.0))
-def plateau(x, y):
+def plateau(x: Tensor, y: Tensor) -> Tensor:
     return 1 - torch.exp(-(x**2 + y**2) / 2)
 
 
-def digits():
-    """Handwritten digits: images ``[1797, 64]`` with values in [0, 1], float64, and labels ``[1797]``.
-
-    The test set of E. Alpaydin & C. Kaynak 1998, Optical recognition of handwritten digits, UCI Machine Learning
-    Repository, as it comes with scikit-learn.
-
-    >>> images, labels = digits()
-    >>> images.shape, labels[:5]
-    (torch.Size([1797, 64]), tensor([0, 1, 2, 3, 4]))
-    """
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    return torch.from_numpy(images) / 16, torch.from_numpy(labels)
-
-
-def small_net(*sizes, seed=0):
-    """A multilayer perceptron in float64 with tanh between its layers, the same one for the same ``seed``.
-
-    >>> sum(p.numel() for p in small_net(64, 16, 10).parameters())
-    1210
-    """
-    generator = torch.Generator().manual_seed(seed)
-    layers = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        layer = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, dtype=torch.float64)
-        bound = inputs**-0.5
-        for parameter in layer.parameters():
-            torch.nn.init.uniform_(parameter, -bound, bound, generator=generator)
-        layers += [layer, torch.nn.Tanh()]
-    return torch.nn.Sequential(*layers[:-1])
-
-
-def _pairs(points):
+def _pairs(points: Tensor) -> Tensor:
     if not isinstance(points, torch.Tensor) or not points.shape or points.shape[-1] != 2:
         seen = f"shape {tuple(points.shape)}" if isinstance(points, torch.Tensor) else repr(points)
         raise ValueError(f"points must be a tensor of shape [..., 2], got {seen}")
     return points
 
 
-def _check(name, value, holds, allowed):
+def _check(name: str, value: object, holds: bool, allowed: str) -> None:
     if not holds:
         raise ValueError(f"{name} must be {allowed}, got {value!r}")

@@ -1,0 +1,84 @@
+"""Your optimizer beside ours and torch's."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ..base import from_rule
+from ..plot import BLACK, ORANGE, RED, SKY
+from ..trace import MakeOptimizer
+from .words import pair
+
+
+def as_class(optimizer: Callable[..., Any]) -> MakeOptimizer:
+    """A class as it is, and the class that `edu_optim.from_rule` makes of a rule.
+
+    >>> from edu_optim.rules import adam
+    >>> as_class(adam).__name__, as_class(torch.optim.Adam).__name__
+    ('adam', 'Adam')
+    """
+    return from_rule(optimizer) if inspect.isfunction(optimizer) else optimizer
+
+
+def rivals(
+    ours: type[Optimizer], mine: Callable[..., Any] | None = None, **options: Any
+) -> dict[str, tuple[MakeOptimizer, dict[str, Any]]]:
+    """Entrants of a `edu_optim.trace.race`: your optimizer beside ours and torch's of the same name.
+
+    Args:
+        ours: a class of `edu_optim`.
+        mine: your class, or your rule, made a class by `edu_optim.from_rule`; ours runs alone if None.
+        options: of ours and torch's; yours is given those that it takes.
+
+    >>> from edu_optim import SGD
+    >>> from edu_optim.rules import gradient_descent
+    >>> list(rivals(SGD, gradient_descent, lr=0.1))
+    ['torch', 'ours', 'yours']
+    """
+    if mine is None:
+        return {ours.__name__: (ours, options)}
+    cls = as_class(mine)
+    parameters = inspect.signature(cls).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    taken = {name: value for name, value in options.items() if takes_all or name in parameters}
+    return {"torch": (getattr(torch.optim, ours.__name__), options), "ours": (ours, options), "yours": (cls, taken)}
+
+
+OVERLAY = {
+    "torch": {"color": SKY, "linewidth": 7, "alpha": 0.6, "solid_capstyle": "round"},
+    "ours": {"color": ORANGE, "linewidth": 3.5},
+    "yours": {"color": BLACK, "linewidth": 1.2, "marker": ".", "markersize": 5},
+}
+
+
+def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
+    """Draw lines over each other so that all can be seen, and mark where yours first leaves torch's.
+
+    Args:
+        lines: name -> points ``[n, 2]``; the names are those of `rivals`.
+
+    Returns what it found, in words: an empty dict where there is nothing to compare.
+
+    >>> from edu_optim.plot import figure
+    >>> straight, bent = torch.tensor([[0.0, 0.0], [1.0, 1.0]]), torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    >>> overlay(figure()[1], {"torch": straight, "ours": straight, "yours": bent})
+    {'yours leaves torch at': 'step 1, (1, 2) instead of (1, 1)'}
+    """
+    for name, points in lines.items():
+        ax.plot(*points.T, label=name, **OVERLAY.get(name, OVERLAY["yours"]))
+    if "yours" not in lines:
+        return {}
+    if ax.get_legend() is None:
+        ax.legend(loc="upper right")
+    yours, torchs = lines["yours"], lines["torch"]
+    apart = ~torch.isclose(yours, torchs, rtol=1e-6, atol=1e-9, equal_nan=True).all(-1)
+    if not apart.any():
+        return {"yours, ours and torch": f"the same in all {len(yours) - 1} steps"}
+    step = int(apart.int().argmax())
+    ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=5)
+    return {"yours leaves torch at": f"step {step}, {pair(yours[step])} instead of {pair(torchs[step])}"}

@@ -1,0 +1,197 @@
+"""Controls beside a picture that follows them.
+
+An experiment is a pure function of its controls. It draws on axes and returns numbers; `Experiment` puts sliders
+beside the picture and draws again when one moves. What does not move, the ground, is drawn once and kept.
+"""
+
+import html
+import inspect
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as widgets
+import numpy
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..plot import DENSITY, RED, figure
+from .words import in_words, number
+
+SIDE_BY_SIDE = widgets.Layout(display="flex", flex_flow="row wrap")  # where there is room
+
+
+class Experiment(widgets.Box):
+    """Controls beside the picture of ``draw``, which is drawn again whenever one of them moves.
+
+    Args:
+        draw: ``draw(axes, **values)`` draws what moves, on one Axes or an array of them, and returns a dict
+            from what is measured to a number or words. The first line of its docstring says what the picture
+            shows. It must depend on nothing but its arguments.
+        ground: ``ground(axes, ...)`` draws what does not move, sets limits and labels, and names the controls that
+            it depends on; drawn again only when one of those moves.
+        columns, width, height: of the figure, as in `edu_optim.plot.figure`.
+        controls: name -> a control, whose value is passed to ``draw`` under that name; what is no control
+            is passed as it is, such as ``optimizer=``.
+
+    ``numbers`` and ``text`` hold what ``draw`` measured. If it raises, the experiment says so in words and keeps its
+    last picture.
+
+    Errors: ValueError if ``draw`` has no docstring.
+
+    >>> from edu_optim.lab import slider
+    >>> def square(ax, *, side):
+    ...     '''A square.'''
+    ...     ax.plot([0, side, side, 0], [0, 0, side, side])
+    ...     return {"area": side**2}
+    >>> experiment = Experiment(square, side=slider("side", "m", 2, 0, 5))
+    >>> experiment.controls["side"].value = 3
+    >>> print(experiment)
+    side (m): 3
+    area: 9
+    """
+
+    def __init__(
+        self,
+        draw: Callable[..., dict[str, Any]],
+        ground: Callable[..., None] | None = None,
+        *,
+        columns: int = 1,
+        width: float | None = None,
+        height: float = 3.6,
+        **controls: Any,
+    ) -> None:
+        shows = inspect.getdoc(draw)
+        if not shows:
+            raise ValueError(f"draw must have a docstring that says what its picture shows, got {draw!r}")
+        self.caption = shows.splitlines()[0]
+        self.controls: dict[str, Any] = {}
+        self.constants: dict[str, Any] = {}
+        for name, value in controls.items():
+            (self.controls if isinstance(value, widgets.Widget) else self.constants)[name] = value
+        self.picture = _Picture(draw, ground, columns=columns, width=width, height=height)
+        self.numbers = {}
+        self.error = None
+        pixels = self.picture.fig.get_size_inches()[0] * DENSITY / 2
+        self.image = widgets.Image(format="png", layout=widgets.Layout(width=f"{pixels:.0f}px", max_width="100%"))
+        self.readout = widgets.HTML()
+        for control in self.controls.values():
+            control.observe(lambda change: self.follow(), "value")
+        super().__init__(
+            [widgets.Box(list(self.controls.values()), layout=SIDE_BY_SIDE), widgets.VBox([self.image, self.readout])],
+            layout=SIDE_BY_SIDE,
+        )
+        self.follow()
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What ``draw`` is called with."""
+        return self.constants | {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def text(self) -> str:
+        """What was measured, a line each; or what went wrong."""
+        return self.error or "\n".join(f"{name}: {number(value)}" for name, value in self.numbers.items())
+
+    def follow(self) -> None:
+        """Draw the picture for the controls as they stand, and say what it shows."""
+        try:
+            self.numbers, png = self.picture.png(self.values)
+            self.error = None
+            self.image.value = png
+        except Exception as error:
+            last = "\nThe picture shows the last setting that worked." if self.image.value else ""
+            self.error = in_words(error) + last
+        color = f"color:{RED}" if self.error else ""
+        lines = html.escape(f"{self.caption}\n{self.text}").replace("\n", "<br>")
+        self.readout.value = f'<div role="status" style="line-height:1.5;{color}">{lines}</div>'
+
+    def snapshot(self) -> Figure:
+        """A figure of its own with the picture as it stands, for `edu_optim.plot.show`."""
+        return self.picture.snapshot(self.values)
+
+    def __repr__(self) -> str:
+        lines = [f"{control.description}: {number(control.value)}" for control in self.controls.values()]
+        return "\n".join([*lines, self.text])
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        return (super()._repr_mimebundle_(**options) or {}) | {"text/plain": repr(self)}
+
+
+class _Picture:
+    """A figure that is kept: a move draws only what moves, over a copy of the rest."""
+
+    def __init__(self, draw: Callable[..., dict[str, Any]], ground: Callable[..., None] | None, **size: Any) -> None:
+        self.draw, self.ground, self.size = draw, ground, size
+        self.needs = [] if ground is None else list(inspect.signature(ground).parameters)[1:]
+        self.fig, self.axes = figure(**size)
+        self.canvas = FigureCanvasAgg(self.fig)
+        self.rest: set[Artist] = set()
+        self.stands_for = self.frame = self.backdrop = None
+
+    def snapshot(self, values: Mapping[str, Any]) -> Figure:
+        fig, axes = figure(**self.size)
+        self._prepare(axes, values)
+        self.draw(axes, **values)
+        return fig
+
+    def png(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """What ``draw`` measured, and the picture as PNG."""
+        needed = {name: values[name] for name in self.needs}
+        if needed != self.stands_for:
+            self.stands_for = self.frame = None
+            self.fig.clear()
+            self.axes = self.fig.subplots(1, self.size["columns"])
+            self._prepare(self.axes, values)
+            self.stands_for, self.rest = needed, set(self._artists())
+        for artist in reversed(self._moving()):  # a color bar before what it belongs to
+            artist.remove()
+        for ax in self.fig.axes:
+            ax.set_prop_cycle(None)
+            ax.relim()
+        numbers = self.draw(self.axes, **values)
+        moving = sorted(self._moving(), key=lambda artist: artist.zorder)
+        frame = [_frame(ax) for ax in self.fig.axes]
+        if frame != self.frame:
+            for artist in moving:
+                artist.set_animated(True)
+            self.canvas.draw()
+            self.frame, self.backdrop = frame, self.canvas.copy_from_bbox(self.fig.bbox)
+        self.canvas.restore_region(self.backdrop)
+        for artist in moving:
+            artist.draw(self.canvas.get_renderer())
+        return numbers, as_png(self.canvas)
+
+    def _prepare(self, axes: Any, values: Mapping[str, Any]) -> None:
+        if self.ground:
+            self.ground(axes, **{name: values[name] for name in self.needs})
+
+    def _artists(self) -> list[Artist]:
+        return [artist for ax in self.fig.axes for artist in ax.get_children()]
+
+    def _moving(self) -> list[Artist]:
+        return [artist for artist in self._artists() if artist not in self.rest]
+
+
+def _frame(ax: Axes) -> tuple[Any, ...]:
+    """All that stands in the backdrop and that drawing may change."""
+    ax.autoscale_view()
+    labels = ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+    return *ax.get_xlim(), *ax.get_ylim(), ax.get_xscale(), ax.get_yscale(), *labels
+
+
+def as_png(canvas: FigureCanvasAgg) -> bytes:
+    """What a canvas shows, as the bytes of a PNG.
+
+    >>> canvas = FigureCanvasAgg(figure()[0])
+    >>> canvas.draw()
+    >>> as_png(canvas)[1:4]
+    b'PNG'
+    """
+    pixels = Image.fromarray(numpy.asarray(canvas.buffer_rgba()))
+    file = io.BytesIO()
+    pixels.convert("RGB").save(file, "png", compress_level=1)
+    return file.getvalue()

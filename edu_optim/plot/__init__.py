@@ -1,0 +1,57 @@
+"""Pictures of descents: one style, one look for each optimizer, and a text for every figure.
+
+Figures are made without pyplot, so that none is left open. Importing this package sets matplotlib's defaults to the
+style of the course.
+"""
+
+from .curves import contour, label_ends, losses, paths
+from .maps import BASINS, LETTERS, NOWHERE, basins, heat
+from .style import (
+    BLACK,
+    BLUE,
+    DENSITY,
+    EXPLODED,
+    GRAY,
+    GREEN,
+    LOOKS,
+    ORANGE,
+    OTHERS,
+    PINK,
+    RED,
+    SKY,
+    STYLE,
+    YELLOW,
+    figure,
+    look,
+)
+from .text import describe, show
+
+__all__ = [
+    "BASINS",
+    "BLACK",
+    "BLUE",
+    "DENSITY",
+    "EXPLODED",
+    "GRAY",
+    "GREEN",
+    "LETTERS",
+    "LOOKS",
+    "NOWHERE",
+    "ORANGE",
+    "OTHERS",
+    "PINK",
+    "RED",
+    "SKY",
+    "STYLE",
+    "YELLOW",
+    "basins",
+    "contour",
+    "describe",
+    "figure",
+    "heat",
+    "label_ends",
+    "look",
+    "losses",
+    "paths",
+    "show",
+]

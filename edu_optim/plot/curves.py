@@ -1,0 +1,114 @@
+"""Level lines of a problem, paths over them, and losses against the step."""
+
+import math
+from collections.abc import Iterator
+
+import numpy
+import torch
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from ..problems import Problem
+from ..trace import Trace
+from .style import EXPLODED, look
+
+
+def contour(ax: Axes, problem: Problem, levels: int = 14, points: int = 201) -> None:
+    """Draw the level lines of ``problem`` over its window, closer together towards the minima, and mark those.
+
+    >>> from edu_optim.plot import describe, figure
+    >>> from edu_optim.problems import quadratic
+    >>> fig, ax = figure()
+    >>> contour(ax, quadratic(condition=4), levels=3)
+    >>> print(describe(fig))
+    panel 1 A bowl of condition number 4: x from -5 to 5; y from -5 to 5
+      line minimum, 1 points, mean (0, 0): (0, 0)
+      contour levels of 3: from 0.0625 to 6.25, mean 2.31, 3 of them in sight
+    """
+    (x0, x1), (y0, y1) = problem.window
+    x = torch.linspace(x0, x1, points, dtype=torch.float64)
+    y = torch.linspace(y0, y1, points, dtype=torch.float64)
+    losses = problem(torch.stack(torch.meshgrid(x, y, indexing="xy"), -1))
+    low, high = losses.min().item(), losses.max().item()
+    heights = [low + (high - low) * 10 ** (4 * (i + 1) / (levels + 1) - 4) for i in range(levels)]
+    ax.contour(x, y, losses, levels=heights, colors="0.72", linewidths=0.8, linestyles="solid", zorder=0)
+    ax.plot(*zip(*problem.minima, strict=True), "+", color="0.2", markersize=10, label="_minimum", zorder=4)
+    ax.set(xlim=(x0, x1), ylim=(y0, y1), xlabel="x", ylabel="y", title=problem.name[0].upper() + problem.name[1:])
+
+
+def paths(ax: Axes, *traces: Trace, every: int = 1) -> None:
+    """Draw the path of each `Trace` over the plane, with a mark at every ``every``-th point, and a legend.
+
+    >>> from edu_optim import SGD, descend, problems
+    >>> from edu_optim.plot import describe, figure
+    >>> fig, ax = figure()
+    >>> paths(ax, descend(problems.booth, SGD, steps=2, lr=0.0625))
+    >>> print(describe(fig).splitlines()[1])
+      line SGD, 3 points, mean (-0.484, 1.52): (-4, -2) (1.62, 3.62) (0.922, 2.92)
+    """
+    for trace in traces:
+        for x, y, label in _one_by_one(trace, trace.points[..., 0], trace.points[..., 1]):
+            ax.plot(x, y, label=label, markevery=every, markersize=4, **look(trace.name))
+    ax.legend(loc="best")
+
+
+def losses(ax: Axes, *traces: Trace) -> None:
+    """Draw the loss of each `Trace` against the step, on a logarithmic scale, with its name at its end.
+
+    A loss beyond ``EXPLODED`` is off the picture.
+
+    >>> from edu_optim import SGD, descend, problems
+    >>> from edu_optim.plot import describe, figure
+    >>> fig, ax = figure()
+    >>> losses(ax, descend(problems.booth, SGD, steps=2, lr=0.0625))
+    >>> print(describe(fig).splitlines()[1])
+      line SGD, 3 points, mean (1, 152): (0, 450) (1, 7.03) (2, 0.11)
+    """
+    for trace in traces:
+        steps = torch.arange(len(trace.losses)).reshape(-1, *[1] * (trace.losses.dim() - 1))
+        seen = trace.losses.where(trace.losses < EXPLODED, math.nan)
+        for x, y, label in _one_by_one(trace, steps.expand_as(seen), seen):
+            ax.plot(x, y, label=label, markevery=max(1, len(x) // 8), **look(trace.name))
+    ax.set(xlabel="step", ylabel="loss, log scale", yscale="log")
+    label_ends(ax)
+
+
+def _one_by_one(trace: Trace, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor, str]]:
+    """x, y and label of each descent in a batch; only the first gets into a legend."""
+    x, y = (values.detach().cpu().reshape(len(values), -1).T for values in (x, y))
+    for index in range(len(x)):
+        yield x[index], y[index], trace.name if index == 0 else f"_{trace.name}"
+
+
+def label_ends(ax: Axes, gap: float = 13) -> None:
+    """Write the name of each line beside its last point, ``gap`` points apart or more, instead of a legend.
+
+    >>> from edu_optim.plot import figure
+    >>> fig, ax = figure()
+    >>> line, = ax.plot([0, 1], [0, 1], label="diagonal")
+    >>> label_ends(ax)
+    >>> ax.texts[0].get_text()
+    'diagonal'
+    """
+    lines = [line for line in ax.get_lines() if not str(line.get_label()).startswith("_")]
+    ax.autoscale_view()
+    low, high = ax.get_window_extent().intervaly
+    heights = [ax.transData.transform(_end(line))[1].clip(low, high) for line in lines]
+    lowest = -math.inf
+    for height, line in sorted(zip(heights, lines, strict=True), key=lambda pair: pair[0]):
+        lowest = max(height, lowest + gap * ax.figure.dpi / 72)
+        ax.annotate(
+            str(line.get_label()),
+            xy=(1, (lowest - low) / (high - low)),
+            xycoords="axes fraction",
+            xytext=(3, 0),
+            textcoords="offset points",
+            color=line.get_color(),
+            verticalalignment="center",
+        )
+
+
+def _end(line: Line2D) -> numpy.ndarray:
+    points = numpy.asarray(line.get_xydata())
+    return points[numpy.isfinite(points).all(axis=1)][-1]

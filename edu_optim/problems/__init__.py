@@ -1,0 +1,40 @@
+"""What there is to descend: surfaces with known minima, a data set and small networks."""
+
+from .data import digits, small_net
+from .surfaces import (
+    Loss,
+    Pair,
+    Problem,
+    beale,
+    booth,
+    himmelblau,
+    noisy_quadratic,
+    plateau,
+    quadratic,
+    rastrigin,
+    rosenbrock,
+    saddle,
+    six_hump_camel,
+    sparse_features,
+    surface,
+)
+
+__all__ = [
+    "Loss",
+    "Pair",
+    "Problem",
+    "beale",
+    "booth",
+    "digits",
+    "himmelblau",
+    "noisy_quadratic",
+    "plateau",
+    "quadratic",
+    "rastrigin",
+    "rosenbrock",
+    "saddle",
+    "six_hump_camel",
+    "small_net",
+    "sparse_features",
+    "surface",
+]

@@ -1,0 +1,39 @@
+"""Data to learn from, and small networks that learn it."""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+
+def digits() -> tuple[Tensor, Tensor]:
+    """Handwritten digits: images ``[1797, 64]`` with values in [0, 1], float64, and labels ``[1797]``.
+
+    The test set of E. Alpaydin & C. Kaynak 1998, Optical recognition of handwritten digits, UCI Machine Learning
+    Repository, as it comes with scikit-learn.
+
+    >>> images, labels = digits()
+    >>> images.shape, labels[:5]
+    (torch.Size([1797, 64]), tensor([0, 1, 2, 3, 4]))
+    """
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return torch.from_numpy(images) / 16, torch.from_numpy(labels)
+
+
+def small_net(*sizes: int, seed: int = 0) -> torch.nn.Sequential:
+    """A multilayer perceptron in float64 with tanh between its layers, the same one for the same ``seed``.
+
+    >>> sum(p.numel() for p in small_net(64, 16, 10).parameters())
+    1210
+    """
+    generator = torch.Generator().manual_seed(seed)
+    layers = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layer = torch.nn.utils.skip_init(torch.nn.Linear, inputs, outputs, dtype=torch.float64)
+        bound = inputs**-0.5
+        for parameter in layer.parameters():
+            torch.nn.init.uniform_(parameter, -bound, bound, generator=generator)
+        layers += [layer, torch.nn.Tanh()]
+    return torch.nn.Sequential(*layers[:-1])

@@ -1,0 +1,1 @@
+"""Chores around the lessons: see ``python -m edu_optim --help``."""
