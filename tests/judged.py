@@ -18,16 +18,22 @@ def family(name, of_class=False):
     return ClassFamily(exercise.reference, exercise.catalog, *signature(exercise.reference))
 
 
-def programs(family, most=9):
-    """Every set of conventions, alone and with one mistake: the conventions, the mistake or None, the program."""
+def programs(family, alone=1, together=1):
+    """Sets of conventions, alone and with one mistake: the conventions, the mistake or None, the program.
+
+    Of the entries alone every ``alone``-th, and of the compositions every ``together``-th.
+    """
     conventions = [entry for entry in family.catalog if entry.kind == "convention"]
     mistakes = [None, *(entry for entry in family.catalog if entry.kind == "mistake")]
-    for size in range(min(len(conventions), most) + 1):
-        for chosen in itertools.combinations(conventions, size):
-            for mistake in mistakes:
-                program = family.program((*chosen, mistake) if mistake else chosen)
-                if program and (chosen or mistake):
-                    yield chosen, mistake, program
+    counts = {True: itertools.count(1), False: itertools.count(1)}
+    for size in range(len(conventions) + 1):
+        for chosen, mistake in itertools.product(itertools.combinations(conventions, size), mistakes):
+            single = len(chosen) + bool(mistake) == 1
+            if not (chosen or mistake) or next(counts[single]) % (alone if single else together):
+                continue
+            program = family.program((*chosen, mistake) if mistake else chosen)
+            if program:
+                yield chosen, mistake, program
 
 
 def expected(chosen, mistake):

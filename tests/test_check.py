@@ -24,14 +24,12 @@ RULES = {name: rule for name, rule in vars(rules).items() if inspect.isfunction(
 
 
 def test_the_table_of_every_program():
-    """Every entry alone, and every seventeenth composition: called, and named as itself."""
+    """Every entry alone, and every twenty-third composition: called, and named as itself."""
     alone = together = raised = 0
     seconds = []
     for name in EXERCISES:
-        for number, (chosen, mistake, program) in enumerate(programs(family(name))):
+        for chosen, mistake, program in programs(family(name), together=23):
             single = len(chosen) + bool(mistake) == 1
-            if not single and number % 17:
-                continue
             started = time.perf_counter()
             verdict = check(program, like=name)
             seconds.append(time.perf_counter() - started)
@@ -439,8 +437,8 @@ def test_every_printed_number_is_the_answers_and_the_references():
     texts = 0
     for name in RULES:
         right = [walked(RULES[name], number) for number in (0, 1)]
-        for chosen, mistake, program in programs(family(name)):
-            if mistake is None or chosen or len(mistake.name) % 3:
+        for _, mistake, program in programs(family(name), alone=3, together=10**6):
+            if mistake is None:
                 continue
             label, yours, correct = check(program, like=name).difference
             letter, step, second = re.fullmatch(r"(\w+) after step (\d+)( of the second run)?", label).groups()
@@ -485,7 +483,7 @@ def differ(rule, other, name):
         return True
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(TEXTS))
 def test_every_random_change_that_alters_the_numbers_is_called(change):
     name, text = change
@@ -498,10 +496,11 @@ def test_every_random_change_that_alters_the_numbers_is_called(change):
     assert verdict.kind != "correct", text
     if verdict.name:
         COUNTS["named"] += 1
-        named = [p for chosen, mistake, p in programs(family(name)) if expected(chosen, mistake) == verdict.name]
+        known = family(name)
+        named = [known.program((entry,)) for entry in known.catalog if entry.name == verdict.name]
         assert any(not differ(rule, program, name) for program in named), (text, verdict)
 
 
 def test_how_many_random_changes_there_were():
     print(f"random changes of the rules: {COUNTS}; none passed, none misnamed")
-    assert COUNTS["altering"] > 80
+    assert COUNTS["altering"] > 60
