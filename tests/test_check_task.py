@@ -177,7 +177,7 @@ def test_a_prediction_is_not_given_away():
 
 def test_the_right_value_is_told_where_it_is_no_secret():
     text = check(lambda lr, curvature: 0.5, like="critical_momentum").text
-    assert text == "not yet\ncritical_momentum(0.17, 1.3): yours 0.5, right 0.2808"
+    assert text == "not yet\ncritical_momentum(0.17, 1.3): yours 0.5, right 0.407"
 
 
 def test_an_error_is_shown_at_the_line_of_the_reader():

@@ -75,8 +75,8 @@ def to_torch(lr, beta):
 
 
 def critical_momentum(lr, curvature):
-    root = (lr * curvature) ** 0.5
-    return (1 - root) ** 2
+    x = lr * curvature
+    return ((1 - x) / (1 + x)) ** 2
 
 
 def travel_after_drop(lr, momentum, steps):
@@ -134,33 +134,28 @@ EXERCISES = [
         critical_momentum,
         [
             "Too little momentum creeps and too much swings. At the edge the two roots of the recurrence are one.",
-            "The roots are those of z**2 - (1 + beta - lr * curvature) * z + beta. When is its discriminant zero?",
-            "(1 + beta - lr * curvature)**2 = 4 * beta. Take the root of both sides and solve for sqrt(beta).",
+            "With x = lr * curvature, the roots are those of z**2 - (1 + beta - (1 - beta) * x) * z + beta. "
+            "When is its discriminant zero?",
+            "1 + beta - 2 * sqrt(beta) = (1 - beta) * x; both sides have the factor 1 - sqrt(beta).",
         ],
         [
             edit(
+                "the critical momentum of torch's velocity",
+                {"((1 - x) / (1 + x)) ** 2": "(1 - x**0.5) ** 2"},
+                why="This is the lesson's; the running mean takes steps 1 - beta times as long.",
+                ask="In the recurrence, what multiplies the gradient in the running mean's form?",
+            ),
+            edit(
                 "the root of the momentum",
-                {"(1 - root) ** 2": "1 - root"},
+                {"((1 - x) / (1 + x)) ** 2": "(1 - x) / (1 + x)"},
                 why="This is the rate at which the ball comes in; the momentum is its square.",
                 ask="What do the two roots multiply to, and what is each of them if they are equal?",
             ),
             edit(
                 "the factor of plain gradient descent",
-                {"(1 - root) ** 2": "1 - root**2"},
+                {"((1 - x) / (1 + x)) ** 2": "1 - x"},
                 why="1 - lr * curvature is what a step without momentum leaves of the distance.",
-                ask="With this momentum, what is (1 + beta - lr * curvature)**2 - 4 * beta, and what should it be?",
-            ),
-            edit(
-                "the momentum that suits Nesterov's method",
-                {"(1 - root) ** 2": "(1 - root) / (1 + root)"},
-                why="That method is the subject of lesson 04; here the roots are not equal.",
-                ask="With this momentum, what is (1 + beta - lr * curvature)**2 - 4 * beta, and what should it be?",
-            ),
-            edit(
-                "the other solution of the equation",
-                {"(1 - root)": "(1 + root)"},
-                why="The roots are equal here too, and they lie beyond 1: the ball would fly away.",
-                ask="Which of the two solutions is below 1?",
+                ask="With this momentum, are the two roots of the recurrence equal?",
             ),
         ],
         at("critical_momentum", (0.17, 1.3), (0.013, 31.0), (0.9, 0.71)),

@@ -39,7 +39,7 @@ CATALOG = [
 
 
 def best_momentum(condition):
-    root = condition**0.5
+    root = (2 * condition) ** 0.5
     return (root - 1) / (root + 1)
 
 
@@ -70,12 +70,17 @@ EXERCISES = [
         "best_momentum",
         best_momentum,
         [
-            "With lr = 1/L the wall is gone in one step. Only the floor is left: lr * m = 1 / condition.",
-            "The roots on the floor are those of z**2 - (1 + beta) * (1 - 1/condition) * z + beta * (1 - 1/condition).",
-            "They are equal where (1 + beta)**2 * (1 - 1/condition) = 4 * beta. "
-            "The root of the condition number makes it short.",
+            "Only the floor matters: lr * m = 1 / (2 * condition).",
+            "With x = lr * m, the roots on the floor are those of z**2 - (1 + beta) * (1 - x) * z + beta * (1 - x).",
+            "They are equal where (1 + beta)**2 * (1 - x) = 4 * beta. The root of 1 / x makes it short.",
         ],
         [
+            edit(
+                "the momentum for a rate of 1/L",
+                {"(2 * condition) ** 0.5": "condition**0.5"},
+                why="This is the lesson's; with half the rate the floor has another curvature, in steps.",
+                ask="How large is lr * m on the floor, with lr = 1 / (2 L)?",
+            ),
             edit(
                 "the momentum that suits the heavy ball",
                 {"(root - 1) / (root + 1)": "((root - 1) / (root + 1)) ** 2"},
@@ -84,7 +89,7 @@ EXERCISES = [
             ),
             edit(
                 "the condition number where its root belongs",
-                {"condition**0.5": "condition"},
+                {"(2 * condition) ** 0.5": "(2 * condition)"},
                 why="The condition number itself stands in both places.",
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
