@@ -1,40 +1,43 @@
-"""How long a step takes: ours, torch's three ways, the memory limit, and other libraries where they are installed.
+"""How long a step of ours takes beside torch's, how long the first one takes, and how much memory a step needs.
 
-``python tests/bench_optim.py`` takes about ten minutes. For one thread and for two it prints a row for each model and
-rule. Contenders take turns in every round; a cell is the median over the rounds. On an accelerator it runs there, and
-torch.utils.benchmark waits for the device. ``--picture speed.png`` draws the time of a step against the number of
-weights; ``--quick`` is for a look.
+``python tests/bench_optim.py`` takes about a quarter of an hour, on the CPU; on a machine that does nothing else. For
+one thread and for two it prints a row for each model and rule: the default of ours beside torch's default and torch's
+fastest way, with the targets of this course and a ``!`` where one is missed. Contenders take turns in every round; a
+cell is the median over the rounds. Then come first steps and memory, each measured in a process of its own.
+``--picture speed.png`` draws the time of a step against the number of weights; ``--quick`` is for a look.
 """
 
 import argparse
 import importlib
 import importlib.metadata
 import importlib.util
+import itertools
+import json
 import math
+import os
 import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import torch
 from torch.utils.benchmark import Timer
 
 import edu_optim
 from edu_optim import problems
-from edu_optim.plot import BLACK, BLUE, GRAY, GREEN, ORANGE, PINK, RED, SKY, figure, label_ends
+from edu_optim.plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, figure, label_ends
 from edu_optim.signature import signature
 
-DEVICE = torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
 RULES = {  # name: class, options, whether torch has a fused kernel on the CPU
     "SGD, momentum": ("SGD", {"lr": 1e-3, "momentum": 0.9}, True),
-    "Nesterov": ("SGD", {"lr": 1e-3, "momentum": 0.9, "nesterov": True}, True),
     "Adagrad": ("Adagrad", {"lr": 1e-3}, True),
     "RMSprop": ("RMSprop", {"lr": 1e-3}, False),
     "Adadelta": ("Adadelta", {"lr": 1e-3}, False),
     "Adam": ("Adam", {"lr": 1e-3}, True),
-    "AMSGrad": ("Adam", {"lr": 1e-3, "amsgrad": True}, True),
     "AdamW": ("AdamW", {"lr": 1e-3}, True),
 }
 OTHERS = {  # library: the rules of which it has a class of torch's name
@@ -62,45 +65,65 @@ MODELS = {
 }
 
 
+GOALS = {  # of our default, in units of: torch's default, torch's default for SGD, torch's fused kernel
+    "small": (0.6, 1.0, 1.2),
+    "ResNet-18": (0.5, 0.75, 1.0),
+    "large": (0.4, 0.7, 1.0),
+    "many": (0.4, 0.6, 1.2),
+}
+LATE = 5  # milliseconds that the first step of a process may take longer than later ones
+WAYS = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}  # of torch
+
+
 def weights(shapes):
     return sum(map(math.prod, shapes))
 
 
-def stepper(cls, shapes, **options):
-    """A function that takes a step; a library that takes the gradients away is given them again each time."""
+def optimizer(cls, shapes, device="cpu", **options):
+    """An optimizer of weights that have gradients."""
     generator = torch.Generator().manual_seed(0)
-    params = [torch.randn(shape, generator=generator).to(DEVICE).requires_grad_() for shape in shapes]
-    gradients = [torch.randn(shape, generator=generator).to(DEVICE) for shape in shapes]
+    params = [torch.randn(shape, generator=generator).to(device).requires_grad_() for shape in shapes]
+    for p in params:
+        p.grad = torch.randn(p.shape, generator=generator).to(device)
+    return cls(params, **options)
+
+
+def stepper(cls, shapes, device="cpu", **options):
+    """A function that takes a step; a library that takes the gradients away is given them again each time."""
+    made = optimizer(cls, shapes, device, **options)
+    params = [p for group in made.param_groups for p in group["params"]]
+    gradients = [p.grad for p in params]
 
     def give():
         for p, g in zip(params, gradients, strict=True):
             p.grad = g
 
-    give()
-    optimizer = cls(params, **options)
     for _ in range(3):
-        optimizer.step()
+        made.step()
         taken = any(p.grad is None for p in params)
         give()
-    return (lambda: (give(), optimizer.step())) if taken else optimizer.step
+    return (lambda: (give(), made.step())) if taken else made.step
 
 
-def contenders(rule, shapes, eager=True):
-    """Name -> a function that takes a step; ``eager`` says whether our lists, slow on large models, take part."""
+def contenders(rule, shapes, device="cpu"):
+    """Name -> a function that takes a step: our default, torch's default, and torch's three ways by name."""
     name, options, fused = RULES[rule]
     ours, theirs = getattr(edu_optim, name), getattr(torch.optim, name)
-    yield "compiled", stepper(ours, shapes, run="compiled", **options)
-    if eager:
-        yield "eager", stepper(ours, shapes, **options)
-    yield "loop", stepper(theirs, shapes, foreach=False, **options)
-    yield "foreach", stepper(theirs, shapes, foreach=True, **options)
-    if fused or DEVICE != "cpu":
-        yield "fused", stepper(theirs, shapes, fused=True, **options)
-    for library in OTHERS:
+    yield "ours", stepper(ours, shapes, device, **options)
+    yield "default", stepper(theirs, shapes, device, **options)
+    for way, switch in WAYS.items():
+        if way != "fused" or fused or device != "cpu" and name not in ("RMSprop", "Adadelta"):
+            yield way, stepper(theirs, shapes, device, **options, **switch)
+
+
+def others(rule, shapes):
+    """Name -> a function that takes a step, for the other libraries that are installed."""
+    name, options, _ = RULES[rule]
+    for library, known in OTHERS.items():
         few = len(shapes) <= 100  # heavyball compiles for minutes where there are more
-        if few and rule in OTHERS[library] and importlib.util.find_spec(library):
-            options = {key: options[key] for key in options if library != "heavyball" or key == "lr"}
-            yield library, stepper(getattr(importlib.import_module(library), name), shapes, **options)
+        if few and rule in known and importlib.util.find_spec(library):
+            taken = {key: options[key] for key in options if library != "heavyball" or key == "lr"}
+            yield library, stepper(getattr(importlib.import_module(library), name), shapes, **taken)
 
 
 def medians(steps, threads, rounds):
@@ -116,57 +139,135 @@ def medians(steps, threads, rounds):
 
 def copying(shapes):
     """A function that copies as many bytes as the weights have: each is read and written once."""
-    ours, theirs = ([torch.rand(shape, device=DEVICE) for shape in shapes] for _ in range(2))
+    ours, theirs = ([torch.rand(shape) for shape in shapes] for _ in range(2))
     return lambda: torch._foreach_copy_(ours, theirs)
 
 
 def traffic(rule):
     """How often a step of the rule reads or writes an array as large as the parameters; a copy does so twice."""
     name, options, _ = RULES[rule]
-    optimizer = getattr(edu_optim, name)([torch.zeros(1)], **options)
-    return 3 + 2 * len(signature(optimizer.rule(optimizer.param_groups[0]))[0])
+    made = getattr(edu_optim, name)([torch.zeros(1)], **options)
+    return 3 + 2 * len(signature(made.rule(made.param_groups[0])).buffers)
+
+
+def judged(value, goal):
+    """A number beside its target."""
+    return f"{value:6.2f} <= {goal:4.2f} " if value <= goal else f"{value:6.2f} >  {goal:4.2f}!"
 
 
 def row(model, rule, threads, rounds):
-    shapes = MODELS[model]
-    steps = dict(contenders(rule, shapes, eager=model == "small"))
-    found = medians({**steps, "copy": copying(shapes)}, threads, rounds)
-    limit = found.pop("copy") * traffic(rule) / 2
-    rivals = {name: value for name, value in found.items() if name in ("loop", "foreach", "fused")}
-    best = min(rivals, key=rivals.get)
-    cells = [f"{found[name] * 1e3:9.3f}" if name in found else "        -" for name in COLUMNS]
-    ratios = [found["compiled"] / found[best], found["compiled"] / limit]
-    ratios += [found["eager"] / found["loop"]] if "eager" in found else []
-    return " | ".join(
-        [f"{model:9} | {rule:13}", *cells, f"{ratios[0]:4.2f} ({best:7})", *(f"{x:5.2f}" for x in ratios[1:])]
-    )
-
-
-COLUMNS = ["compiled", "eager", "loop", "foreach", "fused", *OTHERS]
+    shapes, (plain, sgd, fused) = MODELS[model], GOALS[model]
+    steps = {**dict(contenders(rule, shapes)), **dict(others(rule, shapes)), "copy": copying(shapes)}
+    found = medians(steps, threads, rounds)
+    best = "fused" if "fused" in found else min("loop", "foreach", key=found.get)
+    against = found["ours"] / found[best]
+    cells = [f"{found[name] * 1e3:9.3f}" for name in ("ours", "default", best)]
+    cells += [judged(found["ours"] / found["default"], sgd if rule.startswith("SGD") else plain)]
+    cells += [f"{best:7} {judged(against, fused) if best == 'fused' else f'{against:6.2f}         '}"]
+    cells += [f"{found['ours'] / (found['copy'] * traffic(rule) / 2):5.2f}"]
+    cells += [f"{name} {found[name] * 1e3:.3f}" for name in OTHERS if name in found]
+    return " | ".join([f"{model:9} | {rule:13}", *cells])
 
 
 def table(threads, rounds):
-    heads = [f"{name[:9]:>9}" for name in COLUMNS]
-    print(f"\nMilliseconds a step, {threads} thread{'s' * (threads > 1)}, medians of {rounds} rounds")
-    print(" | ".join(["model     | rule         ", *heads, "compiled/best ", "c/lim", "eager/loop"]))
+    print(f"\nA step in milliseconds, {threads} thread{'s' * (threads > 1)}, float32, medians of {rounds} rounds;")
+    print("ours is the default of ours; limit: a copy of as many bytes as the step must read and write")
+    heads = ["model    ", "rule         ", "     ours", "  default", "     best"]
+    print(" | ".join([*heads, "ours/default   ", "ours/best              ", "ours/limit"]))
     for model in MODELS:
         for rule in RULES:
             print(row(model, rule, threads, rounds), flush=True)
 
 
-def compile_times():
-    """Seconds that the first step of a rule takes longer than its second, which includes making its buffers."""
-    for rule, model in [("Adam", "small"), ("RMSprop", "small"), ("AMSGrad", "many"), ("Adadelta", "large")]:
-        name, options, _ = RULES[rule]
-        params = [torch.ones(shape, device=DEVICE, requires_grad=True) for shape in MODELS[model]]
-        for p in params:
-            p.grad = torch.ones_like(p)
-        optimizer, times = getattr(edu_optim, name)(params, run="compiled", **options), []
-        for _ in range(2):
-            start = time.perf_counter()
-            optimizer.step()
-            times.append(time.perf_counter() - start)
-        print(f"compiling {rule} for {len(params)} tensors: {times[0] - times[1]:.2f} s")
+def first_and_later(step):
+    """Milliseconds of the first call, and the median of later ones."""
+    times = []
+    for _ in range(12):
+        start = time.perf_counter()
+        step()
+        times.append((time.perf_counter() - start) * 1e3)
+    return times[0], statistics.median(times[2:])
+
+
+def allocated(step):
+    """The most bytes that torch's allocator held during a step and did not hold before it."""
+    with torch.profiler.profile(profile_memory=True) as profile:
+        step()
+    events = profile.profiler.kineto_results.events()
+    return max(itertools.accumulate((event.nbytes() for event in events if event.name() == "[memory]"), initial=0))
+
+
+def resident(step):
+    """The most bytes by which this process grew during a step, whoever asked for them: in whole pages, on Linux."""
+    if platform.system() != "Linux":
+        return math.nan
+    Path("/proc/self/clear_refs").write_text("5")  # the highest mark is now what is there
+    before = _kilobytes("VmRSS")
+    step()
+    return 1024 * max(0, _kilobytes("VmHWM") - before)
+
+
+def _kilobytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+def process(model, rule, way):
+    """What a process of its own finds about one optimizer, as a line of JSON.
+
+    ``way`` is ours, default, one of torch's three, or resumed: ours with the buffers of torch's default.
+    """
+    torch.set_num_threads(1)
+    name, options, _ = RULES[rule]
+    library = edu_optim if way in ("ours", "resumed") else torch.optim
+    made = optimizer(getattr(library, name), MODELS[model], **options, **WAYS.get(way, {}))
+    if way == "resumed":
+        before = optimizer(getattr(torch.optim, name), MODELS[model], **options)
+        before.step()
+        made.load_state_dict(before.state_dict())
+    first, later = first_and_later(made.step)
+    memory = {"resident": resident(made.step), "allocated": allocated(made.step)}
+    print(json.dumps({"first": first, "later": later, **memory}))
+
+
+def in_a_process(cache, model, rule, way, repeats=1):
+    """Medians of what processes find, which keep their kernels in the folder ``cache``."""
+    code = f"import bench_optim; bench_optim.process({model!r}, {rule!r}, {way!r})"
+    call = {"cwd": Path(__file__).parent, "env": {**os.environ, "XDG_CACHE_HOME": cache}, "text": True}
+    seen = []
+    for _ in range(repeats):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, **call)
+        if done.returncode:  # else the profiler's log is all there is
+            sys.exit(done.stderr)
+        seen.append(json.loads(done.stdout))
+    return {key: statistics.median(found[key] for found in seen) for key in seen[0]}
+
+
+def processes(rules, repeats):
+    """Print how long first steps take with the kernel on disk, and the memory of a step."""
+    print(f"\nThe first step of a process, later ones, and their difference, in milliseconds; medians of {repeats}")
+    print("processes. resumed: ours, with its buffers there from the start, as after loading a checkpoint.")
+    print("bytes: what torch's allocator held at the most during a step, beyond parameters, gradients and state")
+    print(
+        "(a profiler counts); grown: megabytes by which the process of ours grew (VmHWM, all of torch, C and Python)."
+    )
+    heads = ["model    ", "rule         ", "    first", "    later", "difference     ", "resumed        ", "  torch's"]
+    print(" | ".join([*heads, "bytes: ours", "    default", "      fused", "grown"]))
+    with tempfile.TemporaryDirectory() as cache:
+        made = {rule: in_a_process(cache, "small", rule, "ours")["first"] for rule in rules}
+        for model, rule in itertools.product(MODELS, rules):
+            ways = ["ours", "resumed", "default", *["fused"] * RULES[rule][2]]
+            found = {way: in_a_process(cache, model, rule, way, repeats) for way in ways}
+            print(process_row(model, rule, found), flush=True)
+    print("With no kernel on disk: " + ", ".join(f"{rule} {first:.0f} ms" for rule, first in made.items()))
+
+
+def process_row(model, rule, found):
+    late = {way: values["first"] - values["later"] for way, values in found.items()}
+    cells = [f"{found['ours'][key]:9.3f}" for key in ("first", "later")]
+    cells += [judged(late["ours"], LATE), judged(late["resumed"], LATE), f"{late['default']:9.3f}"]
+    cells += [f"{found[way]['allocated']:11,.0f}" if way in found else " " * 11 for way in ("ours", "default", "fused")]
+    return " | ".join([f"{model:9} | {rule:13}", *cells, f"{found['ours']['resident'] / 1e6:5.1f}"])
 
 
 def many_at_once(rounds):
@@ -195,20 +296,20 @@ def import_time():
 def picture(path, threads, rounds):
     """The time of a step of Adam against the number of weights, in four tensors."""
     sizes = [4 * 10 ** (k / 2) for k in range(4, 14)]
-    times = {}
+    names = {"ours": "ours", "lists": "ours, multi_tensor", "loop": "torch, loop", "foreach": "torch, foreach"}
+    names |= {"fused": "torch, fused", "copy": "a copy of as many bytes"}
+    times = {name: [] for name in names}
     for size in sizes:
         shapes = [(int(size) // 4,)] * 4
-        found = medians({**dict(contenders("Adam", shapes)), "copy": copying(shapes)}, threads, rounds)
+        lists = stepper(edu_optim.Adam, shapes, lr=1e-3, run="multi_tensor")
+        found = medians({**dict(contenders("Adam", shapes)), "lists": lists, "copy": copying(shapes)}, threads, rounds)
         found["copy"] *= traffic("Adam") / 2
-        for name, value in found.items():
-            times.setdefault(name, []).append(value * 1e6)
-    names = {"compiled": "ours, compiled", "eager": "ours, lists", "copy": "a copy of as many bytes"}
-    names |= {name: f"torch, {name}" for name in ("loop", "foreach", "fused")}
+        for name in names:
+            times[name].append(found[name] * 1e6)
     fig, ax = figure(width=7.0, height=4.4)
-    dashes = ["-", "--", "-.", ":", (0, (6, 2)), (0, (1, 2, 6, 2)), (0, (2, 1)), (0, (4, 1, 1, 1))]
-    colors = [BLACK, ORANGE, GREEN, BLUE, RED, PINK, SKY, GRAY]
-    for color, dash, (name, values) in zip(colors, dashes, times.items(), strict=False):
-        ax.plot(sizes, values, color=color, linestyle=dash, marker=".", label=names.get(name, name))
+    dashes = ["-", "--", "-.", ":", (0, (6, 2)), (0, (1, 2, 6, 2))]
+    for color, dash, name in zip([BLACK, ORANGE, GREEN, BLUE, RED, GRAY], dashes, names, strict=True):
+        ax.plot(sizes, times[name], color=color, linestyle=dash, marker=".", label=names[name])
     ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="microseconds a step, log scale")
     ax.set_title(f"A step of Adam, {threads} thread, float32, four tensors")
     label_ends(ax)
@@ -234,18 +335,17 @@ def processor():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="three rounds, for a look")
+    parser.add_argument("--quick", action="store_true", help="three rounds, and processes for Adam alone: for a look")
     parser.add_argument("--picture", metavar="FILE", help="draw the time per step against the number of weights")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
-    rounds = 3 if chosen.quick else 20
-    device = torch.accelerator.current_accelerator() if DEVICE != "cpu" else processor()
-    print(f"{device}, {torch.get_num_threads()} cores; Python {platform.python_version()}, {', '.join(versions())}")
+    rounds, rules, repeats = (3, ["Adam"], 1) if chosen.quick else (20, list(RULES), 3)
+    print(f"{processor()}, {os.cpu_count()} cores; Python {platform.python_version()}, {', '.join(versions())}")
     import_time()
-    compile_times()
     many_at_once(rounds)
     for threads in (1, 2):
         table(threads, rounds)
+    processes(rules, repeats)
     if chosen.picture:
         picture(chosen.picture, 1, rounds)
 
