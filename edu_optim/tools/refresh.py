@@ -7,7 +7,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 from .notebooks import LESSONS, METADATA, SOLUTIONS, cell_name, read, text
-from .release import sheet
+from .release import read_sheet
 
 CELL_TIMEOUT = 60  # seconds
 VOLATILE = "application/vnd.jupyter.widget-view+json"  # names a widget of a kernel that has ended
@@ -27,7 +27,7 @@ def refresh(path: Path) -> bool:
     notebook, solved = read(path), SOLUTIONS / path.name
     try:
         if path.parent == LESSONS and solved.exists():
-            copy_exercises(read(solved), notebook)
+            copy_exercises(read_sheet(solved), notebook)
         _execute(notebook)
     except ValueError as error:
         raise ValueError(f"{path}: left as it was: {error}") from None
@@ -38,32 +38,32 @@ def refresh(path: Path) -> bool:
     return changed
 
 
-def copy_exercises(solved: NotebookNode, lesson: NotebookNode) -> None:
-    """Put the exercises of a solved notebook, as learners get them, in the place of those of its lesson.
+def copy_exercises(sheet: NotebookNode, lesson: NotebookNode) -> None:
+    """Put the exercises of a sheet in the place of those of its lesson.
 
     Args:
-        solved: has the exercises behind the cell ``setup``. It becomes the sheet.
+        sheet: has the exercises behind the cell ``setup``.
         lesson: has them between the cells ``exercises``, the heading, and ``short``, the summary.
 
-    Errors: ValueError if there is no such cell, or from ``sheet``.
+    Errors: ValueError if there is no such cell.
 
     >>> from nbformat.v4 import new_markdown_cell, new_notebook
     >>> lesson = new_notebook(cells=[new_markdown_cell(id=name) for name in ("exercises", "old", "short")])
-    >>> solved = new_notebook(cells=[new_markdown_cell(id=name) for name in ("setup", "new", "newer")])
-    >>> copy_exercises(solved, lesson)
+    >>> copy_exercises(new_notebook(cells=[new_markdown_cell(id=name) for name in ("setup", "new", "newer")]), lesson)
     >>> [cell.id for cell in lesson.cells]
     ['exercises', 'new', 'newer', 'short']
     """
-    copied = sheet(solved).cells[_position(solved, "setup") + 1 :]
-    for cell in copied:
+    exercises = sheet.cells[_position("solved notebook", sheet, "setup") + 1 :]
+    for cell in exercises:
         cell.metadata.pop("nbgrader", None)
-    lesson.cells[_position(lesson, "exercises") + 1 : _position(lesson, "short")] = copied
+    start, end = (_position("lesson", lesson, name) for name in ("exercises", "short"))
+    lesson.cells[start + 1 : end] = exercises
 
 
-def _position(notebook: NotebookNode, name: str) -> int:
+def _position(kind: str, notebook: NotebookNode, name: str) -> int:
     ids = [cell.get("id") for cell in notebook.cells]
     if name not in ids:
-        raise ValueError(f"there must be a cell with the id {name!r}")
+        raise ValueError(f"the {kind} must have a cell with the id {name!r}")
     return ids.index(name)
 
 

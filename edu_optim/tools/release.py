@@ -31,11 +31,7 @@ def release(solved: str | Path, to: str | Path) -> Path:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'missing.ipynb'
     """
-    notebook = read(solved)
-    try:
-        content = text(sheet(notebook))
-    except ValueError as error:
-        raise ValueError(f"{solved}: {error}") from None
+    content = text(read_sheet(solved))
     path = Path(to) / Path(solved).name
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -44,6 +40,22 @@ def release(solved: str | Path, to: str | Path) -> Path:
     except FileExistsError:
         raise FileExistsError(f"{path}: left as it was: move it away, or write to another folder") from None
     return path
+
+
+def read_sheet(solved: str | Path) -> NotebookNode:
+    """The sheet of the solved notebook at this path.
+
+    Errors: as from ``release``.
+
+    >>> read_sheet("missing.ipynb")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] No such file or directory: 'missing.ipynb'
+    """
+    notebook = read(solved)
+    try:
+        return sheet(notebook)
+    except ValueError as error:
+        raise ValueError(f"{solved}: {error}") from None
 
 
 def sheet(notebook: NotebookNode) -> NotebookNode:
