@@ -29,7 +29,6 @@ from torch.utils.benchmark import Timer
 
 import edu_optim
 from edu_optim import problems
-from edu_optim.plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, figure, label_ends
 from edu_optim.signature import signature
 
 RULES = {  # name: class, options, whether torch has a fused kernel
@@ -292,6 +291,8 @@ def import_time():
 
 def picture(path, threads, rounds):
     """The time of a step of Adam against the number of weights, in four tensors."""
+    from edu_optim.plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, figure, label_ends
+
     sizes = [4 * 10 ** (k / 2) for k in range(4, 14)]
     names = {"ours": "ours", "lists": "ours, multi_tensor", "loop": "torch, loop", "foreach": "torch, foreach"}
     names |= {"fused": "torch, fused", "copy": "a copy of as many bytes"}
