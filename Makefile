@@ -55,7 +55,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < tuple(map(int, "$(MINIMUM)
 			"make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
 		exit 1; \
 	}; \
-	[ ! -d .venv ] || echo "== The .venv here is of another folder or another Python: it is made anew"; \
+	[ ! -d .venv ] || echo "== The .venv here is of another folder or another Python, or does not run: it is made anew"; \
 	echo "== Making a virtual environment in .venv with Python $$found"; \
 	$(PYTHON) -m venv --clear .venv && echo "$(CURDIR) $$($(PY) -c '$(WHICH)')" >$@
 
