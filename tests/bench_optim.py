@@ -32,7 +32,7 @@ from edu_optim import problems
 from edu_optim.plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, figure, label_ends
 from edu_optim.signature import signature
 
-RULES = {  # name: class, options, whether torch has a fused kernel on the CPU
+RULES = {  # name: class, options, whether torch has a fused kernel
     "SGD, momentum": ("SGD", {"lr": 1e-3, "momentum": 0.9}, True),
     "Adagrad": ("Adagrad", {"lr": 1e-3}, True),
     "RMSprop": ("RMSprop", {"lr": 1e-3}, False),
@@ -75,10 +75,6 @@ LATE = 5  # milliseconds that the first step of a process may take longer than l
 WAYS = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}  # of torch
 
 
-def weights(shapes):
-    return sum(map(math.prod, shapes))
-
-
 def optimizer(cls, shapes, device="cpu", **options):
     """An optimizer of weights that have gradients."""
     generator = torch.Generator().manual_seed(0)
@@ -112,7 +108,7 @@ def contenders(rule, shapes, device="cpu"):
     yield "ours", stepper(ours, shapes, device, **options)
     yield "default", stepper(theirs, shapes, device, **options)
     for way, switch in WAYS.items():
-        if way != "fused" or fused or device != "cpu" and name not in ("RMSprop", "Adadelta"):
+        if way != "fused" or fused:
             yield way, stepper(theirs, shapes, device, **options, **switch)
 
 

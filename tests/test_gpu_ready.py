@@ -3,9 +3,13 @@
 Where an accelerator exists, the comparisons of test_against_torch.py run on it.
 """
 
+import itertools
+
+import on_gpu
 import pytest
 import torch
-from cases import CASES, EAGER, ours, parameters, title
+from bench_optim import RULES, contenders
+from cases import CASES, EAGER, RICH, gradients, ours, parameters, theirs, title
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -20,9 +24,15 @@ WAITING = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
 
 @pytest.fixture(autouse=True)
 def copy_without_a_device(monkeypatch):
-    """In a torch built without CUDA the method ``copy_`` looks for the device before it gets to its operation."""
+    """In a torch built without CUDA ``copy_`` and ``to`` look for the device before they get to their operations."""
+
+    def to(tensor, *args, **kwargs):
+        device, dtype, _, layout = torch._C._nn._parse_to(*args, **kwargs)
+        return torch.ops.aten._to_copy.default(tensor, device=device, dtype=dtype, memory_format=layout)
+
     if not torch.cuda.is_available():
         monkeypatch.setattr(torch.Tensor, "copy_", lambda self, other: torch.ops.aten.copy_.default(self, other))
+        monkeypatch.setattr(torch.Tensor, "to", to)
 
 
 class HostSynchronisation(Exception):
@@ -128,3 +138,67 @@ def test_steps_are_counted_on_the_host_whatever_the_default_device(name):
             optimizer.step()
             optimizer.load_state_dict(optimizer.state_dict())
     assert optimizer.state[p]["step"].item() == 2
+
+
+# The script that runs where there is a GPU, as far as it gets without one
+
+
+@pytest.mark.parametrize("libraries", [(ours, theirs, ours), (theirs, ours, theirs)], ids=["ours", "theirs"])
+@pytest.mark.parametrize("case", RICH, ids=title)
+def test_a_checkpoint_goes_to_the_gpu_and_back(case, libraries):
+    name, options = case
+    with FakeTensorMode():
+        rows, values, state = gradients(2), parameters(), None
+        for library, device in zip(libraries, ("cpu", "cuda", "cpu"), strict=True):
+            values, optimizer = on_gpu.walk(library(name), options, values, rows, device, state)
+            state = optimizer.state_dict()
+            for kept in state["state"].values():
+                if "step" in kept:  # a number that is read when it is loaded, and that a fake tensor has only when new
+                    kept["step"] = torch.tensor(2.0)
+            held = [value for p in values for key, value in optimizer.state[p].items() if key != "step"]
+            assert _devices(values, held) == {device}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_contender_of_the_benchmark_but_the_fused_one_steps_on_a_gpu(rule):
+    with FakeTensorMode():
+        for _, step in itertools.islice(contenders(rule, [(3, 4), (5,)], "cuda"), 4):  # fused kernels run on none
+            with NoHostSynchronisation() as guard:
+                step()
+            assert guard.launches
+
+
+@pytest.fixture
+def a_few(monkeypatch):
+    """The script with a few cases and one small model."""
+    monkeypatch.setattr(on_gpu, "CASES", RICH)
+    monkeypatch.setattr(on_gpu, "SOME", RICH)
+    monkeypatch.setattr(on_gpu, "MODELS", {"tiny": [(3,), ()]})
+
+
+def test_the_script_agrees_on_the_cpu_and_says_what_it_ran(a_few, capsys):
+    assert on_gpu.main("cpu", rounds=1) == 0
+    printed = capsys.readouterr().out
+    ran = [line for line in printed.splitlines() if f"{len(RICH)} cases, largest difference" in line]
+    assert len(ran) == 5
+    assert all(f"tiny      {rule}" in printed for rule in RULES)
+
+
+@pytest.mark.parametrize("fault", ["wrong", "broken"])
+def test_the_script_ends_non_zero_where_a_number_differs_or_an_error_is_raised(a_few, monkeypatch, capsys, fault):
+    class Wrong(theirs("Adam")):
+        def __init__(self, params, run=None, **options):
+            if fault == "broken" and run == "per_tensor":
+                raise RuntimeError("broken on purpose")
+            super().__init__(params, **{**options, "eps": 0.2})
+
+    monkeypatch.setattr(on_gpu, "ours", lambda name: Wrong if name == "Adam" else ours(name))
+    assert on_gpu.main("cpu", rounds=1) == 1
+    printed = capsys.readouterr().out
+    assert "WRONG" in printed and title(RICH[5]) in printed
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_the_script_says_that_it_ran_nothing_where_there_is_no_gpu(capsys):
+    assert on_gpu.main() == 0
+    assert capsys.readouterr().out == "There is no GPU that torch can use here: nothing was run.\n"

@@ -7,7 +7,6 @@ import graphlib
 import importlib
 import inspect
 import io
-import json
 import re
 import subprocess
 import sys
@@ -15,17 +14,14 @@ import tokenize
 import tomllib
 from pathlib import Path
 
-import nbformat
 import pytest
 import yaml
 from matplotlib.image import imread
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import edu_optim
-from edu_optim.__main__ import main
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "edu_optim"
@@ -369,88 +365,6 @@ print(f"{model(torch.tensor([[5.0]])).item():.4f}")
 
 def test_the_reference_example_prints_its_six_published_numbers():
     assert printed(REFERENCE) == ["9.0166", "7.0211", "5.3501", "3.9961", "2.9324", "6.4472"]
-
-
-# python -m edu_optim refresh
-
-
-SLIDER = {"application/vnd.jupyter.widget-view+json": {"model_id": "1f2e"}, "text/plain": "a slider"}
-
-
-@pytest.fixture
-def course(tmp_path, monkeypatch):
-    """The folder that we are in: it has two lessons, the second of which fails."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "notebooks").mkdir()
-    cells = [
-        new_markdown_cell("# Numbers", id="title", metadata={"editable": True}),
-        new_code_cell("print(1)", id="print-one", metadata={"tags": ["check"], "scrolled": True}),
-        new_code_cell("print(2, flush=True)\nprint(3)\n4", id="two-to-four", execution_count=9),
-        new_code_cell(f"display({SLIDER}, raw=True)", id="slider"),
-    ]
-    good = new_notebook(cells=cells, metadata={"language_info": {"name": "python", "version": "3.0"}})
-    bad = new_notebook(cells=[*cells, new_code_cell("1 / 0", id="divide-by-zero")])
-    nbformat.write(good, tmp_path / "notebooks" / "00_good.ipynb")
-    nbformat.write(bad, tmp_path / "notebooks" / "01_bad.ipynb")
-    return tmp_path
-
-
-def test_refresh_writes_what_is_needed_and_nothing_twice(course, capsys):
-    path = course / "notebooks" / "00_good.ipynb"
-    assert main(["refresh", "00"]) == 0
-    text = path.read_text(encoding="utf-8")
-    assert text.endswith("}\n")
-    assert json.loads(text)["metadata"] == {
-        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    assert [{key: cell[key] for key in cell if key != "source"} for cell in json.loads(text)["cells"]] == [
-        {"cell_type": "markdown", "id": "title", "metadata": {}},
-        {
-            "cell_type": "code",
-            "id": "print-one",
-            "metadata": {"tags": ["check"]},
-            "execution_count": 1,
-            "outputs": [{"name": "stdout", "output_type": "stream", "text": ["1\n"]}],
-        },
-        {
-            "cell_type": "code",
-            "id": "two-to-four",
-            "metadata": {},
-            "execution_count": 2,
-            "outputs": [
-                {"name": "stdout", "output_type": "stream", "text": ["2\n", "3\n"]},
-                {"data": {"text/plain": ["4"]}, "execution_count": 2, "metadata": {}, "output_type": "execute_result"},
-            ],
-        },
-        {
-            "cell_type": "code",
-            "id": "slider",
-            "metadata": {},
-            "execution_count": 3,
-            "outputs": [{"data": {"text/plain": ["a slider"]}, "metadata": {}, "output_type": "display_data"}],
-        },
-    ]
-    assert main(["refresh", "00"]) == 0 and "nothing changed" in capsys.readouterr().out
-    assert path.read_bytes() == text.encode()
-
-
-def test_refresh_names_the_cell_that_fails_and_leaves_that_lesson_alone(course, capsys):
-    good, bad = (course / "notebooks" / name for name in ("00_good.ipynb", "01_bad.ipynb"))
-    before = good.read_bytes(), bad.read_bytes()
-    assert main(["refresh"]) == 1
-    said = capsys.readouterr().err
-    assert "01_bad.ipynb" in said and "'divide-by-zero' raised ZeroDivisionError" in said
-    assert (good.read_bytes() != before[0], bad.read_bytes() != before[1]) == (True, False)
-
-
-@pytest.mark.slow
-def test_refresh_refuses_a_number_that_no_lesson_has_before_it_runs_any(course):
-    before = (course / "notebooks" / "00_good.ipynb").read_bytes()
-    result = run("-m", "edu_optim", "refresh", "00", "77", cwd=course)
-    assert result.returncode == 2
-    assert "'77'" in result.stderr and "00, 01" in result.stderr
-    assert (course / "notebooks" / "00_good.ipynb").read_bytes() == before
 
 
 # Docstrings

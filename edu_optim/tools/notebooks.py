@@ -1,106 +1,90 @@
-"""Run lessons and bring the outputs that they show up to date."""
+"""Find the notebooks of the course, read them and write them."""
 
-import sys
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 LESSONS = Path("notebooks")
 SOLUTIONS = LESSONS / "solutions"
-CELL_TIMEOUT = 60  # seconds
+INSTALLED = Path(__file__).parents[2]  # the folder of the course, if pip installed it with -e
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-VOLATILE = "application/vnd.jupyter.widget-view+json"  # names a widget of a kernel that has ended
-
-
-def refresh(numbers: Sequence[str]) -> int:
-    """Run the lessons and solutions with these numbers, all if there are none, and return the exit status.
-
-    Each that ran to its end is written back, each that failed is left as it was.
-
-    Errors: LookupError, before any is run, if there is no lesson with one of the numbers.
-
-    >>> refresh(["77"])
-    Traceback (most recent call last):
-    LookupError: there is no lesson '77'; there are: ...
-    """
-    failures = 0
-    solved = [path for path in notebooks([], SOLUTIONS) if not numbers or path.name[:2] in numbers]
-    for path in [*notebooks(numbers), *solved]:
-        before = path.read_text(encoding="utf-8")
-        notebook = nbformat.reads(before, as_version=4)
-        if failure := _execute(notebook):
-            failures += 1
-            print(f"{path}: left as it was: {failure}", file=sys.stderr)
-        elif (after := text(_normalized(notebook))) == before:
-            print(f"{path}: nothing changed")
-        else:
-            path.write_text(after, encoding="utf-8", newline="\n")
-            print(f"{path}: written")
-    return min(failures, 1)
 
 
 def notebooks(numbers: Sequence[str], folder: Path = LESSONS) -> list[Path]:
     """The notebooks with these numbers, all if there are none.
 
-    Errors: LookupError with the lessons that there are, if one is missing.
+    Errors: LookupError with the lessons that there are, if one is missing; or with where to run this, if there is none.
 
     >>> notebooks(["77"])
     Traceback (most recent call last):
     LookupError: there is no lesson '77'; there are: ...
     """
     found = {path.name.partition("_")[0]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    if not found:
+        course = INSTALLED if (INSTALLED / LESSONS).is_dir() else "the folder of the course"
+        raise LookupError(f"there are no lessons in {folder.absolute()}: run this in {course}")
     for number in numbers:
         if number not in found:
-            there = ", ".join(found) or f"none in {folder.resolve()}"
-            raise LookupError(f"there is no lesson {number!r}; there are: {there}")
+            raise LookupError(f"there is no lesson {number!r}; there are: {', '.join(found)}")
     return [found[number] for number in numbers or found]
 
 
-def _execute(notebook: NotebookNode) -> str | None:
-    """Run the cells of ``notebook`` in a new kernel, and say at which one and why if one fails."""
-    client = NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name=METADATA["kernelspec"]["name"],
-        resources={"metadata": {"path": LESSONS}},
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-        extra_arguments=["--log-level=ERROR"],
-    )
-    with client.setup_kernel():
-        for index, cell in enumerate(notebook.cells):
-            try:
-                client.execute_cell(cell, index)
-            except CellExecutionError as error:
-                return f"cell {cell.id!r} raised {error.ename}: {error.evalue}"
-            except CellTimeoutError:
-                return f"cell {cell.id!r} took more than {CELL_TIMEOUT} s"
-            except DeadKernelError:
-                return f"cell {cell.id!r} ended the kernel"
+def read(path: str | Path) -> NotebookNode:
+    """Read a notebook of any version, with or without cell ids.
 
+    Errors: OSError if there is no such file; ValueError with the file and, where it can be said, the line and the
+    cell, if it is no notebook or has the markers of a merge conflict.
 
-def _normalized(notebook: NotebookNode) -> NotebookNode:
-    """Drop from ``notebook`` all that differs from run to run or from editor to editor, and number its code cells."""
-    notebook.metadata = METADATA
-    for cell in notebook.cells:
-        cell.metadata = {key: cell.metadata[key] for key in ("nbgrader", "tags") if cell.metadata.get(key)}
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code, 1):
-        cell.execution_count = number
-        for output in cell.outputs:
-            if "execution_count" in output:
-                output.execution_count = number
-            if len(output.get("data", {})) > 1:
-                output.data.pop(VOLATILE, None)
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "torn.ipynb")
+    >>> _ = path.write_text('{"cells": [{"cell_type": "code",\\n<<<<<<< HEAD')
+    >>> read(path)
+    Traceback (most recent call last):
+    ValueError: ...torn.ipynb: no notebook: line 2, in or after cell 1, is no JSON: <<<<<<< HEAD
+    """
+    raw = Path(path).read_bytes()
+    try:
+        notebook = _parsed(raw.decode("utf-8-sig"))
+        for number, cell in enumerate(notebook.cells, 1):
+            _check(cell, cell_name(number, cell))
+    except Exception as error:
+        raise ValueError(f"{path}: no notebook: {error}") from None
     return notebook
+
+
+def _parsed(text: str) -> NotebookNode:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        line = text.split("\n")[error.lineno - 1].strip()
+        cell = text.count('"cell_type":', 0, error.pos)
+        raise ValueError(f"line {error.lineno}, in or after cell {cell}, is no JSON: {line[:80]}") from None
+    return nbformat.convert(nbformat.reader.reads(text), 4)
+
+
+def _check(cell: NotebookNode, name: str) -> None:
+    """Check what all chores rely on, and no more: nbformat refuses ids and metadata that other programs write."""
+    if cell.get("cell_type") not in ("code", "markdown", "raw"):
+        raise ValueError(f"{name}: cell_type must be code, markdown or raw, got {cell.get('cell_type')!r}")
+    if not isinstance(cell.get("source"), str):
+        raise ValueError(f"{name}: source must be text, got {cell.get('source')!r}")
+    if "<<<<<<< " in cell.source or ">>>>>>> " in cell.source:
+        raise ValueError(f"{name}: it has the markers of a merge conflict")
+
+
+def cell_name(number: int, cell: NotebookNode) -> str:
+    """What a complaint calls a cell: its id or, where it has none, its number, counted from 1.
+
+    >>> cell_name(3, nbformat.v4.new_code_cell(id="adam-rule")), cell_name(3, NotebookNode())
+    ("cell 'adam-rule'", 'cell 3')
+    """
+    return f"cell {cell.get('id', number)!r}"
 
 
 def text(notebook: NotebookNode) -> str:
@@ -109,4 +93,4 @@ def text(notebook: NotebookNode) -> str:
     >>> text(nbformat.v4.new_notebook(cells=[])).split()[:3]
     ['{', '"cells":', '[],']
     """
-    return nbformat.writes(notebook) + "\n"
+    return nbformat.v4.writes(notebook) + "\n"
