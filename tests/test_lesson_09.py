@@ -44,6 +44,7 @@ def test_l2_is_shrinking_for_gradient_descent_and_not_for_adam():
     assert sympy.simplify(l2 - rules.adam(shrunk, g, 0, 0, t=1, lr=eta, eps=0)[0]) != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [0.2, 0.5])
 def test_no_weight_outgrows_one_over_the_decay(decay):
     def miss(points):
@@ -88,6 +89,7 @@ def l2_by_hand(noise, lr, weight_decay):
     return p
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["adamw", "l2"])
 def test_the_map_holds_what_the_chosen_setting_gives(rule):
     losses = EXPERIMENT["losses_of"](EXPERIMENT[rule])
