@@ -175,4 +175,4 @@ def test_another_folder_is_answered_with_a_sentence(opened, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path / "notebooks")
     with pytest.raises(SystemExit):
         main(["lab"])
-    assert "there is no lesson '00'; there are: none in " in capsys.readouterr().err and opened == []
+    assert "there are no lessons in " in capsys.readouterr().err and opened == []
