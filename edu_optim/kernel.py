@@ -260,15 +260,17 @@ def by_torch(rule: Callable, kinds: Kinds, dtype: torch.dtype) -> Callable:
     """
     numbers, tensors = split(rule, kinds)
 
-    @torch.compile
     def every(columns, passed):
         for p, g, *others in zip(*columns, strict=True):
             for old, new in zip([p, *others], tensors(p, g, *others, *passed), strict=False):
                 old.copy_(new)
 
+    every.__code__ = every.__code__.replace()  # torch stops after eight compilations of one code object
+    fused = torch.compile(every)
+
     def run(columns, values):
         passed = torch.tensor(numbers.forward(*values), dtype=dtype, device="cpu").unbind()
-        every([[tensor.view(-1) for tensor in column] for column in columns], passed)
+        fused([[tensor.view(-1) for tensor in column] for column in columns], passed)
 
     return run
 

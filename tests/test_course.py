@@ -238,7 +238,6 @@ def kinds():
     indented = "if True:\n\t  # BEGIN SOLUTION\n    x = 1\n    # END SOLUTION\ny = 1"
     cells = {
         "task": (new_markdown_cell(scheme), {"task": True, "locked": True, "points": 3}),
-        "unlocked-task": (new_markdown_cell(scheme), {"task": True, "points": 1}),
         "part-of-a-text": (new_markdown_cell(f"Because\n  {GOOD}"), {"grade": True, "solution": True, "points": 2}),
         "whole-text": (new_markdown_cell("Because."), {"grade": True, "solution": True, "points": 2}),
         "whole-cell": (new_code_cell("def f():\n    return 1"), {"solution": True}),

@@ -175,4 +175,5 @@ def test_another_folder_is_answered_with_a_sentence(opened, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path / "notebooks")
     with pytest.raises(SystemExit):
         main(["lab"])
-    assert "there are no lessons in " in capsys.readouterr().err and opened == []
+    where = tmp_path / "notebooks" / "notebooks"
+    assert f"there are no lessons in {where}: run this in " in capsys.readouterr().err and opened == []
