@@ -38,7 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def lab(chosen: argparse.Namespace) -> None:
     """Become the JupyterLab that shows the lessons."""
-    notebooks(["00"])  # says so if we are in another folder
     open_lessons(notebooks([]), chosen.flags)
 
 

@@ -56,7 +56,7 @@ def _starts(path):
 
 
 def is_required():
-    return bool(os.environ.get("CI")) or os.environ.get("REQUIRE_BROWSER") == "1"
+    return bool(os.environ.get("CI"))
 
 
 def install():

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 
@@ -32,6 +33,7 @@ class Later(Mapping):
 
     def __init__(self, run):
         self._run = run
+        self._made = {}
 
     @functools.cached_property
     def _names(self):
@@ -55,10 +57,20 @@ class Later(Mapping):
         call.__name__ = name
         return call
 
+    def experiment(self, optimizer=None, **values):
+        """What the experiment of `play` measures and draws: for an optimizer or the name of a rule that a cell holds,
+        with these values of its controls and the first ones of the others.
 
-def moved(experiment, **values):
-    """The experiment, its controls moved to these values one after the other."""
-    for name, value in values.items():
-        experiment.controls[name].value = value
-    assert experiment.error is None
-    return experiment
+        It is made once for each optimizer, moved from test to test, and drawn once each time.
+        """
+        if optimizer not in self._made:
+            experiment = self["play"](self.get(optimizer, optimizer))
+            self._made[optimizer] = experiment, {name: control.value for name, control in experiment.controls.items()}
+        experiment, first = self._made[optimizer]
+        experiment.follow = lambda: None
+        for name, value in {**first, **values}.items():
+            experiment.controls[name].value = value
+        del experiment.follow
+        experiment.follow()
+        assert experiment.error is None
+        return SimpleNamespace(numbers=experiment.numbers, picture=experiment.picture)

@@ -244,6 +244,7 @@ def test_a_closure_is_run_with_gradients_and_its_loss_is_returned(name):
     assert difference(mine, truth) <= LIMIT and difference(seen, asked) <= LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [None, *RUNS])
 @pytest.mark.parametrize("case", RICH, ids=title)
 def test_a_compiled_step_is_one_graph_after_the_first_and_gives_the_same_numbers(case, run):

@@ -142,6 +142,7 @@ def test_another_rule_option_or_dtype_needs_another_kernel(programs):
     assert len(set(programs)) == len(programs) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", RICH, ids=title)
 def test_where_there_is_no_c_torch_compiles_nothing_more_after_the_first_step(case, monkeypatch):
     name, options = case

@@ -91,6 +91,7 @@ def test_other_flags_another_compiler_and_another_text_are_other_kernels(cache, 
     assert compiler() == 2 and len(list(cache.iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_both_step_and_leave_one_whole_kernel(cache):
     command = [sys.executable, "-c", STEP]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 import edu_optim
 
 LESSON = Lesson("00")
 CELLS = ["imports", "data", "new-model", "draw-line", "play-loss", "play-loop", "play-ground", "play-draw", "play"]
-play = LESSON.later(*CELLS).function("play")
+play = LESSON.later(*CELLS).experiment
 
 
 def practice_by_hand(lr, forget):
@@ -32,7 +32,7 @@ def practice_by_hand(lr, forget):
 @pytest.mark.parametrize("lr", [0.01, 0.3, 3])
 @pytest.mark.parametrize("forget", [False, True])
 def test_the_experiment_is_the_loop_by_hand(lr, forget):
-    numbers = moved(play(edu_optim.Adam), lr=lr, broken=forget).numbers
+    numbers = play(edu_optim.Adam, lr=lr, broken=forget).numbers
     losses, prediction = practice_by_hand(lr, forget)
     assert numbers["loss after 50 epochs"] == pytest.approx(losses[-1], rel=1e-5)
     assert numbers["highest loss on the way"] == pytest.approx(max(losses), rel=1e-5)
@@ -40,7 +40,7 @@ def test_the_experiment_is_the_loop_by_hand(lr, forget):
 
 
 def test_a_forgotten_zero_grad_shows_after_the_second_step():
-    assert moved(play(edu_optim.Adam), broken=True).numbers["yours leaves torch at"].startswith("step 2, ")
+    assert play(edu_optim.Adam, broken=True).numbers["yours leaves torch at"].startswith("step 2, ")
 
 
 @pytest.mark.parametrize("optimizer", [edu_optim.Adam, torch.optim.Adam, edu_optim.rules.adam])

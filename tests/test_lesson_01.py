@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 from edu_optim import SGD, descend, problems
 
@@ -42,12 +42,12 @@ def test_the_edge_is_two_over_the_largest_curvature(scale, verdict):
 
 
 CELLS = ["imports", "gradient-descent", "play-ground", "play-mistake", "play-draw", "play"]
-play = LESSON.later(*CELLS).function("play")
+play = LESSON.later(*CELLS).experiment
 
 
 @pytest.mark.parametrize(("lr", "condition"), [(2 / 26, 25), (0.082, 25), (0.5, 100), (0.005, 1)])
 def test_the_experiment_multiplies_by_the_two_factors(lr, condition):
-    numbers = moved(play(torch.optim.SGD), lr=lr, condition=condition).numbers
+    numbers = play(torch.optim.SGD, lr=lr, condition=condition).numbers
     floor, wall = 1 - lr, 1 - lr * condition
     assert numbers["factor of the floor, 1 - lr*m"] == pytest.approx(floor)
     assert numbers["factor of the wall, 1 - lr*L"] == pytest.approx(wall)
@@ -57,6 +57,6 @@ def test_the_experiment_multiplies_by_the_two_factors(lr, condition):
 
 
 def test_a_name_that_is_rebound_moves_nothing():
-    numbers = moved(play(torch.optim.SGD), lr=0.05, broken=True).numbers
+    numbers = play(torch.optim.SGD, lr=0.05, broken=True).numbers
     assert numbers["loss after 30 steps"] == numbers["loss at the start"]
     assert numbers["yours leaves torch at"] == "step 1, (-4, 1) instead of (-3.8, -0.25)"

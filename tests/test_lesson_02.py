@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Later, Lesson, moved
+from cells import Later, Lesson
 
 from edu_optim import SGD, descend, problems, train
 
@@ -127,7 +127,7 @@ def errors_of_seed(seed):
 
 @pytest.mark.parametrize(("lr", "batch", "seed"), [(0.2, 4, 0), (0.05, 4, 1), (0.45, 1, 20), (0.2, 100, 3)])
 def test_the_experiment_walks_into_the_predicted_ball(lr, batch, seed):
-    made = moved(EXPERIMENT["play"](torch.optim.SGD), lr=lr, batch=batch, seed=seed)
+    made = EXPERIMENT.experiment(torch.optim.SGD, lr=lr, batch=batch, seed=seed)
     radius = sum(lr * 16 / batch / (curve * (2 - lr * curve)) for curve in (1, 4)) ** 0.5
     assert made.numbers["radius of the ball, predicted"].item() == pytest.approx(radius)
     assert made.numbers["distance after 100 steps"].item() == pytest.approx(radius, rel=0.1)
@@ -142,7 +142,7 @@ def test_the_experiment_walks_into_the_predicted_ball(lr, batch, seed):
 
 @pytest.mark.parametrize("seed", [0, 7])
 def test_the_same_error_in_every_step_moves_the_minimum(seed):
-    numbers = moved(EXPERIMENT["play"](torch.optim.SGD), seed=seed, broken=True).numbers
+    numbers = EXPERIMENT.experiment(torch.optim.SGD, seed=seed, broken=True).numbers
     first = errors_of_seed(seed)[0] / 2 / torch.tensor([1.0, 4.0])
     off = (first**2).sum(-1).mean().sqrt()
     assert numbers["distance after 100 steps"].item() == pytest.approx(off.item(), rel=1e-6)

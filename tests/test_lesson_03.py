@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 from edu_optim import SGD
 
@@ -157,7 +157,7 @@ def roll_by_hand(lr, beta, late=False):
 @pytest.mark.parametrize(("lr", "beta"), [(0.04, 0.9), (0.02, 0.5), (0.2, 0.99), (0.002, 0.0)])
 @pytest.mark.parametrize("late", [False, True])
 def test_the_experiment_rolls_the_ball(lr, beta, late):
-    made = moved(EXPERIMENT["play"](torch.optim.SGD), lr=lr, beta=beta, step=9, broken=late)
+    made = EXPERIMENT.experiment(torch.optim.SGD, lr=lr, beta=beta, step=9, broken=late)
     places, velocities = roll_by_hand(lr, beta, late)
     numbers = {name: float(value) for name, value in made.numbers.items() if not isinstance(value, str)}
     assert numbers["velocity at step 9, along the floor"] == pytest.approx(velocities[9, 0].item(), rel=1e-6)
@@ -176,7 +176,7 @@ def roots(total, product):
 
 
 def test_the_arrow_is_the_last_step():
-    made = moved(EXPERIMENT["play"](torch.optim.SGD), step=5)
+    made = EXPERIMENT.experiment(torch.optim.SGD, step=5)
     places, _ = roll_by_hand(0.04, 0.9)
     (arrow,) = [artist for artist in made.picture.axes[0].collections if hasattr(artist, "U")]
     assert [arrow.U[0], arrow.V[0]] == pytest.approx((places[5] - places[4]).tolist())
@@ -186,6 +186,4 @@ def test_the_arrow_is_the_last_step():
 @pytest.mark.parametrize("optimizer", [None, "momentum", torch.optim.SGD, SGD])
 def test_the_experiment_takes_any_optimizer(optimizer):
     end = roll_by_hand(0.04, 0.9)[0][-1].norm().item()
-    assert EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)).numbers[
-        "distance after 60 steps"
-    ].item() == pytest.approx(end)
+    assert EXPERIMENT.experiment(optimizer).numbers["distance after 60 steps"].item() == pytest.approx(end)

@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 from edu_optim import SGD
 from edu_optim.rules import momentum
@@ -140,7 +140,7 @@ EXPERIMENT = Lesson("04").later(*NEEDED, *[f"play-{name}" for name in PLAY])
 
 
 def experiment(optimizer="nesterov", **moves):
-    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **moves)
+    return EXPERIMENT.experiment(optimizer, **moves)
 
 
 def after_60_steps(form, lr, beta):

@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 from edu_optim import Adagrad, descend, from_rule, problems
 
@@ -90,7 +90,7 @@ EXPERIMENT = LESSON.later("imports", "adagrad-rule", *[f"play-{name}" for name i
 
 
 def experiment(optimizer="adagrad", **moves):
-    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **moves)
+    return EXPERIMENT.experiment(optimizer, **moves)
 
 
 def walk_of_50(angle, lr, forgets=False):

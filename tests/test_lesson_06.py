@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 from edu_optim import RMSprop
 
@@ -110,7 +110,7 @@ START = {"window": 10, "jump": 10, "eps": 1e-8, "broken": False}
 
 
 def experiment(optimizer="rmsprop", **moves):
-    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **START | moves)
+    return EXPERIMENT.experiment(optimizer, **START | moves)
 
 
 def lengths(window, jump, eps, inside=0.0):

@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 from edu_optim import Adadelta, rules
 
@@ -123,7 +123,7 @@ EXPERIMENT = LESSON.later("imports", "measured", "adadelta-rule", *[f"play-{name
 
 
 def experiment(optimizer="adadelta", **moves):
-    return moved(EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)), **moves)
+    return EXPERIMENT.experiment(optimizer, **moves)
 
 
 def steps_along_x(window, eps, early=False):

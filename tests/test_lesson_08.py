@@ -5,7 +5,7 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Later, Lesson, moved
+from cells import Later, Lesson
 
 from edu_optim import Adam, from_rule
 
@@ -159,7 +159,7 @@ def steps_by_hand(series, beta1, beta2, eps, corrected=True):
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_experiment_measures_each_step_in_units_of_lr(gradient, windows, broken):
     moves = {"gradient": gradient, "window_m": windows[0], "window_v": windows[1], "eps": 1e-5, "broken": broken}
-    numbers = moved(EXPERIMENT["play"](torch.optim.Adam), **moves).numbers
+    numbers = EXPERIMENT.experiment(torch.optim.Adam, **moves).numbers
     steps = steps_by_hand(
         EXPERIMENT["series"][gradient], 1 - 1 / windows[0], 1 - 1 / windows[1], 1e-5, corrected=not broken
     )
@@ -173,13 +173,11 @@ def test_the_experiment_measures_each_step_in_units_of_lr(gradient, windows, bro
 
 
 def test_without_correction_the_first_step_is_the_ratio_of_the_lesson():
-    numbers = moved(EXPERIMENT["play"](torch.optim.Adam), broken=True).numbers
+    numbers = EXPERIMENT.experiment(torch.optim.Adam, broken=True).numbers
     assert numbers["step 1 (lr)"].item() == pytest.approx(0.1 / 0.001**0.5, rel=1e-3)  # ε shortens it a little
 
 
 @pytest.mark.parametrize("optimizer", [None, "adam", torch.optim.Adam, Adam])
 def test_the_experiment_takes_any_optimizer(optimizer):
     sum_of_steps = steps_by_hand(EXPERIMENT["series"]["noisy"], 0.9, 0.999, 1e-8).sum().item()
-    assert EXPERIMENT["play"](EXPERIMENT.get(optimizer, optimizer)).numbers["all 50 (lr)"].item() == pytest.approx(
-        sum_of_steps, rel=1e-6
-    )
+    assert EXPERIMENT.experiment(optimizer).numbers["all 50 (lr)"].item() == pytest.approx(sum_of_steps, rel=1e-6)

@@ -3,7 +3,7 @@
 import pytest
 import sympy
 import torch
-from cells import Later, Lesson, moved
+from cells import Later, Lesson
 
 from edu_optim import Adam, AdamW, descend, rules
 
@@ -44,6 +44,7 @@ def test_l2_is_shrinking_for_gradient_descent_and_not_for_adam():
     assert sympy.simplify(l2 - rules.adam(shrunk, g, 0, 0, t=1, lr=eta, eps=0)[0]) != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [0.2, 0.5])
 def test_no_weight_outgrows_one_over_the_decay(decay):
     def miss(points):
@@ -62,7 +63,7 @@ settings = pytest.mark.parametrize(("lr", "weight_decay"), [(0.05, 0.1), (0.005,
 
 @settings
 def test_decoupled_decay_keeps_the_same_share_of_both(lr, weight_decay):
-    numbers = moved(EXPERIMENT["play"](torch.optim.AdamW), lr=lr, weight_decay=weight_decay).numbers
+    numbers = EXPERIMENT.experiment(torch.optim.AdamW, lr=lr, weight_decay=weight_decay).numbers
     share = (1 - lr * weight_decay) ** 100
     assert numbers["faint weight"].item() == pytest.approx(share, abs=1e-9)
     assert numbers["loud weight"].item() == pytest.approx(share, abs=1e-9)
@@ -72,7 +73,7 @@ def test_decoupled_decay_keeps_the_same_share_of_both(lr, weight_decay):
 
 @settings
 def test_l2_goes_through_the_division(lr, weight_decay):
-    numbers = moved(EXPERIMENT["play"](EXPERIMENT["adamw"]), lr=lr, weight_decay=weight_decay, broken=True).numbers
+    numbers = EXPERIMENT.experiment("adamw", lr=lr, weight_decay=weight_decay, broken=True).numbers
     for weight, name in enumerate(("faint weight", "loud weight")):
         ends = [l2_by_hand(noise.tolist(), lr, weight_decay) for noise in EXPERIMENT["pushes"][:, :, weight].T]
         assert numbers[name].item() == pytest.approx(sum(ends) / 16, rel=1e-6)
@@ -88,10 +89,11 @@ def l2_by_hand(noise, lr, weight_decay):
     return p
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["adamw", "l2"])
 def test_the_map_holds_what_the_chosen_setting_gives(rule):
     losses = EXPERIMENT["losses_of"](EXPERIMENT[rule])
     for row, column in ((0, 0), (20, 34), (50, 40)):
         lr, weight_decay = EXPERIMENT["etas"][column].item(), EXPERIMENT["lambdas"][row].item()
-        made = moved(EXPERIMENT["play"](EXPERIMENT["adamw"]), lr=lr, weight_decay=weight_decay, broken=rule == "l2")
+        made = EXPERIMENT.experiment("adamw", lr=lr, weight_decay=weight_decay, broken=rule == "l2")
         assert losses[row, column].item() == pytest.approx(made.numbers["loss"].item(), rel=1e-4, abs=1e-6)

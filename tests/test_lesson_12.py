@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from cells import Lesson, moved
+from cells import Lesson
 
 from edu_optim import kernel, rules
 from edu_optim.signature import signature
@@ -56,9 +56,10 @@ def test_the_text_that_is_printed_is_the_rule_that_ships():
 
 def test_the_clock_counts_until_it_is_told_to_measure():
     cells = run("counter", "one-step", "play-clock-ways", "play-clock-draw", "play-clock")
-    stopwatch = moved(cells["stopwatch"], weights=2)
+    stopwatch = cells["stopwatch"]
+    stopwatch.controls["weights"].value = 2
     assert stopwatch.numbers == {"lists, bytes a step": 2000 * 152, "compiled, bytes a step": 2000 * 28}
-    moved(stopwatch, measure=True)
+    stopwatch.controls["measure"].value = True
     assert [name.partition(",")[0] for name in stopwatch.numbers] == ["torch's loop", "lists", "compiled"]
     assert all(0 < number < 1e6 for number in stopwatch.numbers.values())
 
