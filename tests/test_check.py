@@ -23,6 +23,7 @@ from edu_optim.signature import signature
 RULES = {name: rule for name, rule in vars(rules).items() if inspect.isfunction(rule) and name != "maximum"}
 
 
+@pytest.mark.slow
 def test_the_table_of_every_program():
     """Every entry alone, and every twenty-third composition: called, and named as itself."""
     alone = together = raised = 0
@@ -433,6 +434,7 @@ def walked(rule, number):
     return found
 
 
+@pytest.mark.slow
 def test_every_printed_number_is_the_answers_and_the_references():
     texts = 0
     for name in RULES:
@@ -483,6 +485,7 @@ def differ(rule, other, name):
         return True
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(TEXTS))
 def test_every_random_change_that_alters_the_numbers_is_called(change):

@@ -19,6 +19,7 @@ from edu_optim.check import check
 from edu_optim.exercises.around import Reference
 
 
+@pytest.mark.slow
 def test_the_table_of_every_program():
     """Every second entry around momentum, every fourth around AdamW, some around others, and some compositions."""
     counts = collections.Counter()
@@ -514,6 +515,7 @@ def same(one, two):
     return one == two
 
 
+@pytest.mark.slow
 @settings(max_examples=16, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(TEXTS))
 def test_every_random_change_of_the_class_that_alters_something_is_called(text):

@@ -255,6 +255,7 @@ TEXTS = [
 COUNTS = collections.Counter()
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(TEXTS))
 def test_every_random_change_that_alters_what_is_seen_is_called(change):
