@@ -358,6 +358,7 @@ WRONG = [
     (late_look_ahead, "nesterov", "mistake", "the new velocity stands where the old one belongs", "lr sits inside"),
     (all_nan, "adam", "unknown", None, "yours nan"),
     (lambda p, g, mystery, lr: p, "gradient_descent", "error", None, "'mystery' takes cannot be told"),
+    (lambda p, g, s, lr, weight_decay: p, "rmsprop", "error", None, "none is known yet for alpha, eps."),
 ]
 
 

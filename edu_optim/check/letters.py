@@ -38,9 +38,9 @@ MEANINGS = {meaning: set(names.split()) for meaning, names in NAMES.items()}
 class Unclear(Exception):
     """An argument that cannot be understood.
 
-    >>> readings(lambda p, g, mystery: 0, ["p", "g"], ["lr"])
+    >>> readings(lambda p, g, mystery: 0, ["p", "g"], [])
     Traceback (most recent call last):
-    edu_optim.check.letters.Unclear: what the argument 'mystery' takes cannot be told. Understood are p, g, lr.
+    edu_optim.check.letters.Unclear: what the argument 'mystery' takes cannot be told. Understood are p, g.
     """
 
 
@@ -184,6 +184,9 @@ def _filled(signature, plainly, chosen, columns, names, asked):
             close = difflib.get_close_matches(parameter.name, [*names, *columns], 1)
             hint = f"; does it mean {close[0]}?" if close else ""
             options = ", ".join([*columns, *names])
+            known = {*bound.values(), *(("betas",) if "beta1" in bound.values() else ())}
+            lacking = [name for name in [*columns, *names] if name not in known]
+            options += f"; none is known yet for {', '.join(lacking)}" if lacking else ""
             raise Unclear(
                 f"what the argument {parameter.name!r} takes cannot be told{hint or '.'} Understood are {options}."
             )
