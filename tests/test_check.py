@@ -164,6 +164,11 @@ def over_lists(p, g, m, v, *, t, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     return ps[0], ms[0], vs[0]
 
 
+def initials_of_weights(W, dW, vW, mu, learning_rate, lambd=0, m=1):
+    vW = mu * vW + dW
+    return W - lambd / m * W - learning_rate * vW, vW
+
+
 def positional_only(p, g, b, lr, mu, /):
     return p - lr * (mu * b + g), mu * b + g
 
@@ -205,7 +210,7 @@ STYLES = {
     "gradient_descent": [gradient_first, bare_tensor],
     "adagrad": [capital],
     "adadelta": [without_a_rate],
-    "momentum": [positional_only, Remembers().update, Remembers()],
+    "momentum": [positional_only, initials_of_weights, Remembers().update, Remembers()],
 }
 
 
@@ -237,7 +242,19 @@ def with_velocity_inside(w, dw, config=None):
     return w + velocity, config
 
 
+def begins_with_the_first(p, g, b, lr, momentum):
+    b = np.where(b == 0, g, momentum * b + (1 - momentum) * g)
+    return p - lr * b, b
+
+
+def begins_with_the_first_square(p, g, s, lr, alpha, eps):
+    s = torch.where(s == 0, g**2, alpha * s + (1 - alpha) * g**2)
+    return p - lr * g / (s.sqrt() + eps), s
+
+
 CONVENTIONS = [
+    (begins_with_the_first, "momentum", "the velocity is a running mean that starts at the first gradient"),
+    (begins_with_the_first_square, "rmsprop", "the mean square starts at the first square"),
     (eps_hat_and_late_decay, "adamw", "eps is not corrected and the decay comes after the step"),
     (eps_inside, "adamw", "eps sits inside the root"),
     (as_printed, "amsgrad", "nothing is corrected"),
@@ -249,6 +266,7 @@ CONVENTIONS = [
 def test_a_convention_passes_and_is_told_with_a_difference(answer, like, name):
     verdict = check(answer, like=like)
     assert verdict.passed and verdict.text.startswith(f"correct, but {name}\n") and verdict.difference
+    assert "float32" not in verdict.text
 
 
 # Wrong, and what is said
@@ -305,6 +323,16 @@ def half_mended(p, g, s, u, *, lr, rho, eps):
     return p - lr * d, s, rho * u + (1 - rho) * (lr * d) ** 2
 
 
+def late_look_ahead(p, g, v, lr, mu):
+    v = mu * v - lr * g
+    return p + mu * mu * v - (1 + mu) * lr * g, v
+
+
+def velocity_is_lost(p, g, v, lr, mu):
+    v = -lr * g
+    return p + v / 3, v
+
+
 def all_nan(p, g, m, v, *, t, lr, betas, eps):
     return p * math.nan, m * math.nan, v * math.nan
 
@@ -328,8 +356,10 @@ WRONG = [
         "torch remembers it before",
     ),
     (half_mended, "adadelta", "convention", "the step is remembered after lr has scaled it", "correct, but"),
+    (late_look_ahead, "nesterov", "mistake", "the new velocity stands where the old one belongs", "lr sits inside"),
     (all_nan, "adam", "unknown", None, "yours nan"),
     (lambda p, g, mystery, lr: p, "gradient_descent", "error", None, "'mystery' takes cannot be told"),
+    (lambda p, g, s, lr, weight_decay: p, "rmsprop", "error", None, "none is known yet for alpha, eps."),
 ]
 
 
@@ -338,6 +368,10 @@ def test_a_wrong_rule_is_told_what_it_does(answer, like, kind, name, said):
     verdict = check(answer, like=like)
     assert (verdict.kind, verdict.name) == (kind, name), verdict
     assert said.lower() in verdict.text.lower(), verdict
+
+
+def test_a_buffer_that_is_right_in_another_convention_is_not_held_against_an_answer():
+    assert "buffer" not in check(velocity_is_lost, like="nesterov").text
 
 
 def test_a_stub_is_not_attempted_and_nothing_else_is():

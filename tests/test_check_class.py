@@ -26,7 +26,7 @@ def test_the_table_of_every_program():
     seconds = []
     for name, every in {"momentum": 2, "adamw": 4, "amsgrad": 16, "rmsprop_centered": 16, "adadelta": 16}.items():
         kin = family(name, of_class=True)
-        for chosen, mistake, program in programs(kin, alone=every, together=397):
+        for chosen, mistake, program in programs(kin, alone=every, together=331):
             single = len(chosen) + bool(mistake) == 1
             started = time.perf_counter()
             verdict = check(as_class(program, kin), like=name)
@@ -131,6 +131,44 @@ class WithoutBase:
                 p.copy_(new)
 
 
+class PowersOfBeta(Written):
+    def move(self, p, group):
+        (lr, *betas, eps), state = self.options(group), self.memory(p)
+        powers = state["powers"] = [
+            beta * power for beta, power in zip(betas, state.get("powers", (1, 1)), strict=True)
+        ]
+        state["m"].lerp_(p.grad, 1 - betas[0])
+        state["v"].mul_(betas[1]).addcmul_(p.grad, p.grad, value=1 - betas[1])
+        p.sub_(lr * state["m"] / (1 - powers[0]) / ((state["v"] / (1 - powers[1])).sqrt() + eps))
+
+
+class KeysOfItsOwn(Written):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8):
+        Optimizer.__init__(self, params, {"pace": lr, "fade": betas[0], "fade_of_squares": betas[1], "least": eps})
+
+    def options(self, group):
+        return group["pace"], group["fade"], group["fade_of_squares"], group["least"]
+
+
+class TakesWhateverComes(Written):
+    def step(self, *args, **kwargs):
+        super().step()
+
+
+class AdadeltaWithoutLr(Optimizer):
+    def __init__(self, params, rho=0.9, eps=1e-6):
+        super().__init__(params, {"rho": rho, "eps": eps})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in (p for p in group["params"] if p.grad is not None):
+                kept = self.state[p].get("kept", (torch.zeros_like(p), torch.zeros_like(p)))
+                new, *kept = rules.adadelta(p, p.grad, *kept, lr=1.0, rho=group["rho"], eps=group["eps"])
+                self.state[p]["kept"] = kept
+                p.copy_(new)
+
+
 def with_option(cls, **options):
     return functools.partial(cls, **options)
 
@@ -138,6 +176,8 @@ def with_option(cls, **options):
 RIGHT = [
     *[(cls, "adam") for cls in (Written, OtherKeys, NumbersInTheText, Gathers, RefusesMore, CountInFloat32)],
     (WithoutBase, "adam"),
+    *[(cls, "adam") for cls in (PowersOfBeta, KeysOfItsOwn, TakesWhateverComes)],
+    (AdadeltaWithoutLr, "adadelta"),
     *[(from_rule(getattr(rules, name)), name) for name in ("adam", "amsgrad", "nesterov", "rmsprop_centered", "adamw")],
     *[
         (cls, name)
@@ -370,6 +410,80 @@ class HalvesInTheSecondGroup(Written):
         return lr / (1 + (group is not self.param_groups[0])), *others
 
 
+class OneGroup(Written):
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self.move(p, group)
+            return
+
+
+class LastGroup(Written):
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            self.last = group
+        for p in self.last["params"]:
+            if p.grad is not None:
+                self.move(p, self.last)
+
+
+class HandsBackTheClosure(Written):
+    def step(self, closure=None):
+        super().step()
+        return closure
+
+
+class DecaysAll(Written):
+    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        Optimizer.__init__(self, params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                if p.grad is not None:
+                    self.move(p, group)
+
+
+class DecaysInTheGradient(DecaysAll):
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in (p for p in group["params"] if p.grad is not None):
+                p.grad.add_(p, alpha=group["weight_decay"])
+                self.move(p, group)
+
+
+class SumStandsStill(Optimizer):
+    def __init__(self, params, lr=0.01, eps=1e-10):
+        super().__init__(params, {"lr": lr, "eps": eps})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in (p for p in group["params"] if p.grad is not None):
+                state = self.state[p]
+                state["squares"] = state.get("squares", 0) + p.grad**2
+                p -= 0 * p.grad / (state["squares"].sqrt() + group["eps"])
+
+
+class FirstSquareAndNoDecay(Optimizer):
+    def __init__(self, params, lr=0.001, weight_decay=0.0, epsilon=1e-8, fading=0.9):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "epsilon": epsilon, "fading": fading})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in (p for p in group["params"] if p.grad is not None):
+                state, square, fading = self.state[p], p.grad**2, group["fading"]
+                state["G"] = fading * state["G"] + (1 - fading) * square if "G" in state else square
+                p -= group["lr"] * p.grad / (state["G"] + group["epsilon"]).sqrt()
+
+
 class NoEpsOnTop(Optimizer):
     def __init__(self, params, lr=1.0, rho=0.9, eps=1e-6):
         super().__init__(params, {"lr": lr, "rho": rho, "eps": eps})
@@ -408,6 +522,13 @@ WRONG = {
     KeepsItsGroups: ("adam", "the groups from before loading are used"),
     DoublesEps: ("adam", None),
     HalvesInTheSecondGroup: ("adam", None),
+    OneGroup: ("adam", "only the first group is updated"),
+    LastGroup: ("adam", "only the last group is updated"),
+    HandsBackTheClosure: ("adam", "the closure is not called"),
+    DecaysAll: ("adamw", "a parameter without a gradient decays"),
+    DecaysInTheGradient: ("adam", "the gradient is another after the step than before"),
+    SumStandsStill: ("adagrad", "the parameter stands still"),
+    FirstSquareAndNoDecay: ("rmsprop", "weight_decay is not used"),
     NoEpsOnTop: ("adadelta", "there is no eps on top"),
 }
 

@@ -118,6 +118,11 @@ def no_backward(model, optimizer, x, y, epochs):
         optimizer.step()
 
 
+def neither_backward_nor_step(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+
+
 def an_optimizer_for_each_epoch(model, optimizer, x, y, epochs):
     for _ in range(epochs):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -148,6 +153,7 @@ WRONG = [
     (strictly_below, "steps_needed", "one step too many where the last lands exactly on the accuracy"),
     (the_balls, "look_ahead_path", "the places where the method stands, not those ahead"),
     (no_backward, "training_loop", "the slope is never asked for"),
+    (neither_backward_nor_step, "training_loop", None),
     (an_optimizer_for_each_epoch, "training_loop", None),
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
@@ -157,6 +163,8 @@ WRONG = [
     (lambda: (float("nan"), 0.9, 400), "negative_variance", None),
     (lambda: (0.1, 0.99, 0), "negative_variance", None),
     (lambda: (0.3, 0.9, 400), "negative_variance", None),
+    (lambda eps, s: (-1 - eps) ** 0.5, "eps_outside", None),
+    (lambda eps, s: torch.ones(2), "eps_outside", None),
     (lambda: "1.0", "distance_without_zero_grad", None),
 ]
 
@@ -165,6 +173,10 @@ WRONG = [
 def test_a_wrong_answer_is_told_what_it_does(answer, like, name):
     verdict = check(answer, like=like)
     assert not verdict.passed and verdict.name == name, verdict
+
+
+def test_what_is_missing_is_not_compared_with_something_else():
+    assert check(neither_backward_nor_step, like="training_loop").difference[1:] == ("0", "5")
 
 
 def test_a_prediction_is_not_given_away():

@@ -1,6 +1,7 @@
 """Programs made of the reference's own text: with conventions, with a mistake, with both."""
 
 import collections
+import functools
 import inspect
 import re
 import sys
@@ -83,7 +84,7 @@ class Family:
                 return None
         space = dict(self.space)
         for text in reversed(texts.values()):  # what is called first
-            exec(compile(text, f"<{self.name}>", "exec"), space)
+            exec(_compiled(text, self.name), space)
         return space[self.name]
 
     @staticmethod
@@ -95,6 +96,11 @@ class Family:
                     whole = whole.replace(place, other)
                 return dict(zip(texts, whole.split("\0"), strict=True))
         return None
+
+
+@functools.lru_cache(4096)
+def _compiled(text, name):
+    return compile(text, f"<{name}>", "exec")
 
 
 class ClassFamily(Family):

@@ -89,6 +89,17 @@ def first_mismatch(seen, right, rtol, atol, whole=True):
     return (None, two) if two is not None else None
 
 
+def is_real(value):
+    """Whether a value is one real number.
+
+    >>> is_real(torch.tensor([0.5])), is_real(torch.tensor(1j)), is_real(torch.ones(2)), is_real("1")
+    (True, False, False, False)
+    """
+    return isinstance(value, int | float) or (
+        torch.is_tensor(value) and value.numel() == 1 and bool(value.isreal().all())
+    )
+
+
 def side_by_side(one, two):
     """Two different values in words, in as many digits as it takes to tell them apart; of tensors, one element.
 

@@ -15,7 +15,7 @@ import torch
 from ..exercises import EXERCISES
 from ..signature import signature
 from .catalog import ClassFamily, Family, validate
-from .compare import PARTLY, ROUNDING, Raised, alike, first_mismatch, side_by_side
+from .compare import PARTLY, ROUNDING, Raised, alike, first_mismatch, is_real, side_by_side
 from .letters import Unclear
 from .observe import Wrong, trials_of_rule, trials_of_task
 from .sandbox import TooSlow, codes, in_time, in_words, is_stub, own_frames, undone
@@ -160,9 +160,8 @@ def _judged(answer, exercise):
         return Verdict("not attempted", "not attempted yet")
     family, watch = _family(exercise, is_class)
     if is_class or exercise.observe:
-        torch.optim.SGD(
-            [torch.zeros(1)], lr=0
-        )  # the first optimizer of all loads half of torch, which is not the answer's
+        # The first optimizer of all loads half of torch; that time is not the answer's.
+        torch.optim.SGD([torch.zeros(1)], lr=0)
     trials, error = in_time(lambda: list(watch(answer)), answer)
     if error is not None:
         return _told_error(error, answer)
@@ -306,7 +305,9 @@ def _sets(family, conventions):
 
 def _mistake(trial, condition, family, rounding, cut, sets):
     """The one mistake, with the fewest conventions, that does all that was seen; None where two names do, or none."""
+    alters = functools.partial(_alters, trial, condition, family, rounding, cut)
     mistakes = [entry for entry in family.catalog if entry.kind == "mistake"]
+    mistakes = [entry for entry in mistakes if family.program((entry,)) is None or alters(entry)]
     for _, same_size in itertools.groupby(sorted(sets, key=len), key=len):
         found = []
         for conventions, mistake in itertools.product(same_size, mistakes):
@@ -364,6 +365,7 @@ def _report(answer, exercise, family, found):
         return _told_error(trial.error, answer)
     if found.mistake is None and found.mismatch is None:
         return _passed(exercise, family, found)
+    mismatch = _paired(found, family)
     notes = [note for note in trial.notes if note.startswith("its arguments")]
     besides = [f"Besides, {entry.name}; that is a convention, not a mistake." for entry in found.conventions]
     says = [*besides, *map(_sentence, notes)]
@@ -373,13 +375,13 @@ def _report(answer, exercise, family, found):
         if isinstance(getattr(found.mismatch[0], "value", None), Raised):
             says += (f"{found.mismatch[0].part}: {in_words(trial.error, answer)}",)
         else:
-            difference = _difference(found.mismatch, exercise)
+            difference = _difference(mismatch, exercise)
         return Verdict("mistake", f"not yet: {found.mistake.name}", says, difference, found.mistake.name)
     if isinstance(getattr(found.mismatch[0], "value", None), Raised):
         part = found.mismatch[0].part
         where = f"not yet: it ends with an exception{', ' * bool(part)}{part}"
         return Verdict("error", where, (in_words(trial.error, answer), *says))
-    return Verdict("unknown", "not yet", (*_buffer(found, family), *says), _difference(found.mismatch, exercise))
+    return Verdict("unknown", "not yet", (*_buffer(found, family), *says), _difference(mismatch, exercise))
 
 
 def _passed(exercise, family, found):
@@ -398,13 +400,14 @@ def _passed(exercise, family, found):
     return Verdict("convention", f"correct, but {names}", (*texts, *says), difference, names)
 
 
-def _direction(value, right):
-    """Where the right value lies from this one, without telling it."""
-    try:
-        seen = float(value)
-    except (TypeError, ValueError, RuntimeError):  # complex, say
-        return "a number"
-    return "larger" if seen < right else "smaller" if seen > right else "a number"
+def _paired(found, family):
+    """Where an answer differs first, with what the program has under the same label, if it has it at all."""
+    one, two = found.mismatch
+    if one is None or two is None or one.label == two.label:
+        return one, two
+    watched = found.trial.again(family.program(found.conventions), found.condition)
+    same = next((other for other in watched if (other.part, other.label) == (one.part, one.label)), None)
+    return (one, two) if same is None or alike(one.value, same.value, *found.rounding) else (one, same)
 
 
 def _difference(mismatch, exercise):
@@ -417,13 +420,15 @@ def _difference(mismatch, exercise):
             "not there" if one is None else side_by_side(one.value, None)[0],
             "there" if one is None else "not there",
         )
-    if isinstance(two.value, int | float) and not isinstance(one.value, int | float) and not torch.is_tensor(one.value):
+    if isinstance(two.value, int | float) and not is_real(one.value):
         return label, side_by_side(one.value, two.value)[0], "a number"
     yours, right = side_by_side(one.value, two.value)
     if exercise.secret:
         right = ""
         if isinstance(two.value, int | float):
-            right = _direction(one.value, two.value)
+            right = (
+                "larger" if float(one.value) < two.value else "smaller" if float(one.value) > two.value else "a number"
+            )
     return label, yours, right
 
 
@@ -432,11 +437,20 @@ def _buffer(found, family):
     trial = found.trial
     watched = trial.again(family.program(found.conventions), found.condition)
     right = {(one.part, one.label): one.value for one in _until(trial.seen, watched) if not one.judged}
+
+    def usual(buffer):  # its values in other conventions
+        for entry in family.core:
+            if entry.kind == "convention":
+                program = trial.again(family.program((entry,)), found.condition)
+                yield from (one.value for one in program if one[0::2] == buffer[0::2])
+
     for one in trial.seen:
         if one is found.mismatch[0]:
             return
         other = right.get((one.part, one.label))
         if not one.judged and other is not None and not alike(one.value, other, *found.rounding):
+            if any(alike(one.value.abs(), value.abs(), *found.rounding) for value in usual(one)):
+                return
             yours, formulas = side_by_side(one.value, other)
             yield f"Before that, the buffer {one.label} is {yours}; in the formula it is {formulas}."
             return

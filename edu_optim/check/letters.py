@@ -11,8 +11,8 @@ NAMES = {
     "t": "t step n k i iteration iter epoch timestep count steps numsteps nsteps num",
     "lr": "lr eta alpha learningrate rate stepsize lrate a0 η α epsilon0 gamma0",
     "betas": "betas",
-    "beta1": "beta1 b1 β1 rho1 betaone decay1",
-    "beta2": "beta2 b2 β2 rho2 betatwo decay2",
+    "beta1": "beta1 b1 β1 rho1 betaone decay1 betam",
+    "beta2": "beta2 b2 β2 rho2 betatwo decay2 betav",
     "eps": "eps epsilon ε delta e small tiny",
     "momentum": "momentum mu beta gamma rho beta1 mom mass alpha μ β γ",
     "dampening": "dampening tau damp",
@@ -22,12 +22,12 @@ NAMES = {
     "maximize": "maximize",
     "p": "p w W x theta param params parameter parameters weight weights var thetat wt xt pt value tensor θ par pos",
     "g": "g dw dW grad grads gradient gradients dx dtheta dp gt gradw wgrad gradp slope derivative df gw dtheta",
-    "b": "b v m velocity vel buf buffer momentumbuffer vt u z mom vdw vdW",
-    "s": "s v cache r h G gsq accumulator acc sumsq squareavg sdw sdW sqavg eg2 msq meansquare st gradsquared sum",
+    "b": "b v m velocity vel buf buffer momentumbuffer vt u z mom vdw vw vb",
+    "s": "s v cache r h G gsq accumulator acc sumsq squareavg sdw sw sb sqavg eg2 msq meansquare st gradsquared sum",
     "a": "a m mg gradavg mean avg gbar eg",
     "u": "u delta accdelta deltaacc edx2 edelta x2 dx2 updates accupdate h",
-    "m": "m firstmoment first expavg m1 moment1 mt v vdw vdW mom1 mdw m0",
-    "v": "v secondmoment second expavgsq s sdw sdW m2 moment2 vt r u var mom2 v0",
+    "m": "m firstmoment first expavg m1 moment1 mt v vdw vw vb mom1 mdw mw mb m0",
+    "v": "v secondmoment second expavgsq s sdw sw sb m2 moment2 vt r u var mom2 v0",
     "v_max": "vmax vhat maxv vhatmax maxexpavgsq vm largest",
     "state": "state states memory optstate config cfg hyperparams opts memo cache",
     "params": "params parameters modelparameters parms ps p w weights theta param paramlist tensors",
@@ -38,9 +38,9 @@ MEANINGS = {meaning: set(names.split()) for meaning, names in NAMES.items()}
 class Unclear(Exception):
     """An argument that cannot be understood.
 
-    >>> readings(lambda p, g, mystery: 0, ["p", "g"], ["lr"])
+    >>> readings(lambda p, g, mystery: 0, ["p", "g"], [])
     Traceback (most recent call last):
-    edu_optim.check.letters.Unclear: what the argument 'mystery' takes cannot be told. Understood are p, g, lr.
+    edu_optim.check.letters.Unclear: what the argument 'mystery' takes cannot be told. Understood are p, g.
     """
 
 
@@ -184,6 +184,9 @@ def _filled(signature, plainly, chosen, columns, names, asked):
             close = difflib.get_close_matches(parameter.name, [*names, *columns], 1)
             hint = f"; does it mean {close[0]}?" if close else ""
             options = ", ".join([*columns, *names])
+            known = {*bound.values(), *(("betas",) if "beta1" in bound.values() else ())}
+            lacking = [name for name in [*columns, *names] if name not in known]
+            options += f"; none is known yet for {', '.join(lacking)}" if lacking else ""
             raise Unclear(
                 f"what the argument {parameter.name!r} takes cannot be told{hint or '.'} Understood are {options}."
             )

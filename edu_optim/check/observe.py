@@ -160,7 +160,8 @@ def trials_of_rule(answer, reference):
             trial.notes += [reading.assumed] * bool(reading.assumed)
             make = functools.partial(kind, answer, reading, letters, first, trial)
             trial.collect(_walk(make, letters, names, {}))
-            trial.conditions = absent(reading.takes() | trial.asked, names, numbers, reference)
+            some = [*numbers, *left_alone(answer, reading)]
+            trial.conditions = absent(reading.takes() | trial.asked, names, some, reference)
             return trial
 
         for kind in (_Call, _CallOfArrays, _CallOfFloats):
@@ -198,6 +199,16 @@ def constants(answer):
             waiting += [value] * inspect.iscode(value)
             found.update(value if isinstance(value, tuple) else [value])
     return sorted(value for value in found if isinstance(value, float))
+
+
+def left_alone(answer, reading):
+    """The defaults of the arguments of an answer that are not understood: it is judged at them.
+
+    >>> left_alone(lambda w, dw, fading=0.75: 0, readings(lambda w, dw: 0, ["p", "g"], [])[0])
+    [0.75]
+    """
+    parameters = inspect.signature(answer).parameters.values()
+    return [p.default for p in parameters if p.name not in reading.bound and isinstance(p.default, float)]
 
 
 def absent(taken, names, numbers, reference):

@@ -12,13 +12,14 @@ import torch
 
 from ..signature import signature
 from .compare import Seen
-from .letters import Reading, asked_for, meanings, plain, readings
-from .observe import SETTINGS, SIZES, STARTS, Trial, absent, constants
+from .letters import Reading, asked_for, plain, readings
+from .observe import SETTINGS, SIZES, STARTS, Trial, absent, constants, left_alone, tame
 
 # Under which names a buffer is kept; a name that could be another's is none.
 KEYS = {"b": {"b", "momentumbuffer", "velocity"}, "s": {"s", "squareavg", "sum", "sq"}, "a": {"a", "gradavg"}}
 KEYS |= {"u": {"u", "accdelta", "acc"}, "m": {"m", "expavg"}, "v": {"v", "expavgsq"}, "v_max": {"vmax", "maxexpavgsq"}}
 OFFERED = ("weight_decay", "maximize")
+GATHERING = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 OTHER = {"lr": 0.03, "betas": (0.5, 0.7), "eps": 0.05, "alpha": 0.5, "rho": 0.5, "momentum": 0.35, "dampening": 0.4}
 OTHER["weight_decay"] = 0.3
 THIRD = {"lr": 0.2, "betas": (0.7, 0.85), "eps": 0.2, "alpha": 0.75, "rho": 0.6, "momentum": 0.85, "dampening": 0.1}
@@ -41,7 +42,8 @@ def trials_of_class(answer, reference):
     for reading in readings(answer, ["params"], [*options, *extra], asked):
         taken = reading.takes() | ({"betas"} if "beta1" in reading.takes() else set())
         course = _Course(letters, options, taken)
-        conditions = absent(reading.takes(), options, numbers, reference)
+        some = [*numbers, *left_alone(answer, reading)]
+        conditions = absent(reading.takes(), options, some, reference)
         trial = Trial(course.of_program, conditions)
         trial.notes += [reading.assumed] * bool(reading.assumed)
         trial.collect(course.of_answer(answer, reading, conditions[0], trial))
@@ -66,9 +68,13 @@ class _Course:
         self.can = {
             name for name in ("param_groups", "state_dict", "load_state_dict", "zero_grad") if hasattr(one, name)
         }
-        if any(p.kind is not p.VAR_KEYWORD for p in inspect.signature(one.step).parameters.values()):
+        if any(p.kind not in GATHERING for p in inspect.signature(one.step).parameters.values()):
             self.can.add("closure")
+        if "param_groups" in self.can:
+            make.find_keys()
         missing = [name for name in ("param_groups", "zero_grad", "closure") if name not in self.can]
+        missing += ["lr"] * ("lr" not in self.taken and "lr" not in getattr(one, "param_groups", [{}])[0])
+        self.can |= {"lr"} - set(missing)
         missing += [name for name in OFFERED if name not in [*self.options, *self.offered]]
         trial.notes += [f"not tried, for it is not offered: {', '.join(missing)}"] * bool(missing)
         yield from self.watch(make, trial)
@@ -204,7 +210,7 @@ class _Course:
             yield "is the gradient cleared by zero_grad()?", "yes" if cleared else "no"
 
     def _schedule(self):
-        if "param_groups" not in self.can:
+        if not {"param_groups", "lr"} <= self.can:
             return
         params = _parameters(_gradients([(3,)], 1)[0])
         optimizer = self.make(params, SETTINGS[0])
@@ -223,8 +229,8 @@ class _Course:
             params = _parameters(_gradients([(3,)], 1)[0])
             optimizer, gradients = self.make(params, SETTINGS[0]), _gradients([(3,)], 6)
             yield from self._steps(optimizer, params, gradients[:3])
-            group = optimizer.param_groups[0]
-            group.update({self.make.key(group, name): value for name, value in self.make.keys(OTHER).items()})
+            other = {name: value for name, value in OTHER.items() if name != "betas"}  # some keep their powers
+            optimizer.param_groups[0].update(self.make.keys(other))
             yield from self._steps(optimizer, params, gradients[3:], first=4, run=" of the second half")
 
     def _checkpoint(self):
@@ -241,7 +247,7 @@ class _Course:
         optimizer.load_state_dict(saved)
         group = optimizer.param_groups[0]
         key = self.make.key(group, "lr")
-        if isinstance(group.get(key), float):
+        if "lr" in self.can and isinstance(group.get(key), float):
             group[key] *= 0.5
         yield from self._steps(optimizer, params, gradients[4:], first=5, run=" of the second half")
 
@@ -261,7 +267,7 @@ class _Course:
                 returned = optimizer.step(closure)
             yield f"how often the closure was called by step {t}", len(calls)
             yield f"are gradients recorded in the closure at step {t}?", calls[-1] if calls else "not called"
-            yield f"what step() returned at step {t}", returned
+            yield f"what step() returned at step {t}", tame(returned)
             yield f"p after step {t}", params[0].detach().clone()
 
     def _decay(self):
@@ -288,7 +294,9 @@ class _Maker:
 
     def __init__(self, cls, reading, course, fixed):
         self.cls, self.signature, self.reading, self.fixed = cls, _signature(cls), reading, fixed
-        self.options, self.offered, self.taken = course.options, course.offered, course.taken
+        self.options, self.offered = course.options, course.offered
+        self.taken = course.taken | ({"beta1", "beta2"} if "betas" in course.taken else set())
+        self.kept = {**reading.bound, **reading.gathered}
 
     def __call__(self, params, settings, **extra):
         known = {"betas": (0, 0), **{name: settings[name] for name in self.options}, **self.fixed}
@@ -298,17 +306,42 @@ class _Maker:
         positional, named = self.reading.arguments(self.signature, values)
         return self.cls(*positional, **named)
 
+    def find_keys(self):
+        """Find out under which keys a group keeps the options: where the values are that it was made with."""
+        made = [(_with_single_betas(settings), self._group(settings)) for settings in (SETTINGS[0], OTHER)]
+        found = {}
+        for name in self.taken & made[0][0].keys():
+            keys = [key for key in made[0][1] if all(_equals(group.get(key), values[name]) for values, group in made)]
+            own = [key for key in keys if self.kept.get(key) == name]
+            found |= dict.fromkeys((own or keys)[:1], name)
+        told = {*found.values(), *(("betas",) if "beta1" in found.values() else ())}
+        told |= {"beta1", "beta2"} if "betas" in told else set()
+        self.kept = found | {key: name for key, name in self.kept.items() if name not in told}
+
+    def _group(self, settings):
+        extra = {"weight_decay": settings["weight_decay"]} if "weight_decay" in self.offered else {}
+        return self(_parameters([STARTS[:2]]), settings, **extra).param_groups[0]
+
     def keys(self, settings):
-        """Options for a group, under the names of the constructor; only those that it takes."""
-        names = {**self.reading.bound, **self.reading.gathered}
-        values = {**settings, "beta1": settings["betas"][0], "beta2": settings["betas"][1]}
+        """Options for a group, under its own keys; only those that the constructor takes."""
+        values = _with_single_betas(settings)
         values = {name: value for name, value in values.items() if name in self.taken}
-        return {key: values[name] for key, name in names.items() if name in values}
+        return {key: values[name] for key, name in self.kept.items() if name in values}
 
     def key(self, group, name):
         """Under which name a group keeps an option."""
-        canonical = {**self.reading.bound, **self.reading.gathered}.get(name, name)
-        return name if name in group else next((key for key in group if meanings(key, [canonical])), name)
+        return next((key for key, kept in self.kept.items() if kept == name), name)
+
+
+def _with_single_betas(settings):
+    return {**settings, **dict(zip(("beta1", "beta2"), settings.get("betas", ()), strict=False))}
+
+
+def _equals(one, two):
+    try:
+        return bool(one == two)
+    except Exception:
+        return False
 
 
 @functools.lru_cache(4096)

@@ -55,6 +55,7 @@ class Reference(torch.optim.Optimizer):
 
 
 GROUP = "The groups may differ; from which of them should a parameter take its options?"
+ALL = "In a model with two groups, how often does each line of step() run, and for which parameters?"
 SAVED = "state_dict() saves what lies in self.state; what of yours lies there?"
 STATE = "                state = self.state[p]\n"
 TIMED = '                if "t" in self.names:\n'
@@ -159,6 +160,25 @@ AROUND = [
         ask="Which line writes into p.grad, and could it make a new tensor instead?",
     ),
     edit(
+        "the gradient is another after the step than before",
+        {L2: 'g = g.add_(p, alpha=group["weight_decay"])'},
+        why="Whoever looks at it later, or adds to it, meets the decay in it.",
+        ask="Which line writes into p.grad, and could it make a new tensor instead?",
+    ),
+    edit(
+        "only the first group is updated",
+        {EVERY: f"{EVERY[:-1]}[:1]:"},
+        why="The parameters of the others stand still, as where step() returns inside the loop over the groups.",
+        ask=ALL,
+    ),
+    edit(
+        "only the last group is updated",
+        {EVERY: f"{EVERY[:-1]}[-1:]:"},
+        why="The parameters of the others stand still, as where the loop over the parameters comes after that over "
+        "the groups and not inside it.",
+        ask=ALL,
+    ),
+    edit(
         "the step ends at the first parameter without a gradient",
         {"                    continue\n": "                    return loss\n"},
         why="The parameters after it stand still; a frozen or unused layer has None there.",
@@ -169,12 +189,6 @@ AROUND = [
         {f"{NONE}                    continue\n": ""},
         why="A frozen layer, or one that is not used in this step, has None there.",
         ask="What should a step do with a parameter whose grad is None?",
-    ),
-    edit(
-        "parameters that have a gradient are skipped",
-        {"if p.grad is None:": "if p.grad is not None:"},
-        why="Nothing is done for them.",
-        ask="Which parameters does your test of `p.grad` let through?",
     ),
     edit(
         "a gradient of zeros is taken for none",
@@ -193,6 +207,12 @@ AROUND = [
         {"                loss = closure()": "                pass"},
         why="step(closure) should evaluate the model again by calling it.",
         ask="What must happen between `closure` coming in and the gradients being read?",
+    ),
+    edit(
+        "the closure is not called",
+        {"loss = closure()": "loss = closure"},
+        why="step(closure) returns the closure itself and not what it evaluates to.",
+        ask="What stands behind the name of a function when it is called?",
     ),
     edit(
         "the closure is called while gradients are switched off",
@@ -273,7 +293,12 @@ def around(letters, names):
     >>> "the first gradient is dampened too" in [entry.name for entry in around(("b",), ("lr", "dampening"))]
     True
     """
-    found = list(AROUND)
+    decays, counts = "weight_decay" in names, not {"t", "dampening"}.isdisjoint(names)  # the rule itself
+
+    def idle(places):
+        return (decays and L2 in places) or (not counts and RAISED in places and BUFFERS not in places)
+
+    found = [entry for entry in AROUND if not any(map(idle, entry.edits))]
     own = [name for name in names if name not in ("t", "dampening")]
     for taken in dict.fromkeys([*((name,) for name in own), tuple(name for name in own if name != "lr"), tuple(own)]):
         for source, words in {"self.defaults": "the constructor", "self.param_groups[0]": "the first group"}.items():
@@ -307,7 +332,7 @@ def around(letters, names):
                 ask="To convert, start the velocity with the first gradient as it is. Which do you want to match?",
             )
         )
-    if "weight_decay" in names:
+    if decays:
         for words, kept in {"only matrices decay": "p.ndim > 1", "only vectors decay": "p.ndim < 2"}.items():
             found.append(
                 edit(
@@ -317,6 +342,14 @@ def around(letters, names):
                     ask=GROUP,
                 )
             )
+        found.append(
+            edit(
+                "a parameter without a gradient decays",
+                {NONE: f"{NONE}                    p.mul_(1 - group['lr'] * group['weight_decay'])\n"},
+                why="A frozen layer, or one that is not used in this step, should stay as it is.",
+                ask="What should a step do with a parameter whose grad is None?",
+            )
+        )
         found.append(
             convention(
                 "the decay follows the schedule but not lr itself",

@@ -24,6 +24,13 @@ CATALOG = [
         ask="To follow torch's path, multiply lr by 1 / (1 - momentum). Which form does your source have?",
     ),
     convention(
+        "the velocity is a running mean that starts at the first gradient",
+        {"(1 - dampening) * g": "(g - momentum * g * (b != 0))"},
+        why="torch does this where dampening is as large as momentum, and many classes have it from there; without "
+        "dampening its velocity is a fading sum.",
+        ask="To follow the fading sum's path, multiply lr by 1 / (1 - momentum) and start at zero. Which do you want?",
+    ),
+    convention(
         "lr sits inside the velocity",
         {"(1 - dampening) * g": "lr * (1 - dampening) * g", "p - lr * b": "p - b"},
         {

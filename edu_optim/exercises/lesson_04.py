@@ -30,6 +30,14 @@ CATALOG = [
         ask="In the step, which term stands beside momentum * b: the velocity or the newest gradient?",
     ),
     edit(
+        "the new velocity stands where the old one belongs",
+        {"(g + momentum * b)": "((1 + momentum) * g + momentum * momentum * b)"},
+        {"(lr * g + momentum * b)": "((1 + momentum) * lr * g + momentum * momentum * b)"},
+        why="momentum**2 times the old velocity and 1 + momentum times the gradient make the step; the new velocity "
+        "holds this gradient already, which so counts once more.",
+        ask="Which of your lines must still see the velocity from before this gradient?",
+    ),
+    edit(
         "the look-ahead does not fade",
         {"(g + momentum * b)": "(g + b)"},
         why="The velocity stands in the step without its factor.",

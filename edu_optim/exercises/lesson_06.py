@@ -57,7 +57,7 @@ CATALOG = [
     ),
     convention(
         "the mean square starts at the first square",
-        {"(1 - alpha) * g**2": "(1 - alpha * (s != 0)) * g**2"},
+        {"(1 - alpha) * g**2": "(g**2 - alpha * g**2 * (s != 0))"},
         why="So fastai starts its means, which makes the first step lr long; torch starts at zero, which makes it "
         "1 / sqrt(1 - alpha) times as long.",
         ask="After some 1 / (1 - alpha) steps both are alike. Which do you want to match?",
