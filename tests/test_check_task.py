@@ -180,6 +180,15 @@ def test_the_right_value_is_told_where_it_is_no_secret():
     assert text == "not yet\ncritical_momentum(0.17, 1.3): yours 0.5, right 0.407"
 
 
+def test_a_complex_number_is_called_wrong():
+    def first_step_of_adadelta(g, rho, eps):
+        s = (1 - g) * g**2
+        return -(eps**0.5) / (s + eps) ** 0.5 * g
+
+    verdict = check(first_step_of_adadelta)
+    assert verdict.kind == "unknown" and "0.001519j, right a number" in verdict.text
+
+
 def test_an_error_is_shown_at_the_line_of_the_reader():
     def to_torch(lr, beta):
         return lr / nothing  # noqa: F821

@@ -55,7 +55,7 @@ def alike(one, two, rtol, atol):
     try:
         if torch.float32 in (getattr(one, "dtype", None), getattr(two, "dtype", None)):
             rtol, atol = ROUNDING[torch.float32]
-        a, b = (torch.as_tensor(value, dtype=torch.float64).squeeze() for value in (one, two))
+        a, b = (_in_double(value).squeeze() for value in (one, two))
         pairs = zip(a.flatten().tolist(), b.flatten().tolist(), strict=True)
         return a.shape == b.shape and all(_close(x, y, rtol, atol) for x, y in pairs)
     except Exception:
@@ -117,9 +117,15 @@ def _number(value):
     if isinstance(value, bool | str) or value is None:
         return value
     try:
-        return torch.as_tensor(value, dtype=torch.float64)
+        return _in_double(value)
     except Exception:
         return value
+
+
+def _in_double(value):
+    """A value as a tensor in double precision, complex if it is."""
+    is_complex = isinstance(value, complex) or (torch.is_tensor(value) and value.is_complex())
+    return torch.as_tensor(value, dtype=torch.complex128 if is_complex else torch.float64)
 
 
 def in_short(value):

@@ -398,6 +398,15 @@ def _passed(exercise, family, found):
     return Verdict("convention", f"correct, but {names}", (*texts, *says), difference, names)
 
 
+def _direction(value, right):
+    """Where the right value lies from this one, without telling it."""
+    try:
+        seen = float(value)
+    except (TypeError, ValueError, RuntimeError):  # complex, say
+        return "a number"
+    return "larger" if seen < right else "smaller" if seen > right else "a number"
+
+
 def _difference(mismatch, exercise):
     one, two = mismatch
     place = one or two
@@ -414,9 +423,7 @@ def _difference(mismatch, exercise):
     if exercise.secret:
         right = ""
         if isinstance(two.value, int | float):
-            right = (
-                "larger" if float(one.value) < two.value else "smaller" if float(one.value) > two.value else "a number"
-            )
+            right = _direction(one.value, two.value)
     return label, yours, right
 
 
