@@ -538,6 +538,7 @@ def test_every_random_change_that_alters_the_numbers_is_called(change):
         assert any(not differ(rule, program, name) for program in named), (text, verdict)
 
 
+@pytest.mark.slow
 def test_how_many_random_changes_there_were():
     print(f"random changes of the rules: {COUNTS}; none passed, none misnamed")
     assert COUNTS["altering"] > 60

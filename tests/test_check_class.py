@@ -658,6 +658,7 @@ def test_every_random_change_of_the_class_that_alters_something_is_called(text):
         assert any(all(map(same, training(kin.program((entry,))), mine)) for entry in named), (text, verdict)
 
 
+@pytest.mark.slow
 def test_how_many_random_changes_of_the_class_there_were():
     print(f"random changes of the class, of {len(TEXTS)}: {COUNTS}; none passed")
     assert COUNTS["altering"] > 8

@@ -303,6 +303,7 @@ def agree(seen, right, rtol):
     )
 
 
+@pytest.mark.slow
 def test_how_many_random_changes_there_were():
     print(f"random changes of the tasks: {dict(COUNTS)}; none passed")
     assert COUNTS["altering"] > 60
