@@ -73,6 +73,7 @@ def threaded(threads, work):
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @by_rule
 def test_instructions_optimization_and_threads_change_no_bit(rule, monkeypatch):
     monkeypatch.setattr(kernel, "INSTRUCTIONS", {})

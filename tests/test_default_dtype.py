@@ -52,6 +52,7 @@ def test_the_mode_notices_a_tensor_in_the_default_dtype():
                 make()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("case", RICH, ids=title)
 def test_a_step_makes_no_tensor_in_the_default_dtype_and_ends_where_it_would(default, case, run):
