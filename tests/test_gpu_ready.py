@@ -86,6 +86,7 @@ def assert_ready(optimizer, params):
             assert key == "step" or (value.dtype, value.shape) == (p.dtype, p.shape), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", EAGER)
 @pytest.mark.parametrize("case", VARIANTS, ids=title)
 def test_a_step_on_a_gpu_mixes_no_devices_and_never_waits(case, run):
