@@ -533,6 +533,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", WRONG)
 def test_a_wrong_class_is_told_what_it_does(cls):
     like, name = WRONG[cls]

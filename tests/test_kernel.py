@@ -363,6 +363,7 @@ def given_other_buffers(params, optimizer):
         state.update({key: value.clone() for key, value in state.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
