@@ -41,7 +41,7 @@ MAY_IMPORT = {  # each file and folder of the package: those above it in this li
     "problems": set(),
     "trace": {"signature", "problems"},
     "plot": {"problems", "trace"},
-    "lab": {"base", "optimizers", "problems", "trace", "plot"},
+    "lab": {"rules", "base", "optimizers", "problems", "trace", "plot"},
     "exercises": {"rules", "signature", "execute", "optimizers"},
     "check": {"rules", "signature", "exercises"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},

@@ -142,10 +142,39 @@ def test_a_picture_without_words_is_refused():
         Experiment(lambda ax: {})
 
 
-def test_what_is_displayed_says_the_numbers_and_no_more_than_a_view_of_the_widget():
-    bundle = Experiment(bar, level=slider("height", "m", 5, 0, 20))._repr_mimebundle_()
-    assert bundle["text/plain"] == "height (m): 5\nheight: 5\narea: 2.5"
-    assert bundle.keys() == {"text/plain", "application/vnd.jupyter.widget-view+json"}
+def test_what_is_displayed_is_the_picture_with_its_numbers_beside_the_widget():
+    data, metadata = Experiment(bar, level=slider("height", "m", 5, 0, 20))._repr_mimebundle_()
+    assert data["text/plain"].startswith("A bar.\nheight (m): 5\nheight: 5\narea: 2.5\npanel 1: ")
+    assert data.keys() == {"text/plain", "image/png", "application/vnd.jupyter.widget-view+json"}
+    assert data["image/png"].startswith(b"\x89PNG") and metadata["image/png"]["alt"].startswith("A bar.")
+
+
+def test_an_experiment_that_fails_is_displayed_with_its_error():
+    data, _ = Experiment(bar, level=slider("height", "m", 13, 0, 20))._repr_mimebundle_()
+    assert "level must not be 13" in data["text/plain"] and "image/png" not in data
+
+
+def test_another_setting_is_shown_without_moving_the_experiment():
+    experiment = Experiment(bar, axes_to_twenty, level=slider("height", "m", 5, 0, 20))
+    before = experiment.image.value
+    snapshot = experiment.at(level=8)
+    assert str(snapshot) == "height (m): 8\nheight: 8\narea: 4" and snapshot.numbers == {"height": 8, "area": 4}
+    assert "line bar, 2 points, mean (0, 4)" in snapshot._repr_mimebundle_()[0]["text/plain"]
+    assert experiment.controls["level"].value == 5 and experiment.image.value == before
+    with pytest.raises(TypeError, match="the controls are level, got hight"):
+        experiment.at(hight=3)
+
+
+def test_a_prediction_is_answered_in_words_and_with_the_picture_when_a_button_is_pressed():
+    guess = lab.predict("Up or down?", ["up", "down"], "It <goes> up.", figure()[0])
+    assert guess._picture.layout.display == "none" and not guess.said
+    guess.buttons[1].click()
+    assert guess.said == "You expected: down. It <goes> up." and "It &lt;goes&gt; up." in guess._words.value
+    assert guess._picture.layout.display == "" and bytes(guess._picture.value).startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="choice must be one of up, down, got 'sideways'"):
+        guess.choose("sideways")
+    with pytest.raises(ValueError, match="choices must be two words or more, got 'up'"):
+        lab.predict("Up?", "up", "It goes up.")
 
 
 def test_controls_have_names_units_and_ranges():

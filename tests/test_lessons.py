@@ -22,6 +22,7 @@ HEADINGS = [
     "See it",
     "Play",
     "When it fails",
+    "Deeper",
     "Exercises",
     "In short",
     "Sources",
@@ -73,7 +74,53 @@ def test_headings_are_the_skeleton_in_order(path):
     assert re.match(rf"# {path.name[:2]} · \S", text)
     assert [heading for heading in HEADINGS if heading in headings] == [h for h in headings if h in HEADINGS]
     if path in OPTIMIZERS:
-        assert headings == HEADINGS
+        assert [*headings, "Deeper"][:-1] == [h for h in HEADINGS if h != "Deeper" or h in headings]
+
+
+BUDGETS = {"a lesson": (2000, 150, 40), "Deeper": (800, 50, 12)}  # words, lines of code, cells of code
+NOT_YET = {  # still longer than that
+    "00",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "07",
+    "08",
+    "09",
+    "12",
+}
+
+
+@pytest.mark.parametrize("path", [path for path in LESSONS if path.name[:2] not in NOT_YET], ids=lambda path: path.stem)
+def test_a_lesson_keeps_to_its_budgets(path):
+    for part, cells in parts(read(path)).items():
+        code = [cell for cell in cells if cell.cell_type == "code"]
+        words = sum(len(prose(cell.source).split()) for cell in cells if cell.cell_type == "markdown")
+        lines = sum(bool(line.strip()) for cell in code for line in cell.source.splitlines())
+        print(f"{path.name[:2]}, {part}: {words} words, {lines} lines, {len(code)} cells")
+        assert all(have <= most for have, most in zip((words, lines, len(code)), BUDGETS[part], strict=True)), part
+
+
+def parts(notebook):
+    """The cells of a notebook without those of its section Deeper, and those."""
+    found, part = {"a lesson": [], "Deeper": []}, "a lesson"
+    for cell in notebook.cells:
+        if heading := re.match(r"## (.+)", cell.source):
+            part = "Deeper" if heading[1] == "Deeper" else "a lesson"
+        found[part].append(cell)
+    return found
+
+
+NOT_WORDS = re.compile(r"```.*?```|\$\$.*?\$\$|^\s*\|.*?$|\$[^$\n]+\$|\]\(.*?\)", re.DOTALL | re.MULTILINE)
+
+
+def prose(source):
+    """The words of a cell without formulas, tables, fenced code and the targets of links."""
+    return re.sub(
+        r"```.*?```|\$\$.*?\$\$|^\s*\|.*?$|\$[^$\n]+\$|\]\(.*?\)", " ", source, flags=re.DOTALL | re.MULTILINE
+    )
 
 
 @by_lesson

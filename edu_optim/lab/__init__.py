@@ -5,6 +5,7 @@ from .controls import Player, Rate, Several, choice, rate, slider, switch
 from .experiment import Experiment
 from .maps import AGAINST, basins, rates, sensitivity
 from .paths import FAMILY, descents, playground
+from .prediction import predict
 from .steps import microscope
 from .surfaces import EXACT, RAVINE, SURFACES
 
@@ -25,6 +26,7 @@ __all__ = [
     "microscope",
     "overlay",
     "playground",
+    "predict",
     "rate",
     "rates",
     "rivals",

@@ -8,6 +8,7 @@ import html
 import inspect
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
@@ -18,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..plot import DENSITY, RED, figure
+from ..plot import DENSITY, RED, bundle, figure
 from .words import in_words, number
 
 SIDE_BY_SIDE = widgets.Layout(display="flex", flex_flow="row wrap")  # where there is room
@@ -111,14 +112,62 @@ class Experiment(widgets.Box):
 
     def snapshot(self) -> Figure:
         """A figure of its own with the picture as it stands, for `edu_optim.plot.show`."""
-        return self.picture.snapshot(self.values)
+        return self.at().fig
+
+    def at(self, **values: Any) -> "Snapshot":
+        """The picture and the words for other values of some controls; the experiment itself stays as it is.
+
+        Errors: TypeError if there is no such control; whatever ``draw`` raises.
+        """
+        if unknown := values.keys() - self.controls.keys():
+            raise TypeError(f"the controls are {', '.join(self.controls)}, got {', '.join(sorted(unknown))}")
+        settings = {self.controls[name].description: value for name, value in values.items()}
+        fig, numbers = self.picture.snapshot(self.values | values)
+        return Snapshot(self.caption, settings, fig, numbers)
 
     def __repr__(self) -> str:
         lines = [f"{control.description}: {number(control.value)}" for control in self.controls.values()]
         return "\n".join([*lines, self.text])
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        return (super()._repr_mimebundle_(**options) or {}) | {"text/plain": repr(self)}
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        widget = super()._repr_mimebundle_(**options) or {}
+        words = f"{self.caption}\n{self!r}"
+        if self.error:
+            return widget | {"text/plain": words}, {}
+        data, metadata = bundle(self.at().fig, words)
+        return widget | data, metadata
+
+
+@dataclass(frozen=True, repr=False)
+class Snapshot:
+    """The picture of an `Experiment` at some values of its controls, and what it measured there.
+
+    Args:
+        caption: what the picture shows.
+        settings: description of a control -> its value.
+        fig: the picture.
+        numbers: what was measured.
+
+    >>> from edu_optim.lab import slider
+    >>> def square(ax, *, side):
+    ...     '''A square that grows with its side.'''
+    ...     ax.plot([0, side, side, 0], [0, 0, side, side])
+    ...     return {"area": side**2}
+    >>> Experiment(square, side=slider("side", "m", 2, 0, 5)).at(side=4)
+    side (m): 4
+    area: 16
+    """
+
+    caption: str
+    settings: dict[str, Any]
+    fig: Figure
+    numbers: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}: {number(value)}" for name, value in (self.settings | self.numbers).items())
+
+    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return bundle(self.fig, f"{self.caption}\n{self!r}")
 
 
 class _Picture:
@@ -132,11 +181,11 @@ class _Picture:
         self.rest: set[Artist] = set()
         self.stands_for = self.frame = self.backdrop = None
 
-    def snapshot(self, values: Mapping[str, Any]) -> Figure:
+    def snapshot(self, values: Mapping[str, Any]) -> tuple[Figure, dict[str, Any]]:
+        """A figure of its own with the picture, and what ``draw`` measured."""
         fig, axes = figure(**self.size)
         self._prepare(axes, values)
-        self.draw(axes, **values)
-        return fig
+        return fig, self.draw(axes, **values)
 
     def png(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         """What ``draw`` measured, and the picture as PNG."""

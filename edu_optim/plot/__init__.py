@@ -4,7 +4,7 @@ Figures are made without pyplot, so that none is left open. Importing this packa
 style of the course.
 """
 
-from .curves import contour, label_ends, losses, paths
+from .curves import chart, contour, label_ends, losses, panels, paths
 from .maps import BASINS, LETTERS, NOWHERE, basins, heat
 from .style import (
     BLACK,
@@ -24,7 +24,7 @@ from .style import (
     figure,
     look,
 )
-from .text import describe, show
+from .text import bundle, describe, show
 
 __all__ = [
     "BASINS",
@@ -45,6 +45,8 @@ __all__ = [
     "STYLE",
     "YELLOW",
     "basins",
+    "bundle",
+    "chart",
     "contour",
     "describe",
     "figure",
@@ -52,6 +54,7 @@ __all__ = [
     "label_ends",
     "look",
     "losses",
+    "panels",
     "paths",
     "show",
 ]

@@ -1,17 +1,19 @@
-"""Level lines of a problem, paths over them, and losses against the step."""
+"""Level lines of a problem, paths over them, and lines against the step."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ..problems import Problem
 from ..trace import Trace
-from .style import EXPLODED, look
+from .style import EXPLODED, LOOKS, OTHERS, figure, look
 
 
 def contour(ax: Axes, problem: Problem, levels: int = 14, points: int = 201) -> None:
@@ -51,6 +53,60 @@ def paths(ax: Axes, *traces: Trace, every: int = 1) -> None:
         for x, y, label in _one_by_one(trace, trace.points[..., 0], trace.points[..., 1]):
             ax.plot(x, y, label=label, markevery=every, markersize=4, **look(trace.name))
     ax.legend(loc="best")
+
+
+def panels(problem: Problem, runs: Mapping[str, Trace], **window: Any) -> Figure:
+    """A figure with a panel for each `Trace`: its path over the level lines of ``problem``, its key as the title.
+
+    ``window`` goes to each panel's ``Axes.set``, such as ``ylim=(-3, 3)``.
+
+    >>> from edu_optim import SGD, descend, problems
+    >>> bowl = problems.quadratic(condition=4)
+    >>> fig = panels(bowl, {f"lr {lr}": descend(bowl, SGD, steps=9, lr=lr) for lr in (0.1, 0.4)}, ylim=(-2, 2))
+    >>> [ax.get_title() for ax in fig.axes]
+    ['lr 0.1', 'lr 0.4']
+    """
+    fig, axes = figure(len(runs), width=min(11, 1.5 + 3.75 * len(runs)), squeeze=False, sharey=True)
+    for ax, (title, run) in zip(axes[0], runs.items(), strict=True):
+        contour(ax, problem)
+        for x, y, label in _one_by_one(run, run.points[..., 0], run.points[..., 1]):
+            ax.plot(x, y, label=label, markersize=4, linewidth=1.2, **look(run.name))
+        ax.set(title=title, **window)
+        ax.label_outer()
+    return fig
+
+
+def chart(lines: Mapping[str, Any], *, x: str = "step", y: str = "loss, log scale", **options: Any) -> Figure:
+    """A figure of lines against the step, each with its name at its end, or in a legend if there are more than four.
+
+    Args:
+        lines: name -> heights ``[n]``, drawn at 0, 1, ... n - 1, or a pair of what they are drawn at and the heights.
+            The name of an optimizer brings its look; what is not finite, or beyond ``EXPLODED``, is left out.
+        x, y: what stands at the axes; one that ends in "log scale" is on a logarithmic scale.
+        options: for ``Axes.set``, such as ``title=``, ``ylim=``.
+
+    >>> from edu_optim.plot import describe
+    >>> print(describe(chart({"halved": [1, 0.5, 0.25], "kept": [1, 1, 1]}, y="distance")))
+    panel 1: step from -0.1 to 2.1; distance from 0.212 to 1.04
+      line halved, 3 points, mean (1, 0.583): (0, 1) (1, 0.5) (2, 0.25)
+      line kept, 3 points, mean (1, 1): (0, 1) (1, 1) (2, 1)
+      text 'halved' at (1, 0.0455)
+      text 'kept' at (1, 0.955)
+    """
+    fig, ax = figure(width=7)
+    for count, (name, line) in enumerate(lines.items()):
+        at, heights = line if isinstance(line, tuple) else (range(len(line)), line)
+        heights = numpy.asarray(heights, dtype=float)
+        seen = numpy.where(abs(heights) < EXPLODED, heights, math.nan)
+        color, dash, marker = LOOKS.get(name) or OTHERS[count % len(OTHERS)]
+        ax.plot(at, seen, color=color, linestyle=dash, marker=marker, markevery=max(1, len(seen) // 8), label=name)
+    scales = {f"{axis}scale": "log" for axis, words in (("x", x), ("y", y)) if words.endswith("log scale")}
+    ax.set(xlabel=x, ylabel=y, **scales, **options)
+    if len(lines) > 4:
+        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    else:
+        label_ends(ax)
+    return fig
 
 
 def losses(ax: Axes, *traces: Trace) -> None:

@@ -37,14 +37,24 @@ def show(fig: Figure, alt: str) -> None:
     """
     if not isinstance(alt, str) or len(alt.split()) < 5:
         raise ValueError(f"alt must be a sentence that says what the figure shows, got {alt!r}")
+    data, metadata = bundle(fig, alt)
+    display(data, metadata=metadata, raw=True)
+
+
+def bundle(fig: Figure, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A figure as PNG with its text, as IPython displays it, and the size and the alt text of the picture.
+
+    >>> from edu_optim.plot import figure
+    >>> data, metadata = bundle(figure()[0], "An empty picture.")
+    >>> print(data["text/plain"])
+    An empty picture.
+    panel 1: x from 0 to 1; y from 0 to 1
+    """
     picture = io.BytesIO()
     fig.savefig(picture, format="png", dpi=DENSITY)
     width, height = (round(inches * DENSITY / 2) for inches in fig.get_size_inches())
-    display(
-        {"image/png": picture.getvalue(), "text/plain": f"{alt}\n{describe(fig)}"},
-        metadata={"image/png": {"width": width, "height": height, "alt": alt}},
-        raw=True,
-    )
+    data = {"image/png": picture.getvalue(), "text/plain": f"{words}\n{describe(fig)}"}
+    return data, {"image/png": {"width": width, "height": height, "alt": words}}
 
 
 def describe(fig: Figure) -> str:
