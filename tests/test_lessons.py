@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from edu_optim import rules
+from edu_optim.tools.refresh import link_neighbors
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
@@ -171,6 +172,19 @@ def test_at_least_three_figures(path):
 def test_each_lesson_names_the_next(path):
     following = LESSONS[LESSONS.index(path) + 1].name[:2]
     assert re.search(rf"\*\*(Next|Where to go next)[:.]\*\*[^|]*\b{following}\b", markdown(read(path)), re.DOTALL)
+
+
+@by_lesson
+def test_each_lesson_links_its_neighbors_at_its_top_and_its_end(path):
+    linked = read(path)
+    link_neighbors(linked, path, LESSONS)
+    assert linked == read(path)
+
+
+@by_lesson
+def test_links_to_other_files_lead_somewhere(path):
+    for target in re.findall(r"\]\((?!https?:|#|attachment:)([^)#]+)", markdown(read(path))):
+        assert (NOTEBOOKS / target).exists(), target
 
 
 def test_readme_and_lesson_00_list_every_lesson():

@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from edu_optim.__main__ import main
 from edu_optim.tools.notebooks import INSTALLED, read
-from edu_optim.tools.refresh import refresh
+from edu_optim.tools.refresh import link_neighbors, refresh
 
 SLIDER = {"application/vnd.jupyter.widget-view+json": {"model_id": "1f2e"}, "text/plain": "a slider"}
 
@@ -43,6 +43,7 @@ def test_refresh_writes_what_is_needed_and_nothing_twice(course, capsys):
     }
     assert [{key: cell[key] for key in cell if key != "source"} for cell in json.loads(text)["cells"]] == [
         {"cell_type": "markdown", "id": "title", "metadata": {}},
+        {"cell_type": "markdown", "id": "where-top", "metadata": {}},
         {
             "cell_type": "code",
             "id": "print-one",
@@ -67,11 +68,27 @@ def test_refresh_writes_what_is_needed_and_nothing_twice(course, capsys):
             "execution_count": 3,
             "outputs": [{"data": {"text/plain": ["a slider"]}, "metadata": {}, "output_type": "display_data"}],
         },
+        {"cell_type": "markdown", "id": "where-end", "metadata": {}},
     ]
     assert main(["refresh", "00"]) == 0 and "nothing changed" in capsys.readouterr().out
     path.write_text("\ufeff" + text, encoding="utf-8", newline="\r\n")
     assert main(["refresh", "00"]) == 0 and "written" in capsys.readouterr().out
     assert path.read_bytes() == text.encode()
+
+
+def test_a_lesson_between_two_links_both_and_the_first_of_all():
+    course = [Path(f"{number}_a.ipynb") for number in ("00", "01", "12")]
+    lesson = new_notebook(cells=[new_markdown_cell("# 01 · A", id="title"), new_markdown_cell("b", id="b")])
+    link_neighbors(lesson, course[1], course)
+    link_neighbors(lesson, course[1], course)
+    assert [cell.id for cell in lesson.cells] == ["title", "where-top", "b", "where-end"]
+    assert (
+        lesson.cells[1].source
+        == lesson.cells[3].source
+        == ("Lesson 2 of 3 · [← previous: 00](00_a.ipynb) · [next: 12 →](12_a.ipynb) · [all lessons](00_a.ipynb)")
+    )
+    link_neighbors(lesson, course[0], course)
+    assert lesson.cells[1].source == "Lesson 1 of 3 · [next: 01 →](01_a.ipynb)"
 
 
 @pytest.fixture
@@ -159,7 +176,8 @@ def lesson(tmp_path, monkeypatch):
 def test_refresh_copies_the_exercises_without_their_solutions(lesson, capsys):
     assert main(["refresh", "00"]) == 0
     cells = {cell.id: cell for cell in nbformat.read(lesson, as_version=4).cells}
-    assert list(cells) == ["title", "exercises", "one", "one-answer", "one-check", "short", "sources"]
+    exercise = ["one", "one-answer", "one-check"]
+    assert list(cells) == ["title", "where-top", "exercises", *exercise, "short", "sources", "where-end"]
     assert cells["one"].source == "### Write: one"
     assert cells["one-answer"].source == "def one():\n    # YOUR CODE HERE\n    raise NotImplementedError()"
     assert cells["one-check"].source == "print('checked')"

@@ -1,12 +1,13 @@
-"""Bring a lesson up to date: its exercises, from the solved notebook, and the outputs that it shows."""
+"""Bring a lesson up to date: its exercises, from the solved notebook, its links, and the outputs that it shows."""
 
 from pathlib import Path
 
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
-from .notebooks import LESSONS, METADATA, SOLUTIONS, cell_name, read, text
+from .notebooks import LESSONS, METADATA, SOLUTIONS, cell_name, notebooks, read, text
 from .release import read_sheet
 
 CELL_TIMEOUT = 60  # seconds
@@ -28,6 +29,8 @@ def refresh(path: Path) -> bool:
     try:
         if path.parent == LESSONS and solved.exists():
             copy_exercises(read_sheet(solved), notebook)
+        if path.parent == LESSONS:
+            link_neighbors(notebook, path, notebooks([]))
         _execute(notebook)
     except ValueError as error:
         raise ValueError(f"{path}: left as it was: {error}") from None
@@ -58,6 +61,33 @@ def copy_exercises(sheet: NotebookNode, lesson: NotebookNode) -> None:
         cell.metadata.pop("nbgrader", None)
     start, end = (_position("lesson", lesson, name) for name in ("exercises", "short"))
     lesson.cells[start + 1 : end] = exercises
+
+
+def link_neighbors(lesson: NotebookNode, path: Path, course: list[Path]) -> None:
+    """Say where a lesson stands in the course, under its title and at its end, with links to its neighbors.
+
+    Args:
+        lesson: the notebook, whose first cell is its title.
+        path: of the lesson, one of ``course``.
+        course: all lessons in their order, in one folder.
+
+    >>> from nbformat.v4 import new_notebook
+    >>> lesson = new_notebook(cells=[new_markdown_cell("# 01 · Gradient descent", id="title")])
+    >>> link_neighbors(lesson, Path("01_descent.ipynb"), [Path("00_start.ipynb"), Path("01_descent.ipynb")])
+    >>> print(lesson.cells[-1].source)
+    Lesson 2 of 2 · [← previous: 00](00_start.ipynb) · [all lessons](00_start.ipynb)
+    """
+    here = course.index(path)
+    parts = [f"Lesson {here + 1} of {len(course)}"]
+    if here > 0:
+        parts.append(f"[← previous: {course[here - 1].name[:2]}]({course[here - 1].name})")
+    if here + 1 < len(course):
+        parts.append(f"[next: {course[here + 1].name[:2]} →]({course[here + 1].name})")
+    if here > 0:
+        parts.append(f"[all lessons]({course[0].name})")
+    cells = [cell for cell in lesson.cells if cell.get("id") not in ("where-top", "where-end")]
+    top, end = (new_markdown_cell(" · ".join(parts), id=name) for name in ("where-top", "where-end"))
+    lesson.cells = [cells[0], top, *cells[1:], end]
 
 
 def _position(kind: str, notebook: NotebookNode, name: str) -> int:
