@@ -4,6 +4,9 @@
 `edu_optim.rules.adam`. Pictures are in `edu_optim.plot` and experiments in `edu_optim.lab`, imported by name.
 """
 
+import importlib
+from typing import Any
+
 from . import problems, rules
 from .base import RuleOptimizer, from_rule
 from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
@@ -29,3 +32,11 @@ __all__ = [
     "train_many",
 ]
 __version__ = "0.2.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`check`, `lab` and `plot`, imported when they are first asked for, and a hint for a rule sought among classes."""
+    if name in ("check", "lab", "plot"):
+        return importlib.import_module(f"{__name__}.{name}")
+    rule = f": the rule is edu_optim.rules.{name}" if hasattr(rules, name) else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{rule}")

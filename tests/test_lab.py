@@ -320,8 +320,9 @@ def test_the_playground_compares_a_readers_optimizer_with_its_namesake():
     assert lab.playground(uncorrected, like="Adam").numbers["yours leaves torch at"].startswith("step 1,")
     with pytest.raises(ValueError, match="like must be one of SGD, momentum, .*, got None for uncorrected"):
         lab.playground(uncorrected)
-    with pytest.raises(ValueError, match="got 'adam' for uncorrected"):
-        lab.playground(uncorrected, like="adam")
+    assert lab.playground(uncorrected, like="adam").constants["like"] == "Adam"
+    with pytest.raises(ValueError, match="got 'adm' for uncorrected; did you mean 'Adam'?"):
+        lab.playground(uncorrected, like="adm")
     with pytest.raises(ValueError, match="where there is no optimizer to compare, got 'Adam'"):
         lab.playground(like="Adam")
 

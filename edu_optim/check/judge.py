@@ -109,7 +109,7 @@ def check(answer, like=None):
     answer = getattr(answer, "_torchdynamo_orig_callable", answer)  # what was compiled; compiling it is no hang
     if not callable(answer):
         raise TypeError(f"answer must be a function, a class or another callable, got {answer!r}")
-    exercise = _exercise(like or _name(answer))
+    exercise = _exercise(like or answer)
     stale = _stale(answer)
     verdict = _judged(answer, exercise)
     return Verdict(verdict.kind, verdict.headline, (*verdict.says, *stale), verdict.difference, verdict.name)
@@ -121,12 +121,12 @@ def hint(exercise):
     Args:
         exercise: its name, or the function or class that is to answer it.
 
-    Errors: ValueError if there is no such exercise.
+    Errors: ValueError if there is no such exercise, TypeError if it is neither a name nor can be called.
 
     >>> hint("largest_rate")
     hint 1 of 3: One step multiplies the distance along a curvature by 1 - lr * curvature. When does it shrink?
     """
-    found = _exercise(exercise if isinstance(exercise, str) else _name(exercise))
+    found = _exercise(exercise)
     stage = _HINTED[found.name] = min(_HINTED[found.name] + 1, len(found.hints))
     print(f"hint {stage} of {len(found.hints)}: {found.hints[stage - 1]}")
 
@@ -140,15 +140,16 @@ def _name(answer):
     )
 
 
-def _exercise(name):
+def _exercise(named):
+    if not isinstance(named, str) and not callable(named):
+        raise TypeError(f"an exercise is named by a function, a class or a word such as 'adam', got {named!r}")
+    name = named if isinstance(named, str) else _name(named)
     known = {key.lower(): exercise for key, exercise in EXERCISES.items()}
     if name.lower() in known:
         return known[name.lower()]
-    close = difflib.get_close_matches(name.lower(), known, 3)
-    if close:
-        words = " or ".join(repr(known[word].name) for word in close)
-        raise ValueError(f"there is no exercise {name!r}; did you mean {words}?")
-    raise ValueError(f"there is no exercise {name!r}; say which one is meant: {', '.join(EXERCISES)}")
+    close = [repr(known[word].name) for word in difflib.get_close_matches(name.lower(), known, 3)]
+    asks = f"did you mean {' or '.join(close)}?" if close else f"say which one is meant: {', '.join(EXERCISES)}"
+    raise ValueError(f"there is no exercise {name!r}; {asks}")
 
 
 # The four stages

@@ -18,10 +18,14 @@ from .words import pair
 def as_class(optimizer: Callable[..., Any]) -> MakeOptimizer:
     """A class as it is, and the class that `edu_optim.from_rule` makes of a rule.
 
+    Errors: TypeError if it is neither.
+
     >>> from edu_optim.rules import adam
     >>> as_class(adam).__name__, as_class(torch.optim.Adam).__name__
     ('adam', 'Adam')
     """
+    if not callable(optimizer):
+        raise TypeError(f"optimizer must be a class or a rule, such as edu_optim.Adam or rules.adam, got {optimizer!r}")
     return from_rule(optimizer) if inspect.isfunction(optimizer) else optimizer
 
 

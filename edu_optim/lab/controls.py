@@ -33,9 +33,13 @@ def rate(name: str, unit: str, value: float, low: float, high: float) -> "Rate":
 
     ``low`` and ``high`` are the ends of its range, both positive. Beside it stands the number, which can be typed over.
 
+    Errors: TypeError if one of the three is no positive number.
+
     >>> rate("learning rate", "x per step", 0.1, 0.001, 1).value
     0.1
     """
+    if not all(isinstance(number, int | float) and number > 0 for number in (value, low, high)):
+        raise TypeError(f"{name} must be positive numbers: value, low, high, got {(value, low, high)!r}")
     return Rate(name, unit, value, low, high)
 
 

@@ -1,5 +1,6 @@
 """Every optimizer on every surface: the playground."""
 
+import difflib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from ..optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ..plot import contour, look
 from ..trace import Trace, race
-from .comparison import OVERLAY, overlay, rivals
+from .comparison import OVERLAY, as_class, overlay, rivals
 from .controls import Player, Several, choice, rate, slider
 from .experiment import Experiment
 from .surfaces import SURFACES
@@ -72,12 +73,15 @@ def _kind(optimizer: Callable[..., Any] | None, like: str | None) -> str | None:
         if like is not None:
             raise ValueError(f"like must be None where there is no optimizer to compare, got {like!r}")
         return None
-    own = optimizer.__name__.lower()
+    own = as_class(optimizer).__name__.lower()
     named = [name for name in FAMILY if name.lower() in own] + ["SGD"] * (own == "gradient_descent")
     like = like or max(named, key=len, default=None)
-    if like not in FAMILY:
-        raise ValueError(f"like must be one of {', '.join(FAMILY)}, got {like!r} for {optimizer.__name__}")
-    return like
+    known = {name.lower(): name for name in FAMILY}
+    if not isinstance(like, str) or like.lower() not in known:
+        close = difflib.get_close_matches(str(like).lower(), known, 1)
+        meant = f"; did you mean {known[close[0]]!r}?" if close else ""
+        raise ValueError(f"like must be one of {', '.join(FAMILY)}, got {like!r} for {own}{meant}")
+    return known[like.lower()]
 
 
 def _surface_from_above(ax: Axes, surface: str) -> None:

@@ -32,6 +32,8 @@ def microscope(
         steps: how many there are to look at.
         options: others of the optimizer.
 
+    Errors: TypeError if ``lr`` is no number above 0, or ``optimizer`` neither a class nor a rule.
+
     A step is the sum of two arrows: what the optimizer would have done had this gradient been zero, its memory, and
     what the gradient changed about that.
 
@@ -48,6 +50,8 @@ def microscope(
     of it from memory: (0, 0)
     of it from this gradient: (0.1, -0.1)
     """
+    if not isinstance(lr, int | float) or lr <= 0:
+        raise TypeError(f"lr must be a number above 0, got {lr!r}")
     return Experiment(
         _magnify,
         _path_and_arrows,
@@ -55,7 +59,7 @@ def microscope(
         height=3.9,
         step=Player("step", f"of {steps}", 1, 1, steps),
         lr=rate("learning rate", "", lr, lr / 100, lr * 100),
-        optimizer=optimizer,
+        optimizer=as_class(optimizer),
         problem=problem,
         steps=steps,
         options=tuple(options.items()),

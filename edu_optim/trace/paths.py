@@ -60,7 +60,8 @@ def descend(
         seed: of the noise, where the problem has some.
         keep_state: also keep what the optimizer had in ``state`` after each step.
 
-    Errors: ValueError if ``steps`` is negative, or if ``start`` is missing and the problem has none.
+    Errors: ValueError if ``steps`` is negative, or if ``start`` is missing and the problem has none; TypeError if
+    ``problem`` or ``optimizer`` cannot be called.
 
     >>> from edu_optim import SGD, problems
     >>> trace = descend(problems.quadratic(condition=10), SGD, steps=2, start=torch.tensor([1.0, 1.0]), lr=0.1)
@@ -100,6 +101,9 @@ def race(
     Adam: 14.62
     """
     check_steps(steps)
+    _check_callable("problem", problem, "one of edu_optim.problems, such as problems.booth, or a function of points")
+    for make, _ in entrants.values():
+        _check_callable("optimizer", make, "a class, such as edu_optim.Adam, or what from_rule makes of a rule")
     leaves = [start_leaf(problem, start) for _ in entrants]
     optimizers = [make([leaf], **options) for leaf, (make, options) in zip(leaves, entrants.values(), strict=True)]
     pairs = list(zip(leaves, optimizers, strict=True))
@@ -181,6 +185,11 @@ def check_steps(steps: int) -> None:
     """
     if not isinstance(steps, int) or steps < 0:
         raise ValueError(f"steps must be a whole number >= 0, got {steps!r}")
+
+
+def _check_callable(name: str, value: Any, allowed: str) -> None:
+    if not callable(value):
+        raise TypeError(f"{name} must be {allowed}, got {value!r}")
 
 
 def start_leaf(problem: Loss, start: Tensor | None) -> Tensor:
