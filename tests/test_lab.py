@@ -7,6 +7,7 @@ import numpy
 import pytest
 import torch
 from ipywidgets import Widget
+from matplotlib import style
 from PIL import Image
 
 import edu_optim
@@ -15,7 +16,7 @@ from edu_optim.lab import Experiment, Player, choice, overlay, rate, rivals, sli
 from edu_optim.lab.comparison import as_class
 from edu_optim.lab.maps import CURVED, EVEN, LRS, _larger_root, _measured_rates
 from edu_optim.lab.steps import RATE, _dissected
-from edu_optim.plot import DENSITY, RED, contour, describe, figure
+from edu_optim.plot import DENSITY, RED, bundle, contour, describe, figure
 
 
 def valley(ax):
@@ -95,6 +96,22 @@ def test_a_snapshot_has_the_same_lines_and_leaves_the_experiment_alone():
     assert describe(experiment.snapshot()) == describe(fig)
     experiment.follow()
     assert experiment.image.value == png
+
+
+@pytest.mark.parametrize("theirs", ["dark_background", {"text.usetex": True}, {"lines.linewidth": 9, "font.size": 30}])
+def test_a_readers_style_changes_no_experiment_and_no_word_on_a_figure(theirs):
+    def drawn():
+        experiment = Experiment(bar, axes_to_twenty, level=slider("height", "m", 5, 0, 20))
+        experiment.controls["level"].value = 7
+        fig, ax = figure()
+        ax.set(xlabel="step", title="A line")
+        ax.plot([0, 1], [0, 1], color=RED, linewidth=1, label="line")
+        ax.text(0.5, 0.5, "a word", fontsize=11)
+        return bytes(experiment.image.value), experiment.at()._repr_mimebundle_()[0]["image/png"], bundle(fig, "A.")[0]
+
+    usual = drawn()
+    with style.context(theirs):
+        assert drawn() == usual
 
 
 def test_the_ground_is_drawn_anew_only_when_what_it_depends_on_moves():

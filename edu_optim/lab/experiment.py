@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ..plot import DENSITY, RED, bundle, figure
+from ..plot import DENSITY, RED, bundle, course_style, figure
 from .words import in_words, number
 
 SIDE_BY_SIDE = widgets.Layout(display="flex", flex_flow="row wrap")  # where there is room
@@ -100,7 +100,8 @@ class Experiment(widgets.Box):
     def follow(self) -> None:
         """Draw the picture for the controls as they stand, and say what it shows."""
         try:
-            self.numbers, png = self.picture.png(self.values)
+            with course_style():
+                self.numbers, png = self.picture.png(self.values)
             self.error = None
             self.image.value = png
         except Exception as error:
@@ -183,9 +184,10 @@ class _Picture:
 
     def snapshot(self, values: Mapping[str, Any]) -> tuple[Figure, dict[str, Any]]:
         """A figure of its own with the picture, and what ``draw`` measured."""
-        fig, axes = figure(**self.size)
-        self._prepare(axes, values)
-        return fig, self.draw(axes, **values)
+        with course_style():
+            fig, axes = figure(**self.size)
+            self._prepare(axes, values)
+            return fig, self.draw(axes, **values)
 
     def png(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
         """What ``draw`` measured, and the picture as PNG."""

@@ -21,6 +21,7 @@ from .style import (
     SKY,
     STYLE,
     YELLOW,
+    course_style,
     figure,
     look,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "bundle",
     "chart",
     "contour",
+    "course_style",
     "describe",
     "figure",
     "heat",

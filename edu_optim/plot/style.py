@@ -3,9 +3,11 @@
 Importing this module sets matplotlib's defaults to the style of the course.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib
+from matplotlib import style
 from matplotlib.figure import Figure
 
 DENSITY = 144  # pixels an inch; shown at half that, sharp on a retina screen
@@ -58,6 +60,18 @@ def look(name: str) -> dict[str, Any]:
     return {"color": color, "linestyle": dash, "marker": marker}
 
 
+def course_style() -> AbstractContextManager[None]:
+    """The style of the course for what is drawn inside of it, whatever style the reader has set.
+
+    >>> matplotlib.rcParams["text.color"] = "white"
+    >>> with course_style():
+    ...     matplotlib.rcParams["text.color"]
+    'black'
+    >>> matplotlib.rcParams["text.color"] = "black"
+    """
+    return style.context(["default", STYLE])
+
+
 def figure(
     columns: int = 1, rows: int = 1, width: float | None = None, height: float = 3.6, **options: Any
 ) -> tuple[Figure, Any]:
@@ -69,5 +83,6 @@ def figure(
     >>> len(axes)
     2
     """
-    fig = Figure(figsize=(width or (5.6 if columns == 1 else 9.0), height * rows), layout="constrained")
-    return fig, fig.subplots(rows, columns, **options)
+    with course_style():
+        fig = Figure(figsize=(width or (5.6 if columns == 1 else 9.0), height * rows), layout="constrained")
+        return fig, fig.subplots(rows, columns, **options)

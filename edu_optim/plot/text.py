@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+import matplotlib
 import numpy
 from IPython.display import display
 from matplotlib.artist import Artist
@@ -17,7 +18,7 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import BboxBase
 from numpy.typing import ArrayLike
 
-from .style import DENSITY
+from .style import DENSITY, course_style
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -50,8 +51,14 @@ def bundle(fig: Figure, words: str) -> tuple[dict[str, Any], dict[str, Any]]:
     An empty picture.
     panel 1: x from 0 to 1; y from 0 to 1
     """
+    theirs = matplotlib.rcParams["text.color"]
+    for text in fig.findobj(Text):  # what a cell wrote on the figure is in the reader's style
+        text.set_usetex(False)
+        if text.get_color() == theirs:
+            text.set_color("black")
     picture = io.BytesIO()
-    fig.savefig(picture, format="png", dpi=DENSITY)
+    with course_style():
+        fig.savefig(picture, format="png", dpi=DENSITY)
     width, height = (round(inches * DENSITY / 2) for inches in fig.get_size_inches())
     data = {"image/png": picture.getvalue(), "text/plain": f"{words}\n{describe(fig)}"}
     return data, {"image/png": {"width": width, "height": height, "alt": words}}
