@@ -8,6 +8,7 @@ import torch
 from cells import Lesson
 
 from edu_optim import kernel, rules
+from edu_optim.lab.lesson_12 import play
 from edu_optim.signature import signature
 
 
@@ -55,23 +56,14 @@ def test_the_text_that_is_printed_is_the_rule_that_ships():
 
 
 def test_the_clock_counts_until_it_is_told_to_measure():
-    cells = run("counter", "one-step", "play-clock-ways", "play-clock-draw", "play-clock")
-    stopwatch = cells["stopwatch"]
-    stopwatch.controls["weights"].value = 2
-    assert stopwatch.numbers == {"lists, bytes a step": 2000 * 152, "compiled, bytes a step": 2000 * 28}
-    stopwatch.controls["measure"].value = True
-    assert [name.partition(",")[0] for name in stopwatch.numbers] == ["torch's loop", "lists", "compiled"]
-    assert all(0 < number < 1e6 for number in stopwatch.numbers.values())
+    experiment = play(lambda weights: counted(LESSON["multi_tensor"], 1, weights).bytes)
+    assert experiment.at(weights=2).numbers == {"lists, bytes a step": 2000 * 152, "compiled, bytes a step": 2000 * 28}
+    measured = experiment.at(weights=2, measure=True).numbers
+    assert [name.partition(",")[0] for name in measured] == ["torch's loop", "lists", "compiled"]
+    assert all(0 < number < 1e6 for number in measured.values())
 
 
 def test_the_careless_split_leaves_two_powers_in_the_loop_and_the_right_one_none():
     cells = run("counter", "one-step", "trace", "powers-in-the-loop")
     assert cells["text"].count("pow(") == 2
     assert "pow(" not in kernel.loop(*kernel.split(rules.adam, cells["kinds"]))
-
-
-def test_the_rule_that_is_not_elementwise_mixes_descents_and_no_rule_of_the_course_does():
-    normalised = run("not-elementwise")["normalised"]
-    p, g = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
-    assert normalised(p, g, lr=0.5)[0][0] != normalised(p[:1], g[:1], lr=0.5)[0][0]
-    assert rules.gradient_descent(p, g, lr=0.5)[0][0] == rules.gradient_descent(p[:1], g[:1], lr=0.5)[0][0]

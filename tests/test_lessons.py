@@ -90,7 +90,6 @@ NOT_YET = {  # still longer than that
     "07",
     "08",
     "09",
-    "12",
 }
 
 

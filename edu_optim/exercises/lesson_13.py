@@ -1,0 +1,215 @@
+"""Lesson 13, ten thousand at once: its exercises, their hints, and the answers that go wrong."""
+
+import torch
+
+from .. import rules
+from ..signature import signature
+from .exercise import Exercise, at, edit
+
+# What is elementwise
+
+
+def is_elementwise(step):
+    p, g = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    alone = [step(a, b) for a, b in zip(p.flatten(), g.flatten(), strict=True)]
+    return torch.allclose(step(p, g).flatten(), torch.stack(alone))
+
+
+def steps():
+    """Steps as functions of p and g, by name; the first four are elementwise.
+
+    >>> list(steps())[:4]
+    ['gradient descent', 'momentum', 'Adam', 'centered RMSprop']
+    """
+
+    def of(rule):
+        buffers, hyper = signature(rule)
+        settings = {"lr": 0.1, "t": 3} if "t" in hyper else {"lr": 0.1}
+
+        def step(p, g):
+            return rule(p, g, *(torch.zeros_like(p) for _ in buffers), **settings)[0]
+
+        return step
+
+    def along(direction):
+        return lambda p, g: p - 0.1 * direction(torch.atleast_2d(g)).reshape(p.shape)
+
+    def pulled(towards):
+        return lambda p, g: p - 0.1 * g - 0.1 * towards(torch.atleast_2d(p)).reshape(p.shape)
+
+    def newton_schulz(x):
+        x = x / ((x**2).sum() ** 0.5 + 1e-8)
+        for _ in range(5):
+            x = 1.5 * x - 0.5 * (x @ x.mT) @ x
+        return x
+
+    def unit(x, **along):
+        return x / ((x**2).sum(**along, keepdim=True) ** 0.5 + 1e-8)
+
+    return {
+        "gradient descent": of(rules.gradient_descent),
+        "momentum": of(rules.momentum),
+        "Adam": of(rules.adam),
+        "centered RMSprop": of(rules.rmsprop_centered),
+        "a gradient divided by its length": along(lambda g: unit(g, dim=(0, 1))),
+        "a gradient less its mean": along(lambda g: g - g.mean()),
+        "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
+        "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
+        "a toy Muon": along(newton_schulz),
+        "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
+        "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
+    }
+
+
+def _watch_elementwise(answer):
+    tried = []
+
+    def watched(step):
+        def noted(p, g):
+            tried.append(g)
+            return step(p, g)
+
+        return noted
+
+    right = True
+    for number, (name, step) in enumerate(steps().items()):
+        value = bool(answer(watched(step)))
+        right = right and value == (number < 4)
+        yield f"for {name} your answer", value
+    if not right:
+        yield "the kind of gradient that you try", _kind(tried)
+
+
+def _kind(gradients):
+    try:
+        gradients = [torch.as_tensor(g).detach() for g in gradients]
+        if not any(g.any() for g in gradients):
+            return "zeros only" if gradients else "none"
+        return "unequal elements" if any((g != g.flatten()[0]).any() for g in gradients) else "equal elements"
+    except Exception:  # such as a gradient that torch.vmap hands over, which has no values
+        return "unknown"
+
+
+DRAW = "torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)"
+COMPARE = "torch.allclose(step(p, g).flatten(), torch.stack(alone))"
+ELEMENTWISE = [
+    edit(
+        "every step passes, whatever it mixes",
+        {COMPARE: "step(p, g).shape == p.shape"},
+        why="What you compare agrees whatever the step does.",
+        ask="Shapes always agree, and so does a result with itself. In a toy Muon, which numbers of yours would "
+        "differ?",
+    ),
+    edit(
+        "the gradients that you try are zero",
+        {DRAW: "torch.zeros(2, 2, 3)"},
+        why="Where the gradient is zero nothing moves, with or without neighbors, so steps pass that mix gradients.",
+        ask="Which gradient would let an element feel its neighbors?",
+    ),
+    edit(
+        "all elements of what you try are equal",
+        {DRAW: "torch.ones(2, 2, 3)"},
+        why="Each element alone looks like the mean of all.",
+        ask="What is left of 1, 1, 1 after their mean is taken off, and what of a single 1?",
+    ),
+    edit(
+        "elements are moved, and none is left out",
+        {
+            COMPARE: "torch.allclose(step(p, g).flatten()[[3, 1, 5, 0, 2, 4]], step(p.flatten()[[3, 1, 5, 0, 2, 4]]"
+            ".view(2, 3), g.flatten()[[3, 1, 5, 0, 2, 4]].view(2, 3)).flatten())"
+        },
+        why="A length and a mean are the same in any order, so a step that uses one of them passes.",
+        ask="Leave elements out in the place of moving them: whose steps change then?",
+    ),
+    edit(
+        "steps that mix the elements of a row pass",
+        {COMPARE: "torch.allclose(step(p, g), torch.stack([step(a, b) for a, b in zip(p, g)]))"},
+        why="You never part the elements of a row.",
+        ask="What would you have to compare with, so that an element has no neighbor at all?",
+    ),
+    edit(
+        "steps that mix the elements of a column pass",
+        {DRAW: DRAW.replace("2, 2, 3", "2, 6")},
+        {COMPARE: "torch.allclose(step(p, g), torch.stack([step(p[:, [j]], g[:, [j]])[:, 0] for j in range(3)], 1))"},
+        why="You never part two elements of a column.",
+        ask="Has your gradient two elements in one column, and does one of them ever step alone?",
+    ),
+    edit(
+        "steps that mix the weights pass",
+        {
+            COMPARE: "all(torch.allclose(step(p, g * (torch.arange(6).view(2, 3) == k)).flatten()[k], step(p, "
+            "g).flatten()[k]) "
+            "for k in range(6))"
+        },
+        why="Only the gradient is taken apart; an element may feel its neighbors through p too.",
+        ask="Which of the two arguments does your probe never change or cut?",
+    ),
+]
+
+
+# Memory
+
+
+def settings_that_fit(memory, weights, buffers):
+    return memory // (8 * weights * (2 + buffers))
+
+
+FIT = [
+    edit(
+        "the gradients are forgotten",
+        {"2 + buffers": "1 + buffers"},
+        why="Each setting has its own gradient, as long as its parameters.",
+        ask="Which tensor does the rule read and never return?",
+    ),
+    edit(
+        "the parameters and gradients are forgotten",
+        {"2 + buffers": "buffers"},
+        why="Beside the buffers, each setting has parameters and gradients of its own.",
+        ask="What does the rule take before its buffers?",
+    ),
+    edit(
+        "only the parameters and gradients are counted",
+        {"(2 + buffers)": "2"},
+        why="The buffers of the optimizer are as long as the parameters, and each setting has its own.",
+        ask="Which other tensors does a setting of Adam keep from step to step?",
+    ),
+    edit(
+        "four bytes a number",
+        {"8 *": "4 *"},
+        why="Four bytes are float32; here each number is float64.",
+        ask="How many bits are in a float64, and how many in a byte?",
+    ),
+    edit(
+        "one setting too many",
+        {"memory //": "1 + memory //"},
+        why="The last one would need memory that is not there.",
+        ask="If there is room for 2.5 settings, how many fit?",
+    ),
+]
+
+EXERCISES = [
+    Exercise(
+        "settings_that_fit",
+        settings_that_fit,
+        [
+            "Which tensors does one setting have: what goes into the rule, and what stays for the next step?",
+            "Parameters, gradients and each buffer are of one length, 8 bytes a number. Settings come whole: `//`.",
+        ],
+        FIT,
+        at("settings_that_fit", (10**9, 1210, 2), (10**9, 1210, 0), (65_537, 64, 1), (3 * 2**30, 77, 3), (100, 9, 2)),
+        secret=True,
+    ),
+    Exercise(
+        "is_elementwise",
+        is_elementwise,
+        [
+            "If each element goes its own way, what changes for it when the others are not there?",
+            "Take a matrix p and a gradient g of random numbers. Step with all of it; then with each element alone. "
+            "Compare.",
+            "`zip(p.flatten(), g.flatten())` gives the elements in pairs, `torch.stack` puts the results in a row, and "
+            "`torch.allclose` compares that with `step(p, g).flatten()`.",
+        ],
+        ELEMENTWISE,
+        _watch_elementwise,
+    ),
+]

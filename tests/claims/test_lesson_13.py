@@ -1,0 +1,77 @@
+"""What lesson 13 says of maps and of many descents at once, tried beside its own settings."""
+
+import pytest
+import torch
+
+from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, problems, rules, sweep
+from edu_optim.problems import himmelblau, rosenbrock
+from edu_optim.signature import signature
+
+
+@pytest.mark.parametrize("rule", [rules.gradient_descent, rules.momentum, rules.adagrad, rules.adam])
+def test_a_batch_of_points_moves_as_each_alone(rule):
+    """a parameter of shape `[N, 2]` is N points that move at once, in the launches of one."""
+    draw = torch.Generator().manual_seed(3)
+    inputs = [torch.rand(5, 2, generator=draw, dtype=torch.float64) for _ in range(rule.__code__.co_argcount)]
+    settings = {"lr": 0.3, "t": 4} if "t" in signature(rule)[1] else {"lr": 0.3}
+    together = rule(*inputs, **settings)[0]
+    for row in range(5):
+        torch.testing.assert_close(rule(*(x[row] for x in inputs), **settings)[0], together[row], rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("momentum", [0.7, 0.85, 0.9])
+@pytest.mark.parametrize("lr", [0.006, 0.01])
+def test_strips_come_with_momentum_and_lie_along_the_rim(lr, momentum):
+    """Along the rim, where the walls are steep, strips of one color lie in the field of another."""
+    starts = himmelblau.grid(64, 64)
+    found = sweep(himmelblau, SGD, 400, starts, lr=lr, momentum=momentum).minimum
+    corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()
+    usual = torch.stack([found[corner == quarter].mode().values for quarter in range(4)])[corner]
+    elsewhere, rim = found != usual, starts.abs().amax(-1) > 3.5
+    assert elsewhere[rim].double().mean() > 2 * elsewhere[~rim].double().mean()
+
+
+@pytest.mark.parametrize("lr", [0.004, 0.008])
+def test_without_momentum_the_fields_are_of_nearly_one_size(lr):
+    """Without momentum the four fields are of nearly one size, and the strips are gone."""
+    found = sweep(himmelblau, SGD, 400, himmelblau.grid(64, 64), lr=lr).minimum
+    shares = torch.stack([(found == index).double().mean() for index in range(4)])
+    assert shares.min() > 0.22 and shares.max() < 0.28
+
+
+@pytest.mark.parametrize("start", [(-1.0, 0.5), (-1.5, 2.0), (0.0, 1.5)])
+def test_the_best_setting_lies_near_the_cliff(start):
+    """The star lies near the cliff: at ten times its learning rate all is lost, and hatched."""
+    lrs = torch.logspace(-4, 0.5, 91, dtype=torch.float64)
+    momenta = torch.linspace(0, 0.98, 50, dtype=torch.float64)
+    losses = sweep(rosenbrock, SGD, 100, torch.tensor(start).double(), lr=lrs, momentum=momenta).losses
+    best = lrs[losses.nan_to_num(torch.inf).amin(1).argmin()]
+    assert (~(losses[lrs > 10 * best] < 1e3)).all()
+
+
+@pytest.mark.parametrize("optimizer", [Adam, Adagrad, RMSprop])
+def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
+    """The first table has its lowest loss at its last place, which only says that it ends too early."""
+    for problem in (rosenbrock, problems.booth):
+        short, long = (torch.logspace(-3, end, 30, dtype=torch.float64) for end in (-2, 1))
+        near = sweep(problem, optimizer, 60, lr=short).losses
+        assert near.argmin() == 29
+        assert sweep(problem, optimizer, 60, lr=long).losses.nan_to_num(torch.inf).min() < near.min()
+
+
+@pytest.mark.parametrize("momentum", [0.7, 0.85])
+def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(momentum):
+    """The shares of the four hardly change, so they can be read off a small map; the strips cannot."""
+    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.008, momentum=momentum).minimum
+    coarse = fine[4::8, 4::8]
+    for index in range(4):
+        assert abs((fine == index).double().mean() - (coarse == index).double().mean()) < 0.03
+    painted = coarse.repeat_interleave(8, 0).repeat_interleave(8, 1)
+    assert (painted != fine).double().mean() > 0.04
+
+
+def test_each_point_of_a_sweep_is_a_path_of_its_own():
+    """Each of them is a path that you could have followed alone."""
+    found = sweep(rosenbrock, Adam, 40, rosenbrock.grid(5, 4), lr=0.2)
+    alone = descend(rosenbrock, Adam, 40, rosenbrock.grid(5, 4)[3, 1], lr=0.2)
+    torch.testing.assert_close(alone.points[-1], found.points[3, 1], rtol=1e-12, atol=0)
