@@ -5,16 +5,16 @@ import math
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Later, Lesson
 
 from edu_optim import SGD
+from edu_optim.lab.lesson_04 import CURVATURES, look_ahead, play, rate
 from edu_optim.rules import momentum
 
 run = Lesson("04").run
-USED = ["nesterov-rule", "form-of-2013", "form-of-2012", "form-of-keras", "form-of-1983", "first-steps"]
-USED += ["walk-looking-ahead", "rate-function", "bent-slope", "roll", "never-arrive", "old-buffer"]
+USED = ["nesterov-rule", "form-of-1983", "three-forms", "first-steps", "bent-slope", "roll", "never-arrive"]
 LESSON = Lesson("04").later("imports", *USED)
-rule, rate, first_steps = (LESSON.function(name) for name in ("nesterov", "rate", "first_steps"))
+rule, first_steps = (LESSON.function(name) for name in ("nesterov", "first_steps"))
 theta, b, g, eta, beta, lam, z = sympy.symbols("theta b g eta beta lambda z")
 
 
@@ -86,15 +86,14 @@ def test_old_buffer_is_momentum():
     assert same(wrong[0], right[0]) and same(wrong[1], right[1])
 
 
-def test_torch_walks_the_points_ahead():
-    curvatures = torch.tensor([1.0, 25.0], dtype=torch.float64)
+def test_torch_stores_the_points_ahead():
     p = torch.tensor([-4.0, 1.0], dtype=torch.float64)
-    _, aheads = LESSON["walk_looking_ahead"](curvatures, p, steps=50, lr=0.05, beta=0.8)
+    _, aheads = look_ahead(p, steps=50, lr=0.05, beta=0.8)
     leaf = p.clone().requires_grad_()
     optimizer = torch.optim.SGD([leaf], lr=0.05, momentum=0.8, nesterov=True)
     for ahead in aheads:
         assert torch.allclose(leaf, ahead, rtol=0, atol=1e-12)
-        leaf.grad = curvatures * leaf.detach()
+        leaf.grad = CURVATURES * leaf.detach()
         optimizer.step()
 
 
@@ -124,9 +123,17 @@ def test_rates_of_the_two_settings(m, L):
 
 
 def test_lesson_compares_these_settings():
-    cells = run("best-settings", "their-rates", **LESSON)
+    cells = run("rates", "lessard-rate", **LESSON)
     worst = {name: values.max().item() for name, values in cells["rates"].items()}
-    assert worst == pytest.approx({"momentum": 9 / 11, "Nesterov": 0.9, "Lessard's": 0.884722}, abs=1e-6)
+    assert worst == pytest.approx({"momentum": 9 / 11, "Nesterov": 0.9}, abs=1e-6)
+    assert cells["tuned"] == pytest.approx(0.884722, abs=1e-6)
+
+
+def test_friction():
+    """One step of the ball, asked ahead, against classical momentum with the smaller factor."""
+    beta_here = beta * (1 - eta * lam)
+    ahead = theta - eta * beta * b
+    assert same(beta * b + lam * ahead, momentum(theta, lam * theta, b, lr=eta, momentum=beta_here)[1])
 
 
 @pytest.mark.parametrize("form, lr, beta, caught", [("momentum", 1 / 9, 4 / 9, 247), ("nesterov", 1 / 25, 2 / 3, 0)])
@@ -134,9 +141,7 @@ def test_cycle_of_lesson_03(form, lr, beta, caught):
     assert LESSON["never_arrive"](LESSON[form], lr, beta) == caught
 
 
-PLAY = ["ground", "worst", "looks", "rates", "balls", "mistake", "draw", "ends", "controls"]
-NEEDED = ["imports", "stop-the-ball", "carried", "two-pushes", "nesterov-rule", "rate-function", "walk-looking-ahead"]
-EXPERIMENT = Lesson("04").later(*NEEDED, *[f"play-{name}" for name in PLAY])
+EXPERIMENT = Later(lambda: {"play": play, **Lesson("04").run("nesterov-rule")})
 
 
 def experiment(optimizer="nesterov", **moves):
@@ -170,7 +175,7 @@ def slowest(lr, beta, ahead):
 
 @pytest.mark.parametrize("form", ["torch's", "look-ahead", "classical"])
 @pytest.mark.parametrize("lr, beta", [(1 / 25, 0.9), (0.06, 0.9), (0.07, 0.3)])
-def test_the_experiment_walks_each_form(form, lr, beta):
+def test_the_experiment_draws_each_form(form, lr, beta):
     made = experiment(torch.optim.SGD, lr=lr, beta=beta, form=form)
     loss, path = after_60_steps(form, lr, beta)
     numbers = made.numbers
@@ -205,7 +210,7 @@ def test_the_switch_makes_classical_momentum(lr, beta):
     assert experiment(form="look-ahead", **settings).numbers["yours leaves torch at"].startswith("step 2, ")
 
 
-def test_in_the_classical_form_a_right_nesterov_parts_at_the_first_step():
+def test_in_the_classical_form_a_right_nesterov_leaves_at_the_first_step():
     assert experiment(form="classical").numbers["yours leaves torch at"].startswith("step 1, ")
 
 

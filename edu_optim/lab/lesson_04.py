@@ -1,0 +1,174 @@
+"""Lesson 04, Nesterov: its experiment, and the pictures of a ball that is carried and pushed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..optimizers import SGD
+from ..plot import BLACK, BLUE, RED, contour, figure
+from ..problems import quadratic
+from ..rules import momentum, nesterov
+from ..trace import race
+from .comparison import overlay, rivals
+from .controls import choice, slider, switch
+from .controls import rate as rate_slider
+from .experiment import Experiment
+
+RAVINE = quadratic(condition=25)
+CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
+LOOKS = {"looking ahead": (nesterov, BLUE, "-", "o"), "classical": (momentum, RED, "--", "s")}
+
+
+def rate(rule: Callable[..., Any], curvature: Any, lr: Any, beta: float) -> Tensor:
+    """By how much a step of ``rule`` shrinks a bowl in the long run: the larger root of its quadratic equation.
+
+    >>> print(f"{rate(nesterov, torch.tensor(1.0), lr=0.01, beta=9 / 11):.3f}")
+    0.900
+    """
+    p1, b1 = rule(1, curvature, 0, lr=lr, momentum=beta)  # where (1, 0) goes
+    p2, b2 = rule(0, 0, 1, lr=lr, momentum=beta)  # where (0, 1) goes
+    total, product = torch.as_tensor(p1 + b2), torch.as_tensor(p1 * b2 - b1 * p2)
+    gap = (total**2 - 4 * product).to(torch.complex128).sqrt()
+    return torch.maximum((total + gap).abs(), (total - gap).abs()) / 2
+
+
+def old_buffer(p: Any, g: Any, b: Any, *, lr: Any, momentum: Any = 0.9) -> tuple[Any, Any]:
+    """The mistake of the lesson: `edu_optim.rules.nesterov` whose step is taken before the velocity is renewed.
+
+    >>> old_buffer(0.0, 1.0, 0.0, lr=1.0)
+    (-1.0, 1.0)
+    """
+    p = p - lr * (g + momentum * b)
+    b = momentum * b + g
+    return p, b
+
+
+def look_ahead(p: Tensor, steps: int, lr: float, beta: float) -> tuple[Tensor, Tensor]:
+    """The places of the ball in the ravine, ``[steps + 1, 2]``, and the points ahead of them, ``[steps, 2]``.
+
+    >>> balls, aheads = look_ahead(torch.tensor([-4.0, 1.0]), steps=1, lr=0.04, beta=0.9)
+    >>> len(balls), aheads.tolist()
+    (2, [[-4.0, 1.0]])
+    """
+    b, balls, aheads = torch.zeros_like(p), [p], []
+    for _ in range(steps):
+        ahead = p - lr * beta * b
+        b = beta * b + CURVATURES * ahead
+        p = p - lr * b
+        balls.append(p)
+        aheads.append(ahead)
+    return torch.stack(balls), torch.stack(aheads)
+
+
+def draw_pushes(here: Tensor, ahead: Tensor, late: Tensor, early: Tensor) -> Figure:
+    """A ball carried from here to ahead, and where each of two gradients pushes it from there.
+
+    >>> here, ahead = torch.tensor([-1.5, 0.6]), torch.tensor([-1.0, 0.5])
+    >>> [ax.get_title() for ax in draw_pushes(here, ahead, late=ahead, early=here).axes]
+    ['pushed by the slope here', 'pushed by the slope ahead']
+    """
+    fig, axes = figure(2, sharey=True)
+    for ax, end, title in zip(axes, (late, early), ("here", "ahead"), strict=True):
+        contour(ax, RAVINE, levels=24, points=801)
+        ax.plot(*torch.stack([here, ahead]).T, "--", color="0.4", label="carried")
+        ax.plot(*torch.stack([ahead, end]).T, color=RED, label="pushed")
+        ax.plot(*here, "o", color=BLUE, label="here")
+        ax.plot(*ahead, "s", color=BLACK, fillstyle="none", label="ahead")
+        ax.set(xlim=(-1.6, -0.6), ylim=(-0.4, 0.8), title=f"pushed by the slope {title}")
+    axes[0].legend(loc="lower left", frameon=True)
+    return fig
+
+
+def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
+    """The two moves of each step, the places between them, and torch's parameters.
+
+    >>> balls, aheads = look_ahead(torch.tensor([-4.0, 1.0]), steps=3, lr=0.05, beta=0.8)
+    >>> len(draw_moves(balls, aheads, aheads).axes[0].get_legend().get_texts())
+    3
+    """
+    fig, ax = figure(width=8, height=4.8)
+    contour(ax, RAVINE, levels=24, points=401)
+    for ball, ahead, after in zip(balls, aheads, balls[1:], strict=False):
+        ax.plot(*torch.stack([ball, ahead]).T, "--", color="0.4", label="_carried")
+        ax.plot(*torch.stack([ahead, after]).T, "-", color=BLUE, label="_pushed")
+    ax.plot(*balls.T, "o", color=BLUE, label="the ball")
+    ax.plot(*aheads.T, "s", color=RED, markersize=11, fillstyle="none", label="the point ahead")
+    ax.plot(*parameters.T, "x", color=BLACK, label="torch's parameters")
+    ax.set(xlim=(-4.2, -0.9), ylim=(-1.5, 1.2), title="Dashed: carried. Solid: pushed.")
+    ax.legend(loc="lower right", frameon=True)
+    return fig
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """The experiment of the lesson: three forms of one optimizer in a ravine, and the rates of two.
+
+    Args:
+        optimizer: your rule or class, beside ours and torch's; None for ours alone.
+
+    >>> play(nesterov).numbers["yours, ours and torch"]
+    'the same in all 60 steps'
+    """
+    return Experiment(
+        _three_forms,
+        _ravine_and_edge,
+        columns=2,
+        lr=rate_slider("learning rate", "", 1 / 25, 0.005, 0.2),
+        beta=slider("β", "of the velocity kept", 0.9, 0.1, 0.99, 0.01),
+        form=choice("form", "torch's", "look-ahead", "classical"),
+        broken=switch("use the old buffer"),
+        optimizer=optimizer,
+    )
+
+
+def _three_forms(
+    axes: Any, *, lr: float, beta: float, form: str, broken: bool, optimizer: Callable[..., Any] | None = None
+) -> dict[str, Any]:
+    """Left, the path in the form you chose; right, by how much a step shrinks the slower of floor and wall."""
+    mine = old_buffer if broken else optimizer
+    ahead = {} if form == "classical" else {"nesterov": True}
+    runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta, **ahead), steps=60)
+    lines = {run.name: run.points for run in runs}
+    if form == "look-ahead":
+        lines = {name: _balls_of(points, lr) for name, points in lines.items()}
+    found = overlay(axes[0], {name: line.clamp(-1e3, 1e3) for name, line in lines.items()})
+    axes[0].legend(loc="lower right", ncols=3, columnspacing=1, frameon=True)
+    return {**_draw_rates(axes[1], lr, beta), **_ends(lines), **found}
+
+
+def _balls_of(points: Tensor, lr: float) -> Tensor:
+    """The ball, which torch does not store: from the point ahead it is one plain gradient step away."""
+    pushed = points - lr * CURVATURES * points
+    return torch.cat([points[:1], pushed[:-1]])  # both begin at the start
+
+
+def _ends(lines: dict[str, Tensor]) -> dict[str, Tensor]:
+    shown = {name: line[-1] for name, line in lines.items() if name != "ours"}
+    return {f"loss after 60 steps, {name}": RAVINE(end) for name, end in shown.items()}
+
+
+def _worst(rule: Callable[..., Any], lr: Any, beta: float) -> Tensor:
+    lr = torch.as_tensor(lr, dtype=torch.float64)
+    return torch.maximum(rate(rule, 1, lr, beta), rate(rule, 25, lr, beta))
+
+
+def _draw_rates(ax: Any, lr: float, beta: float) -> dict[str, Any]:
+    span, found = torch.logspace(-2.31, -0.69, 201, dtype=torch.float64), {}
+    for name, (rule, color, dash, mark) in LOOKS.items():
+        ax.plot(span, _worst(rule, span, beta), dash, color=color, label=name)
+        found[f"rate per step, {name}"] = here = _worst(rule, lr, beta)
+        ax.plot(lr, here.clamp(max=1.185), mark, color=color, markersize=9)
+    ax.legend(loc="lower left")
+    return found
+
+
+def _ravine_and_edge(axes: Any) -> None:
+    contour(axes[0], RAVINE, points=101)
+    axes[0].set(xlim=(-4.6, 3.4), ylim=(-2.4, 1.6), title="60 steps down the ravine")
+    axes[1].axhspan(1, 1.2, color="0.9")
+    axes[1].text(0.0053, 1.14, "diverges")
+    axes[1].set(xscale="log", xlim=(0.0048, 0.21), ylim=(0.6, 1.2))
+    axes[1].set(xlabel="learning rate, log scale", ylabel="rate per step")
+    axes[1].set_title("The slower of floor and wall")

@@ -1,0 +1,135 @@
+"""What lesson 04 claims beyond its own settings, tried elsewhere; each docstring quotes the sentences it tests."""
+
+import math
+
+import pytest
+import torch
+from cells import Lesson
+from torch.nn.functional import cross_entropy
+
+from edu_optim import SGD, descend, train_many
+from edu_optim.lab.lesson_04 import old_buffer, rate
+from edu_optim.problems import digits, quadratic, rosenbrock, small_net
+from edu_optim.rules import momentum, nesterov
+
+LESSON = Lesson("04").later("imports", "form-of-1983", "worst-bowl", "bent-slope", "roll")
+
+
+@pytest.mark.parametrize("lr, beta", [(0.02, 0.3), (0.07, 0.95), (0.13, 0.6)])
+def test_looking_ahead_is_friction(lr, beta):
+    """Along a direction of curvature $\\lambda$, Nesterov's ball moves as classical momentum does with $\\beta(1 - \\eta\\lambda)$ in the place of $\\beta$."""  # noqa: E501
+    for curvature in (0.1, 2.0, 11.0):
+        ball = classical = 1.7
+        velocity = memory = 0.0
+        for _ in range(30):
+            velocity = beta * velocity + curvature * (ball - lr * beta * velocity)
+            ball -= lr * velocity
+            classical, memory = momentum(
+                classical, curvature * classical, memory, lr=lr, momentum=beta * (1 - lr * curvature)
+            )
+            assert ball == pytest.approx(classical, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("lr, beta", [(0.003, 0.95), (0.02, 0.6)])
+def test_parameters_are_the_points_ahead(lr, beta):
+    """torch does not store the dots.
+    Its parameters are the squares, so the gradient it is passed is the one that the rule asks for."""
+    bowl = quadratic(condition=40)
+    curvatures = torch.tensor([1.0, 40.0], dtype=torch.float64)
+    run = descend(bowl, torch.optim.SGD, steps=30, lr=lr, momentum=beta, nesterov=True)
+    ball, velocity = run.points[0], torch.zeros(2, dtype=torch.float64)
+    for parameters in run.points:
+        ahead = ball - lr * beta * velocity
+        assert torch.allclose(parameters, ahead, rtol=0, atol=1e-12)
+        velocity = beta * velocity + curvatures * ahead
+        ball = ball - lr * velocity
+
+
+@pytest.mark.parametrize("k", [4, 36, 900])
+def test_on_bowls_it_is_slower_than_momentum_at_its_best(k):
+    """With the same settings Nesterov came in sooner, in the figure before; on bowls it is slower than momentum *at its best*."""  # noqa: E501
+    root, curves = math.sqrt(k), torch.linspace(1, k, 301, dtype=torch.float64)
+    at_its_best = rate(momentum, curves, (2 / (root + 1)) ** 2, ((root - 1) / (root + 1)) ** 2).max()
+    assert at_its_best == pytest.approx((root - 1) / (root + 1), abs=1e-6)
+    for z in torch.linspace(0.05, 1.9, 38).tolist():  # whatever its settings
+        for beta in torch.linspace(0, 0.99, 34).tolist():
+            assert rate(nesterov, curves, z / k, beta).max() > at_its_best
+
+
+def test_tenth_and_hundredth():
+    """Ten times the steps leave gradient descent, the first row, a tenth of the worst loss, and the method of 1983 a hundredth."""  # noqa: E501
+    worst, form = LESSON.function("worst_bowl"), LESSON["nesterov_1983"]
+    assert worst(momentum, 3000, momentum=0.0) / worst(momentum, 300, momentum=0.0) == pytest.approx(0.1, rel=0.01)
+    assert worst(form, 3000) / worst(form, 300) == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize("rule", [momentum, nesterov])
+def test_constant_memory_gains_a_factor(rule):
+    """So the famous $1/k^2$ belongs to the $\\beta$ that grows; looking ahead alone does not bring it."""
+    worst = LESSON.function("worst_bowl")
+    assert worst(rule, 4000, momentum=0.75) / worst(rule, 400, momentum=0.75) == pytest.approx(0.1, rel=0.05)
+    factor = worst(rule, 4000, momentum=0.75) / worst(momentum, 4000, momentum=0.0)
+    assert factor == pytest.approx(1 - 0.75, rel=0.01)
+
+
+@pytest.mark.parametrize("n, steps", [(41, 20), (101, 50)])
+def test_lower_bound(n, steps):
+    """Only the constant can be improved: Nesterov's book of 2004 gives a bowl on which each method that combines the gradients it has seen keeps at least $3/32 \\cdot L\\,|\\theta_0-\\theta^*|^2/(k+1)^2$."""  # noqa: E501
+    steps = (n - 1) // 2
+    chain = (2 * torch.eye(n) - torch.eye(n).roll(1, 0).tril() - torch.eye(n).roll(-1, 0).triu()).double() / 4
+    goal = torch.linalg.solve(chain, torch.eye(n)[0].double() / 4)
+    assert torch.linalg.eigvalsh(chain).max() < 1
+    bound = 3 / 32 * (goal**2).sum() / (steps + 1) ** 2
+    for rule, options in [(momentum, {"momentum": 0.9}), (nesterov, {"momentum": 0.9}), (LESSON["nesterov_1983"], {})]:
+        p, memory = torch.zeros(n, dtype=torch.float64), 0.0
+        for _ in range(steps):
+            p, memory = rule(p, chain @ (p - goal), memory, lr=1.0, **options)
+        assert (p - goal) @ chain @ (p - goal) / 2 > bound
+    reached = torch.eye(n, dtype=torch.float64)[:, :steps]  # all that the gradients seen can combine to
+    closest = reached @ torch.linalg.solve(reached.T @ chain @ reached, reached.T @ chain @ goal)
+    assert (closest - goal) @ chain @ (closest - goal) / 2 > bound
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.5, 0.99])
+def test_range_of_stable_learning_rates(beta):
+    """For $0 < \\beta < 1$ looking ahead narrows the range of stable learning rates, from $2 + 2\\beta$ to $(2+2\\beta)/(1+2\\beta)$."""  # noqa: E501
+    curvature = torch.tensor(3.0, dtype=torch.float64)
+    for rule, edge in [(momentum, 2 + 2 * beta), (nesterov, (2 + 2 * beta) / (1 + 2 * beta))]:
+        assert rate(rule, curvature, 0.999 * edge / 3, beta) < 1 < rate(rule, curvature, 1.001 * edge / 3, beta)
+
+
+def test_old_buffer_is_momentum():
+    """$g + \\beta b_{t-1}$ *is* $b_t$: two swapped lines, and Nesterov is plain momentum."""
+    p = q = torch.tensor([-1.5, 2.0], dtype=torch.float64)
+    b = c = torch.zeros(2, dtype=torch.float64)
+    for _ in range(50):
+        p, b = old_buffer(p, torch.func.grad(rosenbrock)(p), b, lr=5e-4, momentum=0.8)
+        q, c = momentum(q, torch.func.grad(rosenbrock)(q), c, lr=5e-4, momentum=0.8)
+    assert torch.equal(p, q)
+
+
+def test_cycle_stands_in_the_way():
+    """But those are not momentum's best settings, and with them there is nothing to guarantee: the cycle stands in the way."""  # noqa: E501
+    places = [LESSON["roll"](momentum, 3.25, steps, lr=1 / 9, beta=4 / 9) for steps in (600, 601, 602, 603)]
+    assert places[0] == pytest.approx(places[3]) and min(map(abs, places)) > 0.5
+
+
+def test_same_slope_cycles_only_at_the_best_settings():
+    """Lesson 03 ended with a slope on which momentum at its best can run in a cycle."""
+    ends = [abs(LESSON["roll"](momentum, x, 400, lr=1 / 9, beta=4 / 9)) for x in (-4.7, 0.6, 3.28)]
+    assert max(ends) > 0.5 and min(ends) < 1e-9
+    assert abs(LESSON["roll"](momentum, 3.28, 400, lr=1 / 25, beta=2 / 3)) < 1e-9
+
+
+def test_held_out_loss():
+    """At each of the four learning rates Nesterov has the lower held-out loss."""
+    images, labels = digits()
+    lrs = torch.tensor([0.05, 0.1, 0.2, 0.4], dtype=torch.float64)
+    nets = [small_net(64, 16, 10, seed=seed) for seed in range(20, 28) for _ in lrs]
+    shared = {"steps": 200, "batch": 24, "seed": 5, "lr": lrs.repeat(8), "momentum": 0.9}
+    found = []
+    for ahead in (False, True):
+        run = train_many(nets, SGD, images[1000:], labels[1000:], nesterov=ahead, **shared)
+        scores = run.scores(images[:1000]).detach()
+        found.append(torch.stack([cross_entropy(s, labels[:1000]) for s in scores]).reshape(8, 4).mean(0))
+    assert (found[1] < found[0]).all()
