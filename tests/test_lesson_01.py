@@ -3,9 +3,10 @@
 import pytest
 import sympy
 import torch
-from cells import Lesson
+from cells import Later, Lesson
 
 from edu_optim import SGD, descend, problems
+from edu_optim.lab import lesson_01
 
 LESSON = Lesson("01")
 run = LESSON.run
@@ -41,8 +42,7 @@ def test_the_edge_is_two_over_the_largest_curvature(scale, verdict):
     assert ("converges" if losses[-1] < 1e-9 else "diverges") == verdict
 
 
-CELLS = ["imports", "gradient-descent", "play-ground", "play-mistake", "play-draw", "play"]
-play = LESSON.later(*CELLS).experiment
+play = Later(lambda: {"play": lesson_01.play}).experiment
 
 
 @pytest.mark.parametrize(("lr", "condition"), [(2 / 26, 25), (0.082, 25), (0.5, 100), (0.005, 1)])

@@ -6,7 +6,8 @@ import pytest
 import torch
 from cells import Lesson
 
-from edu_optim import SGD, descend, problems
+from edu_optim import SGD, descend, from_rule, problems
+from edu_optim.lab import lesson_01
 
 CONDITIONS = pytest.mark.parametrize("condition", [3, 60, 400])
 RATES = torch.linspace(0, 1, 20001, dtype=torch.float64)[1:]
@@ -94,7 +95,27 @@ def test_the_wall_alone_sets_the_limit(condition):
 
 @pytest.mark.parametrize("steps", [1, 20])
 def test_a_new_tensor_with_an_old_name_trains_nothing(steps):
-    """The model does not move."""
-    Rebinds = Lesson("01").run("imports", "gradient-descent", "smallest-optimizer", "rebinding-optimizer")["Rebinds"]
-    run = descend(problems.rosenbrock, Rebinds, steps=steps, lr=1e-3)
+    """As the last line of `step` this looks like the formula itself, and the model does not move."""
+    run = descend(problems.rosenbrock, from_rule(lesson_01.only_rebinds), steps=steps, lr=1e-3)
     assert torch.equal(run.points[0], run.points[-1])
+
+
+def test_the_goal_can_be_reached():
+    """A goal: another rate near it brings the loss after 30 steps below 0.1."""
+    experiment = lesson_01.play()
+    assert experiment.numbers["loss after 30 steps"] > 0.1
+    stops = [0.005 * 100 ** (stop / 300) for stop in range(301)]
+    near = [lr for lr in stops if 0.07 < lr < 0.08]
+    assert any(experiment.at(lr=lr).numbers["loss after 30 steps"] < 0.1 for lr in near)
+
+
+@pytest.mark.parametrize("lr", [0.02, 0.05, 0.07])
+@pytest.mark.parametrize("condition", [12, 25])
+def test_the_loss_is_a_sum_of_two_parts(condition, lr):
+    """The loss is a sum of two parts, one for each direction, and each shrinks by its own factor squared."""
+    run = descend(problems.quadratic(condition), SGD, steps=20, lr=lr)
+    x, y = run.points[0].tolist()
+    steps = torch.arange(21, dtype=torch.float64)
+    floor = x**2 / 2 * (1 - lr) ** (2 * steps)
+    wall = condition * y**2 / 2 * (1 - lr * condition) ** (2 * steps)
+    torch.testing.assert_close(run.losses, floor + wall)
