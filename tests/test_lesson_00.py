@@ -1,14 +1,14 @@
-"""The experiment of lesson 00, run from its own cells, against a loop of plain numbers."""
+"""The experiment of lesson 00, against a loop of plain numbers."""
 
 import pytest
 import torch
-from cells import Lesson
+from cells import Later, Lesson
 
 import edu_optim
+from edu_optim.lab import lesson_00
 
 LESSON = Lesson("00")
-CELLS = ["imports", "data", "new-model", "draw-line", "play-loss", "play-loop", "play-ground", "play-draw", "play"]
-play = LESSON.later(*CELLS).experiment
+play = Later(lambda: {"play": lesson_00.play}).experiment
 
 
 def practice_by_hand(lr, forget):

@@ -1,0 +1,131 @@
+"""What lesson 00 claims, tried where the lesson does not look."""
+
+import pytest
+import torch
+from torch import nn
+
+from edu_optim import SGD, Adam
+
+X = torch.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=torch.float64)
+
+
+def line(weight=0.67037853, bias=0.34645085):
+    model = nn.Linear(1, 1).double()
+    with torch.no_grad():
+        model.weight.fill_(weight)
+        model.bias.fill_(bias)
+    return model
+
+
+def train(model, optimizer, epochs, forget=False):
+    """The loss before the first epoch and after each."""
+    losses = []
+    for epoch in range(epochs + 1):
+        loss = ((model(X) - 2 * X) ** 2).mean()
+        losses.append(loss.item())
+        if epoch < epochs:
+            if not forget:
+                optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return losses
+
+
+@pytest.mark.parametrize(("weight", "bias"), [(0.67, 0.35), (-1.0, 3.0), (5.0, -2.0)])
+def test_a_gradient_is_how_much_the_loss_rises(weight, bias):
+    """Line (4) asks each knob one question: if I turn you up a little, by how much does the loss rise?
+    The answer is the **gradient**."""
+    model, little = line(weight, bias), 1e-6
+    ((model(X) - 2 * X) ** 2).mean().backward()
+    for knob in model.parameters():
+        before = ((model(X) - 2 * X) ** 2).mean().item()
+        with torch.no_grad():
+            knob += little
+        after = ((model(X) - 2 * X) ** 2).mean().item()
+        with torch.no_grad():
+            knob -= little
+        assert (after - before) / little == pytest.approx(knob.grad.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("hidden", [1, 7])
+def test_backward_adds(hidden):
+    """Because `backward` does not replace it.
+    It **adds** to what is there."""
+    model = nn.Sequential(nn.Linear(1, hidden), nn.Tanh(), nn.Linear(hidden, 1)).double()
+    model(X).square().mean().backward()
+    first = [p.grad.clone() for p in model.parameters()]
+    model(X).abs().sum().backward()
+    both = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    model(X).abs().sum().backward()
+    for old, sum_of_both, new in zip(first, both, model.parameters(), strict=True):
+        torch.testing.assert_close(sum_of_both, old + new.grad)
+
+
+STARTS = pytest.mark.parametrize(("weight", "bias"), [(0.67037853, 0.34645085), (0.0, 0.0), (-1.0, 1.0)])
+
+
+@STARTS
+@pytest.mark.parametrize("lr", [0.005, 0.02, 0.05])
+def test_old_gradients_push_beyond_the_points(weight, bias, lr):
+    """Without line (3) the model runs past the points and beyond them: gradients from long ago still push it on."""
+    model = line(weight, bias)
+    optimizer, beyond = Adam(model.parameters(), lr=lr), []
+    for _ in range(20):
+        train(model, optimizer, 50, forget=True)
+        beyond.append(model(torch.tensor([[2.5]]).double()).item())
+    assert max(beyond) > 6  # the points are at 5 there
+
+
+@STARTS
+@pytest.mark.parametrize("lr", [0.003, 0.02, 0.05])
+def test_without_zero_grad_the_loss_falls_at_first(weight, bias, lr):
+    """No error appears, and at first the loss falls all the same."""
+    model = line(weight, bias)
+    losses = train(model, Adam(model.parameters(), lr=lr), 10, forget=True)
+    assert all(after < before for before, after in zip(losses, losses[1:], strict=False))
+
+
+@STARTS
+@pytest.mark.parametrize("lr", [0.008, 0.02])
+def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
+    """So part of the crawl is Adam's own: the large gradients of the start are still in its memory."""
+    model, epochs = line(weight, bias), round(3.2 / lr)
+    optimizer = Adam(model.parameters(), lr=lr)
+    train(model, optimizer, epochs)
+    going_on, fresh = line(model.weight.item(), model.bias.item()), line(model.weight.item(), model.bias.item())
+    kept = Adam(going_on.parameters(), lr=lr)
+    kept.load_state_dict(optimizer.state_dict())
+    slow = train(going_on, kept, 100)[-1]
+    assert train(fresh, Adam(fresh.parameters(), lr=lr), 100)[-1] < slow / 2
+    forgetful = line(weight, bias)  # a memory of ten steps holds no gradients of the start
+    assert train(forgetful, Adam(forgetful.parameters(), lr=lr, betas=(0.9, 0.9)), epochs + 100)[-1] < slow / 2
+
+
+@pytest.mark.parametrize("lr", [0.055, 0.06, 0.065])
+def test_descent_crawls_too(lr):
+    """Then it crawls as well: 49 more epochs take it from 0.083 to no less than 0.014."""
+    model = line()
+    losses = train(model, SGD(model.parameters(), lr=lr), 50)
+    assert losses[1] < losses[0] / 10
+    assert losses[50] > losses[5] / 10
+    if lr == 0.06:
+        assert losses[50] == pytest.approx(0.014, abs=5e-4)
+
+
+@pytest.mark.parametrize("lr", [0.2 * 10 ** (i / 20) for i in range(21)])
+def test_a_range_of_rates_does_well(lr):
+    """Between them lies a range and not a point: anywhere from 0.2 to 2 the loss after 50 epochs is below 0.06."""
+    model = line()
+    assert train(model, Adam(model.parameters(), lr=lr), 50)[-1] < 0.06
+
+
+@pytest.mark.parametrize("lr", [0.002, 0.005, 0.01, 4, 6, 9])
+def test_beside_the_range_it_creeps_or_overshoots(lr):
+    """A small rate creeps and a large one overshoots."""
+    model = line()
+    losses = train(model, Adam(model.parameters(), lr=lr), 50)
+    if lr < 0.2:
+        assert losses[-1] > 0.06 and losses[-1] == min(losses)
+    else:
+        assert losses[1] > 5 * losses[0]

@@ -1,0 +1,121 @@
+"""What lesson 01 claims, tried on bowls that it does not show."""
+
+import math
+
+import pytest
+import torch
+from cells import Lesson
+
+from edu_optim import SGD, descend, from_rule, problems
+from edu_optim.lab import lesson_01
+
+CONDITIONS = pytest.mark.parametrize("condition", [3, 60, 400])
+RATES = torch.linspace(0, 1, 20001, dtype=torch.float64)[1:]
+
+
+def worst_factors(condition):
+    """For each of `RATES`, the larger of the two factors of a bowl."""
+    return torch.maximum((1 - RATES).abs(), (1 - RATES * condition).abs())
+
+
+@pytest.mark.parametrize("curvature", [0.3, 7.0])
+@pytest.mark.parametrize("lr", [0.05, 0.2, 0.3])
+def test_a_step_multiplies_the_distance(curvature, lr):
+    """Each step multiplies the distance from the minimum by $1 - \\eta\\lambda$.
+    Between 0 and 1 we slide towards the minimum, between −1 and 0 we jump across it and still get closer.
+    Beyond −1 every jump ends farther away."""
+    p, factor = torch.tensor([1.7], dtype=torch.float64, requires_grad=True), 1 - lr * curvature
+    optimizer = torch.optim.SGD([p], lr=lr)
+    for _ in range(5):
+        optimizer.zero_grad()
+        before = p.item()
+        (curvature * p**2 / 2).sum().backward()
+        optimizer.step()
+        assert p.item() == pytest.approx(factor * before)
+        assert (abs(p.item()) > abs(before)) == (factor < -1)
+        assert (p.item() * before > 0) == (factor > 0)
+
+
+@CONDITIONS
+def test_no_constant_rate_has_a_better_factor(condition):
+    """Its lowest point is where the lines cross, so no *constant* learning rate has a better factor on this ravine."""
+    at_the_crossing = (condition - 1) / (condition + 1)
+    factors = worst_factors(condition)
+    assert factors.min() >= at_the_crossing - 1e-12
+    assert RATES[factors.argmin()].item() == pytest.approx(2 / (1 + condition), abs=1e-4)
+
+
+@CONDITIONS
+@pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, -2.0), (0.01, 5.0)])
+def test_two_different_rates_land_on_the_minimum(condition, start):
+    """Two different rates do better: a step at $1/L$ and one at $1/m$ land on the minimum, from any start."""
+    bowl, p = problems.quadratic(condition, angle=30), torch.tensor(start, dtype=torch.float64)
+    for lr in (1 / condition, 1.0):
+        p = descend(bowl, SGD, steps=1, start=p, lr=lr).points[-1]
+    assert p.abs().max() < 1e-9
+
+
+def test_the_steps_that_a_constant_rate_needs():
+    """It turns out that the best constant one still needs 386 steps to a millionth of the distance."""
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+    design = torch.stack([x, torch.ones_like(x)], dim=-1)
+    curvatures = torch.linalg.eigvalsh(2 * design.T @ design / 4)
+    rates = torch.linspace(0.001, 0.1197, 5000, dtype=torch.float64)
+    factors = (1 - rates[:, None] * curvatures).abs().max(dim=-1).values
+    assert min(math.ceil(math.log(1e-6) / math.log(factor)) for factor in factors.tolist()) == 386
+
+
+@pytest.mark.parametrize("condition", [10, 40, 3000])
+def test_ten_times_the_condition_number(condition):
+    """From 10 on: ten times the condition number, about ten times the steps."""
+    steps = Lesson("01").run("imports", "steps-to-a-millionth")["steps_to_a_millionth"]
+    assert steps(10 * condition) == pytest.approx(10 * steps(condition), rel=0.02)
+
+
+@CONDITIONS
+def test_below_at_and_above_the_edge(condition):
+    """Below, it converges; at the edge it jumps between two points; above, it explodes."""
+    bowl, start = problems.quadratic(condition), torch.tensor([0.0, 0.7], dtype=torch.float64)
+    below, edge, above = (
+        descend(bowl, SGD, steps=3000, start=start, lr=scale * 2 / condition).points[:, 1].abs()
+        for scale in (0.998, 1, 1.002)
+    )
+    assert below[-1] < 1e-3 * below[0] and above[-1] > 1e3 * above[0]
+    torch.testing.assert_close(edge, torch.full_like(edge, 0.7), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("condition", [5, 80])
+def test_the_wall_alone_sets_the_limit(condition):
+    """The wall alone sets the limit: its factor passes −1 where $\\eta$ passes $2/L$."""
+    factors = worst_factors(condition)
+    limit = RATES[factors < 1].max().item()
+    assert limit == pytest.approx(2 / condition, abs=1e-4)
+    assert abs(1 - limit) < 1
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_a_new_tensor_with_an_old_name_trains_nothing(steps):
+    """As the last line of `step` this looks like the formula itself, and the model does not move."""
+    run = descend(problems.rosenbrock, from_rule(lesson_01.only_rebinds), steps=steps, lr=1e-3)
+    assert torch.equal(run.points[0], run.points[-1])
+
+
+def test_the_goal_can_be_reached():
+    """A goal: another rate near it brings the loss after 30 steps below 0.1."""
+    experiment = lesson_01.play()
+    assert experiment.numbers["loss after 30 steps"] > 0.1
+    stops = [0.005 * 100 ** (stop / 300) for stop in range(301)]
+    near = [lr for lr in stops if 0.07 < lr < 0.08]
+    assert any(experiment.at(lr=lr).numbers["loss after 30 steps"] < 0.1 for lr in near)
+
+
+@pytest.mark.parametrize("lr", [0.02, 0.05, 0.07])
+@pytest.mark.parametrize("condition", [12, 25])
+def test_the_loss_is_a_sum_of_two_parts(condition, lr):
+    """The loss is a sum of two parts, one for each direction, and each shrinks by its own factor squared."""
+    run = descend(problems.quadratic(condition), SGD, steps=20, lr=lr)
+    x, y = run.points[0].tolist()
+    steps = torch.arange(21, dtype=torch.float64)
+    floor = x**2 / 2 * (1 - lr) ** (2 * steps)
+    wall = condition * y**2 / 2 * (1 - lr * condition) ** (2 * steps)
+    torch.testing.assert_close(run.losses, floor + wall)
