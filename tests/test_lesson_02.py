@@ -4,21 +4,25 @@ import pytest
 import sympy
 import torch
 from cells import Later, Lesson
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector
 
-from edu_optim import SGD, descend, problems, train
+from edu_optim import SGD, descend, problems, rules, train
+from edu_optim.lab import lesson_02 as lab
 
 LESSON = Lesson("02")
 run = LESSON.run
 
 
 def test_the_minibatch_loop_is_the_mean_over_the_drawn_rows():
-    lesson = run("imports", "data", "gradient-descent", "minibatch-loop", "gradient-of-rows")
-    model = lesson["model"]
-    rows = torch.randint(len(lesson["images"]), (5,), generator=torch.Generator().manual_seed(0))
-    mean = sum(lesson["gradient_of"](rows[i : i + 1]) for i in range(5)) / 5
-    before = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+    lesson = run("imports", "data", "gradient-descent", "minibatch-loop")
+    model = problems.small_net(64, 16, 10)
+    rows = torch.randint(1797, (5,), generator=torch.Generator().manual_seed(0)).tolist()
+    losses = [cross_entropy(model(lesson["images"][[i]]), lesson["labels"][[i]]) for i in rows]
+    mean = torch.cat([g.flatten() for g in torch.autograd.grad(sum(losses) / 5, list(model.parameters()))])
+    before = parameters_to_vector(model.parameters()).detach()
     lesson["train_by_hand"](model, steps=1, batch=5, lr=0.25)
-    after = torch.nn.utils.parameters_to_vector(model.parameters()).detach()
+    after = parameters_to_vector(model.parameters()).detach()
     torch.testing.assert_close(after, before - 0.25 * mean, rtol=0, atol=1e-14)
 
 
@@ -36,8 +40,6 @@ def test_a_rate_of_one_over_t_is_the_running_mean():
     assert lesson["x"] == 3.0
     lesson = run("running-mean", **lesson)
     assert sympy.simplify(lesson["after"] - (lesson["total"] + lesson["xi"]) / lesson["t"]) == 0
-    lesson = run("running-mean-check", **lesson)
-    assert abs(lesson["x"] - lesson["readings"].mean()) < 1e-12
 
 
 def test_the_average_by_hand_is_the_mean_of_the_places():
@@ -50,13 +52,12 @@ def test_equation_2_is_the_fixed_point_of_the_variance():
     eta, curvature, s = lesson["eta"], lesson["curvature"], lesson["s"]
     formula = eta * s**2 / (curvature * (2 - eta * curvature))
     assert sympy.simplify(lesson["floor_variance"] - formula) == 0
-    lesson |= {"walk": descend(problems.quadratic(), SGD, steps=1, start=torch.zeros(1, 2, 2), lr=0.0)}
-    lesson |= {"rates": torch.ones(1)}
     assert sympy.simplify(predicted(**lesson)(eta, curvature, s) - formula) == 0
+    assert sympy.simplify(lab.floor_variance(eta, curvature, s) - formula) == 0
 
 
 @pytest.mark.parametrize(("lr", "noise"), [(0.02, 1.0), (0.07, 3.0)])
-def test_walks_have_the_predicted_variance(lr, noise):
+def test_paths_have_the_predicted_variance(lr, noise):
     problem = problems.noisy_quadratic(condition=25, noise=noise)
     start = torch.zeros(1000, 2, dtype=torch.float64)
     measured = descend(problem, SGD, steps=600, start=start, lr=lr).points[300:].var(dim=(0, 1))
@@ -72,8 +73,7 @@ def test_at_the_best_rate_the_ball_is_round():
 
 
 def test_a_constant_rate_stays_where_the_average_goes_on():
-    lesson = run("imports", "gradient-descent", "curvatures", "long-walks")
-    place, average = lesson["long_walks"](lambda t: 1 / 25, steps=2000)
+    place, average = lab.long_paths(rules.gradient_descent, lambda t: 1 / 25, steps=2000)
     floor = (0.04 / (2 - 0.04) + 0.04 / (2 - 1.0)) / 2
     assert abs(place[400:].mean() / floor - 1) < 0.05
     assert average[-1] < place[-1] / 20
@@ -81,7 +81,7 @@ def test_a_constant_rate_stays_where_the_average_goes_on():
 
 
 def test_the_error_of_a_batch_falls_with_the_root_of_its_size():
-    lesson = run("imports", "data", "gradient-of-rows", "measured-errors", "error-by-batch")
+    lesson = run("imports", "data", "measured-errors", "error-by-batch")
     for size, measured in zip(lesson["sizes"], lesson["errors"], strict=True):
         assert abs(measured * size**0.5 / lesson["one"] - 1) < 0.15
 
@@ -106,17 +106,13 @@ def test_torchs_asgd_has_the_rate_of_the_card():
         assert optimizer.state[p]["eta"].item() == pytest.approx(0.5 / (1 + 2.0 * 0.5 * n) ** 0.75, rel=1e-6)
 
 
-PLAY = ["mistake", "walks", "ground", "runs", "draw", "measured", "ball", "distances", "controls"]
-CELLS = ["imports", "gradient-descent", "turn", *[f"play-{part}" for part in PLAY]]
-
-
 def predicted(**names):
     """The function `predicted` of the cell that goes on to check it."""
     exec(LESSON.sources["variance-check"].split("\n\n\n")[0], names)
     return names["predicted"]
 
 
-EXPERIMENT = Later(lambda: run(*CELLS, predicted=predicted()))
+EXPERIMENT = Later(lambda: {"play": lab.play})
 
 
 def errors_of_seed(seed):
@@ -126,7 +122,7 @@ def errors_of_seed(seed):
 
 
 @pytest.mark.parametrize(("lr", "batch", "seed"), [(0.2, 4, 0), (0.05, 4, 1), (0.45, 1, 20), (0.2, 100, 3)])
-def test_the_experiment_walks_into_the_predicted_ball(lr, batch, seed):
+def test_the_paths_of_the_experiment_enter_the_predicted_ball(lr, batch, seed):
     made = EXPERIMENT.experiment(torch.optim.SGD, lr=lr, batch=batch, seed=seed)
     radius = sum(lr * 16 / batch / (curve * (2 - lr * curve)) for curve in (1, 4)) ** 0.5
     assert made.numbers["radius of the ball, predicted"].item() == pytest.approx(radius)

@@ -3,47 +3,48 @@
 from .exercise import Exercise, at, edit
 
 
-def running_mean_rate(t):
-    return 1 / t
+def weighted_mean_rate(t):
+    return 2 / (t + 1)
 
 
 def noise_ball(lr, curvature, variance, batch):
     return lr * (variance / batch) / (curvature * (2 - lr * curvature))
 
 
-def scaled_rate(lr, batch, new_batch):
-    return lr * new_batch / batch
+def same_ball_rate(lr, curvature, batch, new_batch):
+    k = new_batch / batch * lr / (2 - lr * curvature)
+    return 2 * k / (1 + k * curvature)
 
 
 EXERCISES = [
     Exercise(
-        "running_mean_rate",
-        running_mean_rate,
+        "weighted_mean_rate",
+        weighted_mean_rate,
         [
-            "Write the mean of t numbers with the mean of the first t - 1 of them and the newest one.",
-            "The gradient is the place minus the newest number. At the first step, which rate jumps right onto it?",
+            "After t numbers the weights add up to 1 + 2 + ... + t = t (t + 1) / 2. Which share has the newest one?",
+            "The rate is the weight of the newest number: at the first step it must jump right onto it.",
         ],
         [
             edit(
-                "the count is one late",
-                {"1 / t": "1 / (t + 1)"},
+                "all numbers count alike",
+                {"2 / (t + 1)": "1 / t"},
+                why="With 1 / t every number counts as much as every other.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
+                "the place where it started stays in the mean",
+                {"2 / (t + 1)": "1 / (t + 1)"},
                 why="The first step goes only half way, so the place where you started stays in the mean.",
                 ask="The first step has t = 1; where should it land?",
             ),
             edit(
-                "the rate falls as the root of t",
-                {"1 / t": "t**-0.5"},
-                why="With 1 / sqrt(t), the decay of other proofs, the newest numbers count for more than the old ones.",
-                ask="In the mean of four numbers, what is the weight of the fourth?",
-            ),
-            edit(
                 "the rate is constant",
-                {"1 / t": "1.0"},
-                why="With a constant rate old numbers fade, so the place never settles on the mean.",
-                ask="In the mean of four numbers, what is the weight of the fourth?",
+                {"2 / (t + 1)": "1.0"},
+                why="With a rate of 1 the place is the newest number alone.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
             ),
         ],
-        at("running_mean_rate", (13,), (1,), (6,), (2,)),
+        at("weighted_mean_rate", (13,), (1,), (6,), (2,)),
         secret=True,
     ),
     Exercise(
@@ -87,33 +88,33 @@ EXERCISES = [
         at("noise_ball", (0.13, 7.1, 2.3, 1), (0.037, 23.0, 9.1, 12), (0.61, 1.7, 0.43, 5)),
     ),
     Exercise(
-        "scaled_rate",
-        scaled_rate,
+        "same_ball_rate",
+        same_ball_rate,
         [
-            "With batches twice as large there are half as many steps in an epoch. How long should each be?",
-            "As far in an epoch as before: the rate grows in proportion to the batch.",
+            "Set the noise floor of the new batch at the new rate equal to that of the old batch at the old rate.",
+            "What does not change is lr / (batch * (2 - lr * curvature)); the variance of an example cancels.",
+            "With k = new_batch / batch * lr / (2 - lr * curvature), solve new_lr = k * (2 - new_lr * curvature).",
         ],
         [
+            edit(
+                "the rate grows in proportion to the batch",
+                {"2 * k / (1 + k * curvature)": "lr * new_batch / batch"},
+                why="In proportion to the batch is what it comes to at small rates only.",
+                ask="At the largest stable rate, lr * curvature = 2, how large is the ball? Can your rate pass it?",
+            ),
             edit(
                 "the rate grows with the root of the batch",
-                {"new_batch / batch": "(new_batch / batch) ** 0.5"},
-                why="The root keeps the variance of one step as it was; asked for is as far in an epoch.",
-                ask="With batches four times as large, how many steps has an epoch, and how far must each go?",
+                {"2 * k / (1 + k * curvature)": "lr * (new_batch / batch) ** 0.5"},
+                why="The root keeps the noise that one step adds; asked for is the variance once the path has settled.",
+                ask="In formula (2), with a small rate, how does the variance depend on lr and on the batch?",
             ),
             edit(
-                "the rate shrinks as the batch grows",
-                {"new_batch / batch": "batch / new_batch"},
-                why="With a larger batch there are fewer steps in an epoch, and each is less noisy.",
-                ask="With batches twice as large, how many steps has an epoch, and how far must each go?",
-            ),
-            edit(
-                "the rate is left as it was",
-                {"lr * new_batch / batch": "lr"},
-                why="With fewer steps of the same length an epoch does not lead as far.",
-                ask="With batches twice as large, how many steps has an epoch, and how far must each go?",
+                "the batches are swapped",
+                {"new_batch / batch * lr": "batch / new_batch * lr"},
+                why="With a larger batch there is less noise, so the rate may grow.",
+                ask="In formula (2), what does a larger batch do to the variance, and what does a larger rate?",
             ),
         ],
-        at("scaled_rate", (0.37, 48, 20), (0.013, 7, 91), (0.21, 24, 84)),
-        secret=True,
+        at("same_ball_rate", (0.37, 1.3, 48, 20), (0.013, 11.0, 7, 91), (0.21, 2.9, 24, 84)),
     ),
 ]

@@ -1,0 +1,206 @@
+"""The experiment and the longer pictures of lesson 02, stochastic gradients."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import cross_entropy
+
+from .. import rules
+from ..optimizers import SGD
+from ..plot import BLACK, BLUE, GREEN, RED, contour, figure
+from ..problems import noisy_quadratic, quadratic
+from ..trace import MakeOptimizer
+from .comparison import overlay, rivals
+from .controls import rate, slider, switch
+from .experiment import Experiment
+
+CURVATURES = torch.tensor([1.0, 4.0], dtype=torch.float64)
+TURN = torch.linspace(0, 2 * torch.pi, 101, dtype=torch.float64)  # once around
+NOISE = 4.0  # standard deviation of the gradient of one example
+STEPS, PATHS = 100, 500
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """Noisy paths into the predicted ball, for a batch size, a learning rate and a seed.
+
+    ``optimizer`` is your class or rule, drawn beside ours and torch's. The switch injects a mistake: it seeds the
+    generator again in every step, so that each step meets the same error.
+
+    >>> print(play().at(batch=16))
+    batch size (examples): 16
+    radius of the ball, predicted: 0.391
+    distance after 20 steps: 0.382
+    distance after 100 steps: 0.39
+    last step on the left: 0.165
+    """
+    return Experiment(
+        _paths,
+        _bowl_and_distance,
+        columns=2,
+        batch=slider("batch size", "examples", 4, 1, 100),
+        lr=rate("learning rate", "", 0.2, 0.01, 0.45),
+        seed=slider("seed", "", 0, 0, 20),
+        broken=switch("seed again in every step"),
+        optimizer=optimizer,
+    )
+
+
+def _paths(
+    axes: Any, *, lr: float, batch: int, seed: int, broken: bool, optimizer: Callable[..., Any] | None = None
+) -> dict[str, Any]:
+    """Left, a noisy path into the ball of two deviations; right, how far off 500 paths are."""
+    runs = _runs(lr, batch, seed, broken, optimizer)
+    variance = floor_variance(lr, CURVATURES, NOISE / batch**0.5)
+    found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
+    places = list(runs.values())[-1]
+    _ellipse(axes[0], variance, "--", color=RED, zorder=4, label="_two deviations")
+    off = _distances(axes[1], variance, places)
+    measured = {f"distance after {step} steps": off[step] for step in (20, STEPS)}
+    last = (places[-1, 0] - places[-2, 0]).norm()
+    return {"radius of the ball, predicted": variance.sum().sqrt(), **measured, "last step on the left": last, **found}
+
+
+def _runs(lr: float, batch: int, seed: int, broken: bool, optimizer: Callable[..., Any] | None) -> dict[str, Tensor]:
+    """Places ``[steps + 1, paths, 2]`` of each optimizer, by name; the last one has the mistake, if there is one."""
+    mine = optimizer or (rules.gradient_descent if broken else None)
+    right, runs = _errors(batch, seed), {}
+    for name, (make, options) in rivals(SGD, mine, lr=lr).items():
+        errors = _errors(batch, seed, seeded_again=True) if broken and name == "yours" else right
+        runs[name] = _noisy_paths(make, errors, **options)
+    return runs
+
+
+def _errors(batch: int, seed: int, seeded_again: bool = False) -> Tensor:
+    draws, rows = torch.Generator().manual_seed(seed), []
+    for _ in range(STEPS):
+        if seeded_again:
+            draws.manual_seed(seed)  # the mistake
+        rows.append(torch.randn(PATHS, 2, generator=draws, dtype=torch.float64))
+    return NOISE / batch**0.5 * torch.stack(rows)
+
+
+def _noisy_paths(make: MakeOptimizer, errors: Tensor, **options: Any) -> Tensor:
+    p = torch.tensor([-4.0, 4.0], dtype=torch.float64).repeat(PATHS, 1).requires_grad_()
+    runner, places = make([p], **options), [p.detach().clone()]
+    for error in errors:
+        p.grad = CURVATURES * p.detach() + error
+        runner.step()
+        places.append(p.detach().clone())
+    return torch.stack(places)
+
+
+def _bowl_and_distance(axes: Any) -> None:
+    contour(axes[0], quadratic(condition=4), points=101)
+    axes[0].set_title(f"One path of {STEPS} steps")
+    axes[1].set(xlim=(0, STEPS), ylim=(0.02, 20), yscale="log", xlabel="step")
+    axes[1].set(ylabel="distance to the minimum, log scale", title=f"All {PATHS} paths")
+
+
+def _distances(ax: Axes, variance: Tensor, places: Tensor) -> Tensor:
+    """Draw how far the paths are from the minimum, and return the root of the mean square, ``[steps + 1]``."""
+    off = (places**2).sum(-1).mean(-1).sqrt()
+    ax.plot(places[:, 0].norm(dim=-1), color="0.7", linewidth=1, label="path on the left")
+    ax.plot(off, color=BLUE, linewidth=2.5, label=f"{PATHS} paths")
+    ax.axhline(variance.sum().sqrt(), color=RED, linestyle="--", label="predicted radius")
+    ax.legend(loc="lower left")
+    return off
+
+
+def floor_variance(lr: Any, curvature: Any, noise: float = 1.0) -> Any:
+    """The noise floor: the variance of the place once a path at a constant rate has settled around a minimum.
+
+    >>> floor_variance(lr=0.5, curvature=2.0)
+    0.25
+    """
+    return lr * noise**2 / (curvature * (2 - lr * curvature))
+
+
+def clouds(places: Mapping[str, Tensor], variances: Mapping[str, Tensor]) -> Figure:
+    """A panel for each key: a cloud of points ``[n, 2]`` and the ellipse of two standard deviations.
+
+    >>> fig = clouds({"a point": torch.zeros(1, 2)}, {"a point": torch.tensor([0.01, 0.01])})
+    >>> fig.axes[0].get_title()
+    'a point'
+    """
+    fig, axes = figure(len(places), width=11, squeeze=False, sharey=True, subplot_kw={"aspect": 1})
+    for ax, (title, cloud) in zip(axes[0], places.items(), strict=True):
+        contour(ax, noisy_quadratic(condition=25), points=801)
+        ax.plot(*cloud.T, "o", color=BLUE, markersize=2, alpha=0.6, zorder=5)
+        _ellipse(ax, variances[title], "-", color=BLACK, linewidth=1, label="two deviations")
+        ax.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7), xticks=(-0.5, 0, 0.5), title=title)
+    return fig
+
+
+def floors(rates: Tensor, measured: Tensor) -> Figure:
+    """Variances ``[n, 2]`` measured at ``n`` rates on the ravine of curvatures 1 and 25, over the predicted lines.
+
+    >>> len(floors(torch.tensor([0.01]), torch.tensor([[0.005, 0.0002]])).axes[0].get_lines())
+    5
+    """
+    fig, ax = figure(width=7.5, height=4.4)
+    lr = numpy.logspace(-3, -1.098, 300)
+    looks = ((1, GREEN, "-", "o", "along the floor"), (25, RED, "--", "s", "up the wall"))
+    for axis, (curvature, color, dash, mark, name) in enumerate(looks):
+        ax.plot(lr, floor_variance(lr, curvature), color=color, linestyle=dash, label=f"{name}, predicted")
+        ax.plot(rates, measured[:, axis], mark, color=color, label="measured")
+    ax.axvline(2 / 25, color="0.4", linestyle=":", label="_2/L")
+    ax.annotate("2/L", (0.078, 3e-5), ha="right", color="0.3")
+    ax.legend(loc="upper left")
+    ax.set(xscale="log", yscale="log", xlim=(9e-4, 0.1), ylim=(1.5e-5, 0.4))
+    ax.set(xlabel="learning rate, log scale", ylabel="variance of the place, log scale")
+    return fig
+
+
+def _ellipse(ax: Axes, variance: Tensor, dash: str, **style: Any) -> None:
+    wide, high = 2 * variance.sqrt()
+    ax.plot(wide * TURN.cos(), high * TURN.sin(), dash, **style)
+
+
+def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor) -> float:
+    """How far the gradient of a minibatch is from the full one, root mean square, in units of the full one.
+
+    ``batches`` are row numbers, ``[n, B]``; the gradients of all parameters of ``model`` form one long vector.
+
+    >>> from edu_optim.problems import digits, small_net
+    >>> f"{gradient_error(small_net(64, 10), *digits(), torch.arange(1797)[:, None]):.2f}"
+    '7.72'
+    """
+
+    def gradient(rows: Any) -> Tensor:
+        loss = cross_entropy(model(inputs[rows]), labels[rows])
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+
+    full = gradient(slice(None))
+    distances = torch.stack([(gradient(rows) - full).norm() for rows in batches])
+    return ((distances**2).mean().sqrt() / full.norm()).item()
+
+
+def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], since: int = 200, steps: int = 4000) -> Tensor:
+    """The mean loss of 200 noisy paths down the ravine of curvatures 1 and 25, and of their averages, ``[2, steps]``.
+
+    Args:
+        rule: gradient descent.
+        rate: the learning rate of step 1, 2, ...
+        since: the step after which the average of the places begins; until then it is the last place.
+        steps: how many steps to take.
+
+    >>> from edu_optim.rules import gradient_descent
+    >>> [f"{loss:.2f}" for loss in long_paths(gradient_descent, lambda t: 1 / 25, steps=400)[:, -1]]
+    ['0.03', '0.00']
+    """
+    ravine, draws = quadratic(condition=25), torch.Generator().manual_seed(0)
+    curvatures = torch.tensor([1.0, 25.0], dtype=torch.float64)
+    p = torch.tensor([-4.0, 1.0], dtype=torch.float64).repeat(200, 1)
+    average, losses = p, []
+    for t in range(1, steps + 1):
+        g = curvatures * p + torch.randn(p.shape, generator=draws, dtype=p.dtype)
+        (p,) = rule(p, g, lr=rate(t))
+        (average,) = rule(average, average - p, lr=1 / max(1, t - since))
+        losses.append(torch.stack([ravine(p).mean(), ravine(average).mean()]))
+    return torch.stack(losses).T

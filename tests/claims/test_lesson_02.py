@@ -1,0 +1,118 @@
+"""What lesson 02 claims beyond its own settings, tried elsewhere; each docstring quotes the sentences it tests."""
+
+import math
+
+import pytest
+import torch
+
+from edu_optim import SGD, descend, train
+from edu_optim.lab.lesson_02 import floor_variance, long_paths, play
+from edu_optim.problems import digits, noisy_quadratic, small_net
+from edu_optim.rules import gradient_descent
+
+
+def loss_after(steps, batch, lr, *sizes, seed=0, seen=slice(None), asked=slice(None)):
+    """The loss on the images ``asked`` of a network that was trained on those ``seen``."""
+    images, labels = digits()
+    model = small_net(64, *sizes, 10, seed=seed)
+    train(model, SGD, images[seen], labels[seen], steps, batch=batch, seed=seed, lr=lr)
+    with torch.no_grad():
+        return torch.nn.functional.cross_entropy(model(images[asked]), labels[asked]).item()
+
+
+def test_smaller_batches_descend_further_in_ten_passes():
+    """After ten passes, each at the best of these rates, the smaller batch still has the smaller loss."""
+    batches = ((10, None), (140, 128), (1120, 16))
+    ends = [min(loss_after(steps, batch, lr, 32, seed=3) for lr in (0.5, 1, 2, 4)) for steps, batch in batches]
+    assert ends[0] > ends[1] > ends[2]
+
+
+@pytest.mark.parametrize("size", [3, 7])
+def test_the_variance_of_a_mean(size):
+    """Two examples halve the variance, and $B$ independent draws divide it by $B$."""
+    gradients = torch.tensor([-3.0, 0.5, 4.0, 11.0], dtype=torch.float64)
+    drawn = gradients[torch.randint(4, (200_000, size), generator=torch.Generator().manual_seed(1))].mean(1)
+    assert drawn.var().item() == pytest.approx(gradients.var(correction=0).item() / size, rel=0.02)
+
+
+@pytest.mark.parametrize("start", [-50.0, 1e6])
+def test_one_over_t_is_the_running_mean(start):
+    """So on this loss stochastic gradient descent with $1/t$ is the running mean."""
+    readings = 3 + torch.randn(500, generator=torch.Generator().manual_seed(4)).double()
+    x = start
+    for t, reading in enumerate(readings, start=1):
+        (x,) = gradient_descent(x, x - reading, lr=1 / t)
+        assert abs(x - readings[:t].mean()) < 1e-9
+
+
+@pytest.mark.parametrize("condition", [3, 100])
+def test_at_the_best_constant_rate_the_ball_is_round(condition):
+    """At $2/(m+L)$, the best constant rate of lesson 01, it is a true ball."""
+    start = torch.zeros(4000, 2, dtype=torch.float64)
+    rate = 2 / (1 + condition)
+    places = descend(noisy_quadratic(condition), SGD, steps=40 * condition, start=start, lr=rate).points[-1]
+    assert (places[:, 0].var() / places[:, 1].var()).item() == pytest.approx(1, rel=0.1)
+
+    def factor(lr):
+        return max(abs(1 - lr), abs(1 - lr * condition))
+
+    assert all(factor(rate) <= factor(rate * change) for change in (0.5, 0.9, 0.99, 1.01, 1.1, 2))
+
+
+@pytest.mark.parametrize(("lr", "batch", "seed"), [(0.1, 9, 5), (0.3, 1, 11)])
+def test_the_same_error_does_not_average_out(lr, batch, seed):
+    """an error that is always the same never averages out."""
+    numbers = play().at(lr=lr, batch=batch, seed=seed, broken=True).numbers
+    size = 4 / batch**0.5 * math.sqrt(1 + 1 / 16)  # of the mean error over the curvatures, 1 and 4
+    assert numbers["distance after 100 steps"].item() == pytest.approx(size, rel=0.1)
+    assert play().at().numbers["distance after 100 steps"].item() == pytest.approx(0.782, rel=0.01)
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.06])
+def test_a_constant_rate_does_not_settle(lr):
+    """While the noise stays, it does not settle: formula (2) has no $t$ in it."""
+    start = torch.zeros(2000, 2, dtype=torch.float64)
+    points = descend(noisy_quadratic(25, noise=2.0), SGD, steps=3000, start=start, lr=lr).points
+    for step in (1000, 3000):
+        for axis, curvature in enumerate((1, 25)):
+            floor = floor_variance(lr, curvature, 2.0)
+            assert points[step, :, axis].var().item() == pytest.approx(floor, rel=0.15)
+
+
+def test_where_an_average_begins_matters():
+    """from step 0 on, the end is about three times as high."""
+    ends = {since: long_paths(gradient_descent, lambda t: 1 / 25, since)[1, -1].item() for since in (0, 200, 400)}
+    assert ends[0] / ends[200] == pytest.approx(3, rel=0.1)
+    assert ends[400] < ends[0] / 2
+
+
+def test_an_average_settles_beside_the_minimum_where_the_curvature_changes():
+    """a smaller rate brings them closer, more steps do not."""
+    found = {}
+    for lr in (0.2, 0.05):
+        draws, p = torch.Generator().manual_seed(9), torch.zeros(4000, dtype=torch.float64)
+        places = []
+        for _ in range(4000):
+            errors = torch.randn(4000, generator=draws, dtype=p.dtype)
+            (p,) = gradient_descent(p, p.exp() - 1 + errors, lr=lr)
+            places.append(p.mean())
+        found[lr] = [torch.stack(places[500:end]).mean().item() for end in (2000, 4000)]
+    assert found[0.2][1] < found[0.05][1] < -0.005
+    assert found[0.2][0] == pytest.approx(found[0.2][1], rel=0.1)
+
+
+def test_a_larger_batch_does_not_move_the_edge():
+    """Up to 64 it hardly matters, and at 128 training has broken down."""
+    ends = [loss_after(round(4 * 1797 / batch), batch, 0.02 * batch, 16, seed=2) for batch in (8, 32, 64, 128)]
+    assert max(ends[:3]) < 0.25
+    assert ends[3] > 0.5
+
+
+def test_held_out_images_tell_batches_apart_less():
+    """how well a step descends is not how well a network does on new images."""
+    seen, kept = slice(500, None), slice(0, 500)
+    ends = []
+    for steps, batch in ((101, 128), (811, 16)):
+        ends.append([loss_after(steps, batch, 1, 16, seed=1, seen=seen, asked=asked) for asked in (seen, kept)])
+    assert ends[1][0] < ends[0][0] / 2
+    assert ends[1][1] > ends[0][1] * 0.7
