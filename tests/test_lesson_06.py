@@ -104,8 +104,7 @@ def test_eps_inside_the_root_acts_like_its_root_outside(inside):
     assert run("any-convention")["first_step"](g, alpha=0, inside=inside) == pytest.approx(outside, rel=1e-5)
 
 
-PLAY = ["gradients", "feed", "mistake", "ground", "draw", "measured", "controls"]
-EXPERIMENT = LESSON.later("imports", "rmsprop-rule", *[f"play-{name}" for name in PLAY])
+EXPERIMENT = LESSON.later("imports", "rmsprop-rule")
 START = {"window": 10, "jump": 10, "eps": 1e-8, "broken": False}
 
 

@@ -77,8 +77,8 @@ CATALOG = [
 ]
 
 
-def first_step_of_rmsprop(lr, alpha):
-    return lr / (1 - alpha) ** 0.5
+def first_step_from(lr, alpha, g, s):
+    return lr * g / (alpha * s + (1 - alpha) * g**2) ** 0.5
 
 
 def eps_outside(eps, s):
@@ -106,36 +106,42 @@ def _watch_variance(answer):
 
 EXERCISES = [
     Exercise(
-        "first_step_of_rmsprop",
-        first_step_of_rmsprop,
-        ["After one gradient g, what is s?", "s is (1 - alpha) * g**2. Divide g by its root, and g is gone."],
+        "first_step_from",
+        first_step_from,
+        ["After one gradient g, what has the memory kept of s, and what has come in?", "Divide g by the root of that."],
         [
             edit(
-                "the length to which the steps come later",
-                {"lr / (1 - alpha) ** 0.5": "lr"},
-                why="The memory is still almost empty at the first step.",
-                ask="After one gradient of 1, what is s?",
+                "the memory starts at zero",
+                {"(alpha * s + (1 - alpha) * g**2)": "((1 - alpha) * g**2)"},
+                why="What the memory held before the first gradient counts as well.",
+                ask="Which share of the old s does the rule keep?",
             ),
             edit(
-                "s where its root belongs",
-                {"(1 - alpha) ** 0.5": "(1 - alpha)"},
-                why="The step divides by the root of s, not by s.",
-                ask="With alpha = 0.99 and a gradient of 1, s is 0.01. What is the root of 0.01?",
+                "the old memory alone",
+                {"(alpha * s + (1 - alpha) * g**2)": "s"},
+                why="The rule lets the new square in before it divides.",
+                ask="Which of its lines comes first?",
             ),
             edit(
-                "the root multiplies where it should divide",
-                {"lr / (": "lr * ("},
-                why="A small s stands in the denominator, so the first step is long, not short.",
-                ask="What does a number become when you divide it by 0.1?",
+                "the mean square where its root belongs",
+                {" ** 0.5": ""},
+                why="The step divides by the root of the mean square.",
+                ask="With a gradient of 2 and a mean square of 4, how long should a step be?",
             ),
             edit(
-                "alpha in the place of 1 - alpha",
-                {"(1 - alpha)": "alpha"},
+                "alpha and 1 - alpha have changed places",
+                {"alpha * s + (1 - alpha) * g**2": "(1 - alpha) * s + alpha * g**2"},
                 why="alpha is what the memory keeps; what enters it is the rest.",
-                ask="After one gradient of 1, with a memory of 0 before it, what is s?",
+                ask="With alpha = 0.99, how much of the old memory should be left?",
+            ),
+            edit(
+                "the gradient is not on top",
+                {"lr * g / (": "lr / ("},
+                why="The gradient is divided, not one; with a memory that is not empty it does not cancel.",
+                ask="What stands above the root in the rule?",
             ),
         ],
-        at("first_step_of_rmsprop", (0.83, 0.97), (0.017, 0.62), (0.29, 0.13)),
+        at("first_step_from", (0.83, 0.97, 0.31, 1.7), (0.017, 0.62, 5.3, 0.43), (0.29, 0.13, 0.071, 0.9)),
         secret=True,
     ),
     Exercise(
@@ -185,8 +191,7 @@ EXERCISES = [
         [
             "In exact arithmetic it cannot be done. Which numbers does `float32` round?",
             "The difference fades as alpha**t, down to the rounding of s. Take many steps, and a slope that is no "
-            "power of "
-            "two.",
+            "power of two.",
             "Try slopes such as 0.1, 0.2, 0.3 and several memories in a loop, print s - a**2, and keep one below zero.",
         ],
         observe=_watch_variance,

@@ -1,0 +1,151 @@
+"""What lesson 06 claims beyond its own settings, tried elsewhere; each docstring quotes the sentences it tests."""
+
+import math
+
+import pytest
+import torch
+
+from edu_optim import SGD, Adagrad, RMSprop, descend, rules, train
+from edu_optim.lab.lesson_06 import play
+from edu_optim.problems import digits, quadratic, small_net
+
+
+def moves(optimizer, gradients, **options):
+    """How far each gradient moves a weight."""
+    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    runner, moved = optimizer([p], **options), []
+    for g in gradients:
+        before, p.grad = p.item(), torch.tensor([g], dtype=torch.float64)
+        runner.step()
+        moved.append(p.item() - before)
+    return moved
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_signs_are_enough_on_the_whole_data(seed):
+    """On the whole data signs are enough: six of eight first steps bring Rprop's loss below 0.001"""
+    images, labels = digits()
+    for optimizer, rates in ((torch.optim.Rprop, (0.002, 0.02, 0.2)), (SGD, (0.2, 0.6, 1))):
+        nets = [small_net(64, 16, 10, seed=seed) for _ in rates]
+        ends = [train(net, optimizer, images, labels, lr=lr)[-1] for net, lr in zip(nets, rates, strict=True)]
+        assert min(ends) > 0.05 if optimizer is SGD else max(ends) < 1e-3
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
+@pytest.mark.parametrize("many", [5, 20])
+def test_signs_do_not_cancel_what_cancels(scale, many):
+    """The signs carry the weight eight steps away, and ten more minibatches carry it eight further.
+    Rprop lengthens its steps on the nine and goes further still.
+    """
+    stream = ([scale] * many + [-many * scale]) * 3
+    signs = moves(SGD, [math.copysign(1, g) for g in stream], lr=0.1)
+    assert sum(signs) == pytest.approx(-0.3 * (many - 1))
+    assert sum(moves(SGD, stream, lr=0.1)) == pytest.approx(0, abs=1e-9 * scale)
+    assert sum(moves(torch.optim.Rprop, stream, lr=0.1)) < sum(signs)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_rprop_is_last_on_minibatches(seed):
+    """Rprop, so good on the whole data, is now the last by far"""
+    images, labels = digits()
+    lowest = {}
+    for optimizer, rates in ((torch.optim.Rprop, (0.01, 0.05, 0.1)), (RMSprop, [0.005]), (SGD, [0.4])):
+        nets = [small_net(64, 20, 10, seed=seed) for _ in rates]
+        for net, lr in zip(nets, rates, strict=True):
+            train(net, optimizer, images[300:], labels[300:], steps=500, batch=16, seed=seed, lr=lr)
+        losses = [torch.nn.functional.cross_entropy(net(images[:300]), labels[:300]).item() for net in nets]
+        lowest[optimizer.__name__] = min(losses)
+    assert lowest["Rprop"] > 1.5 * max(lowest["SGD"], lowest["RMSprop"])
+
+
+@pytest.mark.parametrize("many", [9, 19])
+def test_a_longer_memory_cancels_more(many):
+    """So divide neighbors by nearly the *same* number, one that follows the size of the gradients slowly.
+    A memory of about ten steps, 0.9, is a little short for a pattern of ten:
+    """
+    stream = ([0.3] * many + [-0.3 * many]) * 600
+    drifts = []
+    for alpha in (0.5, 0.8, 0.9, 0.97, 0.999):
+        p, s, places = 0.0, 0.0, []
+        for g in stream:
+            p, s = rules.rmsprop(p, g, s, lr=1, alpha=alpha)
+            places.append(p)
+        drifts.append(places[-many - 2] - places[-1])
+    assert drifts == sorted(drifts, reverse=True)
+    assert many - 1 > drifts[0] > 100 * drifts[-1] > 0
+
+
+@pytest.mark.parametrize("alpha", [0.3, 0.95, 0.999])
+def test_no_jump_takes_a_step_further(alpha):
+    """Step 31 is 3.16 lr long, as step 1 was, and no jump can take it further.
+    so $\\sqrt{s_t}$ is at least $\\sqrt{1-\\alpha}\\,|g_t|$ and the step at most $\\eta/\\sqrt{1-\\alpha}$
+    """
+    generator = torch.Generator().manual_seed(0)
+    wild = (10 ** (8 * torch.rand(300, generator=generator, dtype=torch.float64) - 4)).tolist()
+    assert max(map(abs, moves(RMSprop, wild, lr=1, alpha=alpha))) <= (1 - alpha) ** -0.5 * (1 + 1e-9)
+    assert play().at(window=1 / (1 - alpha), jump=900).numbers["step 31 (lr)"] <= (1 - alpha) ** -0.5
+
+
+@pytest.mark.parametrize("g", [1e-3, 40.0])
+@pytest.mark.parametrize("alpha", [0.5, 0.95, 0.995])
+def test_the_burst(alpha, g):
+    """is the filled share times $g^2$, so step $t$ is $\\eta/\\sqrt{1-\\alpha^t}$ long.
+    The gradient has gone: whatever its size, the first step is $\\eta/\\sqrt{1-\\alpha}$.
+    """
+    signs = [(-1) ** (t // 3) for t in range(60)]
+    moved = moves(RMSprop, [sign * g for sign in signs], lr=0.2, alpha=alpha, eps=0)
+    assert [abs(m) for m in moved] == pytest.approx([0.2 * (1 - alpha**t) ** -0.5 for t in range(1, 61)], rel=1e-6)
+
+
+def test_a_longer_memory_bursts_higher_and_longer():
+    """The longer the memory, the higher the burst and the longer it lasts"""
+    bursts = [[abs(m) for m in moves(RMSprop, [3.0] * 400, lr=1, alpha=a)] for a in (0.5, 0.8, 0.95, 0.98, 0.995)]
+    for short, long in zip(bursts, bursts[1:], strict=False):
+        assert short[0] < long[0] and sum(m > 1.1 for m in short) < sum(m > 1.1 for m in long)
+    assert sum(abs(m) for m in moves(RMSprop, [3.0] * 100, lr=1, alpha=0.99)) == pytest.approx(203, abs=0.5)
+
+
+def test_eps_inside_halves_the_steps_of_far_larger_gradients():
+    """So Keras halves the steps of gradients ten thousand times larger than those whose steps torch halves."""
+    halved_by_torch, halved_by_keras = 1e-8, (1e-7 / 3) ** 0.5
+    assert halved_by_torch / (halved_by_torch + 1e-8) == pytest.approx(0.5)
+    assert halved_by_keras / (halved_by_keras**2 + 1e-7) ** 0.5 == pytest.approx(0.5)
+    assert 1e4 < halved_by_keras / halved_by_torch < 2e4
+
+
+@pytest.mark.parametrize("mu", [0.5, 0.8])
+def test_momentum_lengthens_a_steady_step(mu):
+    """As there, a steady gradient ends in steps $1/(1-\\mu)$ times as long, so compare it at a smaller lr."""
+    assert moves(RMSprop, [-0.7] * 1200, lr=0.1, momentum=mu)[-1] == pytest.approx(0.1 / (1 - mu), rel=1e-3)
+
+
+@pytest.mark.parametrize("lr", [0.03, 0.3])
+@pytest.mark.parametrize("condition", [4, 100])
+def test_the_bounce(condition, lr):
+    """each coordinate jumps from half a step on one side to half a step on the other, whatever its curvature"""
+    run = descend(quadratic(condition=condition), RMSprop, steps=2000, lr=lr, alpha=0.9)
+    assert run.points[-2:].abs().flatten().tolist() == pytest.approx([lr / 2] * 4, rel=0.02)
+    assert (run.points[-1] * run.points[-2] < 0).all()
+
+
+def test_adagrad_goes_down_where_rmsprop_stops():
+    """At 0.1 Adagrad is slow; at the larger rates it goes as far down as you like,
+    RMSprop at $\\alpha = 0.9$ stops at a loss that the learning rate sets.
+    """
+    ravine = quadratic(condition=25)
+    for lr in (0.7, 1.5):
+        assert descend(ravine, Adagrad, steps=900, lr=lr).losses[-1] < 1e-40
+        assert descend(ravine, RMSprop, steps=900, lr=lr, alpha=0.9).losses[-1] == pytest.approx(26 * lr**2 / 8, 1e-3)
+    assert descend(ravine, Adagrad, steps=300, lr=0.08).losses[-1] > 0.5
+
+
+@pytest.mark.parametrize("alpha", [0.7, 0.95])
+def test_the_variance_of_a_steady_gradient_fades(alpha):
+    """Where nothing varies the variance fades away, and the step grows and grows; only ε could stop it.
+    So $s_t - a_t^2 = (1-\\alpha^t)\\,\\alpha^t g^2$ is left, which is above 0 and fades.
+    """
+    s = a = 0.0
+    for t in range(1, 40):
+        p, s, a = rules.rmsprop_centered(0.0, 5.0, s, a, lr=1.0, alpha=alpha, eps=0)
+        assert s - a**2 == pytest.approx((1 - alpha**t) * alpha**t * 25, rel=1e-6)
+        assert -p == pytest.approx(((1 - alpha**t) * alpha**t) ** -0.5, rel=1e-6)
