@@ -6,6 +6,8 @@ import torch
 from cells import Later, Lesson
 
 from edu_optim import Adam, AdamW, descend, rules
+from edu_optim.exercises import lesson_09 as exercises
+from edu_optim.lab import lesson_09
 
 LESSON = Lesson("09")
 adamw = Later(lambda: LESSON.run("adamw", adam=rules.adam)).function("adamw")
@@ -56,14 +58,12 @@ def test_no_weight_outgrows_one_over_the_decay(decay):
     assert descend(miss, Adam, 2000, start, lr=0.03).points[-1] == pytest.approx(10)
 
 
-PLAY = ["noise", "follow", "loss", "mistake", "map", "map-panel", "plane-panel", "ground", "draw", "controls"]
-EXPERIMENT = LESSON.later("imports", "adamw", *[f"play-{part}" for part in PLAY])
 settings = pytest.mark.parametrize(("lr", "weight_decay"), [(0.05, 0.1), (0.005, 1.0), (0.1, 0.01), (0.001, 3.0)])
 
 
 @settings
 def test_decoupled_decay_keeps_the_same_share_of_both(lr, weight_decay):
-    numbers = EXPERIMENT.experiment(torch.optim.AdamW, lr=lr, weight_decay=weight_decay).numbers
+    numbers = lesson_09.play(torch.optim.AdamW).at(lr=lr, weight_decay=weight_decay).numbers
     share = (1 - lr * weight_decay) ** 100
     assert numbers["faint weight"].item() == pytest.approx(share, abs=1e-9)
     assert numbers["loud weight"].item() == pytest.approx(share, abs=1e-9)
@@ -73,9 +73,9 @@ def test_decoupled_decay_keeps_the_same_share_of_both(lr, weight_decay):
 
 @settings
 def test_l2_goes_through_the_division(lr, weight_decay):
-    numbers = EXPERIMENT.experiment("adamw", lr=lr, weight_decay=weight_decay, broken=True).numbers
+    numbers = lesson_09.play().at(lr=lr, weight_decay=weight_decay, form=lesson_09.L2).numbers
     for weight, name in enumerate(("faint weight", "loud weight")):
-        ends = [l2_by_hand(noise.tolist(), lr, weight_decay) for noise in EXPERIMENT["pushes"][:, :, weight].T]
+        ends = [l2_by_hand(noise.tolist(), lr, weight_decay) for noise in lesson_09.pushes()[:, :, weight].T]
         assert numbers[name].item() == pytest.approx(sum(ends) / 16, rel=1e-6)
     assert numbers["yours leaves torch at"].startswith("step 1, ")
 
@@ -89,11 +89,27 @@ def l2_by_hand(noise, lr, weight_decay):
     return p
 
 
+@settings
+def test_the_papers_form_leaves_the_learning_rate_out(lr, weight_decay):
+    numbers = lesson_09.play().at(lr=lr, weight_decay=weight_decay / 100, form=lesson_09.PAPER).numbers
+    assert numbers["faint weight"].item() == pytest.approx((1 - weight_decay / 100) ** 100, abs=1e-9)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["adamw", "l2"])
-def test_the_map_holds_what_the_chosen_setting_gives(rule):
-    losses = EXPERIMENT["losses_of"](EXPERIMENT[rule])
-    for row, column in ((0, 0), (20, 34), (50, 40)):
-        lr, weight_decay = EXPERIMENT["etas"][column].item(), EXPERIMENT["lambdas"][row].item()
-        made = EXPERIMENT.experiment("adamw", lr=lr, weight_decay=weight_decay, broken=rule == "l2")
+@pytest.mark.parametrize("form", lesson_09.FORMS)
+def test_the_map_holds_what_the_chosen_setting_gives(form):
+    losses = lesson_09.losses(form)
+    for row, column in ((0, 0), (20, 34), (30, 40)):
+        lr, weight_decay = lesson_09.LEARNING_RATES[column].item(), lesson_09.DECAYS[row].item()
+        made = lesson_09.play().at(lr=lr, weight_decay=weight_decay, form=form)
         assert losses[row, column].item() == pytest.approx(made.numbers["loss"].item(), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("decay, lr, momentum", [(0.01, 0.1, 0.9), (0.2, 0.05, 0.5), (0.03, 0.2, 0.0)])
+def test_the_coefficient_of_the_exercise_shrinks_by_the_decay(decay, lr, momentum):
+    coefficient = exercises.l2_coefficient(decay, lr, momentum)
+    p, v = 2.0, 2.0 * decay / lr / (1 - decay)
+    for _ in range(30):
+        v = momentum * v + coefficient * p
+        p, before = p - lr * v, p
+        assert p == pytest.approx((1 - decay) * before)

@@ -64,8 +64,8 @@ CATALOG = [
 ]
 
 
-def l2_coefficient(decay, lr):
-    return decay / lr
+def l2_coefficient(decay, lr, momentum):
+    return decay / lr * (1 - momentum / (1 - decay))
 
 
 def half_life(lr, weight_decay):
@@ -97,24 +97,36 @@ EXERCISES = [
         "l2_coefficient",
         l2_coefficient,
         [
-            "Write down one step of each, with the gradient of the data at zero. What is a weight multiplied by?",
-            "In one it is 1 - decay, in the other 1 - lr * coefficient.",
+            "If p shrinks by decay * p in a step, what is lr * v? And what was v a step before?",
+            "v = decay * p / lr, and momentum * v of the step before is momentum / (1 - decay) of that.",
         ],
         [
+            convention(
+                "right for a small decay",
+                {"(1 - momentum / (1 - decay))": "(1 - momentum)"},
+                why="It takes v for constant: good while the decay is small beside 1 - momentum.",
+                ask="By which factor was v larger one step before?",
+            ),
             edit(
-                "the decay as it is",
+                "as without momentum",
+                {" * (1 - momentum / (1 - decay))": ""},
+                why="This is right for plain SGD; momentum goes on pulling with what it has collected.",
+                ask="With momentum 0.9 and a steady pull, how many times the pull is v?",
+            ),
+            edit(
+                "lr is not used",
                 {"decay / lr": "decay"},
                 why="L2 goes through the step, so lr multiplies it; the decay here does not.",
-                ask="With a coefficient of 0.01 and lr = 0.1, what is a weight multiplied by?",
+                ask="With a coefficient of 0.01, lr = 0.1 and no momentum, what is a weight multiplied by?",
             ),
             edit(
                 "converted the other way",
                 {"decay / lr": "decay * lr"},
-                why="This makes a decay out of a coefficient.",
-                ask="With this coefficient and lr = 0.1, what is a weight multiplied by?",
+                why="It has lr in the wrong place.",
+                ask="With this coefficient and lr = 0.1, without momentum, what is a weight multiplied by?",
             ),
         ],
-        at("l2_coefficient", (0.013, 0.37), (0.0041, 0.53), (0.19, 0.07)),
+        at("l2_coefficient", (0.013, 0.37, 0.9), (0.0041, 0.53, 0.0), (0.19, 0.07, 0.6)),
         secret=True,
     ),
     Exercise(

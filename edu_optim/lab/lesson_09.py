@@ -1,0 +1,204 @@
+"""Lesson 09: learning rate and weight decay, and what is left of a faint and of a loud weight."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
+from torch import Tensor
+
+from ..base import from_rule
+from ..optimizers import AdamW
+from ..plot import RED
+from ..rules import adam, adamw
+from ..trace import MakeOptimizer
+from .comparison import overlay, rivals
+from .controls import choice, rate
+from .experiment import Experiment
+
+LEVELS = [0, 0.003, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.4, 1]
+LEARNING_RATES = torch.logspace(-3, -1, 41, dtype=torch.float64)
+DECAYS = torch.logspace(-3, 2.5, 56, dtype=torch.float64)
+NOISE = torch.tensor([0.01, 10.0], dtype=torch.float64)  # of the faint weight and of the loud one
+
+
+def l2(
+    p: Any, g: Any, m: Any, v: Any, *, t: int, lr: Any, betas: Any = (0.9, 0.999), eps: Any = 1e-8, weight_decay: Any
+) -> tuple[Any, ...]:
+    """L2 through Adam.
+
+    >>> p, m, v = l2(2.0, 0.0, 0.0, 0.0, t=1, lr=0.1, weight_decay=0.01)
+    >>> print(f"{p:.4f}")
+    1.9000
+    """
+    g = g + weight_decay * p  # not decoupled: Adam divides the decay as well
+    return adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+
+
+def paper(
+    p: Any, g: Any, m: Any, v: Any, *, t: int, lr: Any, betas: Any = (0.9, 0.999), eps: Any = 1e-8, weight_decay: Any
+) -> tuple[Any, ...]:
+    """AdamW as its paper writes it, with a schedule that stays at 1.
+
+    >>> p, m, v = paper(2.0, 0.0, 0.0, 0.0, t=1, lr=0.1, weight_decay=0.01)
+    >>> print(f"{p:.4f}")
+    1.9800
+    """
+    p = p - weight_decay * p  # without lr
+    return adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+
+
+FORMS = {"decoupled, times η (torch)": adamw, "decoupled, without η (paper)": paper, "L2 through Adam": l2}
+TORCH, PAPER, L2 = FORMS
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """A map of losses over the learning rate and the weight decay, and the path of a faint and a loud weight.
+
+    Both weights start at 1, their gradients are noise of 0.01 and of 10, and the loss is least where both are 0.6.
+
+    Args:
+        optimizer: an AdamW of your own, a class or a rule, which runs beside ours and torch's.
+
+    >>> play().at(weight_decay=0.2)
+    weight decay λ: 0.2
+    η · λ: 0.01
+    faint weight: 0.366
+    loud weight: 0.366
+    loss: 0.0547
+    """
+    return Experiment(
+        _draw,
+        _map_and_plane,
+        columns=2,
+        height=4.0,
+        lr=rate("learning rate η", "", 0.05, 0.001, 0.1),
+        weight_decay=rate("weight decay λ", "", 0.1, 0.001, 10**2.5),
+        form=choice("form", *FORMS),
+        optimizer=optimizer,
+    )
+
+
+def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: Any = None) -> dict[str, Any]:
+    """The setting on the map of losses, and the path of a faint and a loud weight."""
+    mine = optimizer if form == TORCH else FORMS[form]
+    runners = rivals(AdamW, mine, lr=lr, weight_decay=weight_decay)
+    lines = {name: follow(cls, **options) for name, (cls, options) in runners.items()}
+    axes[0].plot(lr, weight_decay, "o", color=RED, markeredgecolor="1", markersize=12)
+    found = overlay(axes[1], lines)
+    axes[1].legend(loc="lower left")
+    end = list(lines.values())[-1][-1]
+    axes[1].plot(*end, "o", color=RED, markeredgecolor="1", markersize=12, zorder=6)
+    left = {"faint weight": end[0], "loud weight": end[1], "loss": loss_of(end)}
+    return {"η · λ": lr * weight_decay, **left, **found}
+
+
+@functools.cache
+def pushes() -> Tensor:
+    """The gradients, ``[100, 16, 2]``: 8 draws for each step and their mirror images, so that they average to zero.
+
+    >>> pushes().shape
+    torch.Size([100, 16, 2])
+    """
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(100, 8, 2, generator=generator, dtype=torch.float64)
+    return torch.cat([drawn, -drawn], dim=1) * NOISE
+
+
+def follow(optimizer: MakeOptimizer, *shape: int, **options: Any) -> Tensor:
+    """What is left of both weights, on average over the draws, ``[101, 2, *shape]``: at once for all settings.
+
+    >>> follow(AdamW, lr=0.05, weight_decay=0.1)[-1]
+    tensor([0.6058, 0.6058], dtype=torch.float64)
+    """
+    weights = torch.ones(16, 2, *shape, dtype=torch.float64, requires_grad=True)
+    runner, path = optimizer([weights], **options), [weights.detach().mean(0)]
+    for push in pushes():
+        weights.grad = push.reshape(16, 2, *[1] * len(shape)).expand_as(weights)
+        runner.step()
+        path.append(weights.detach().mean(0))
+    return torch.stack(path)
+
+
+def loss_of(weights: Tensor) -> Tensor:
+    """The mean of the squared distances from 0.6, over the first axis.
+
+    >>> loss_of(torch.tensor([0.6, 1.6], dtype=torch.float64))
+    tensor(0.5000, dtype=torch.float64)
+    """
+    return ((weights - 0.6) ** 2).mean(0)
+
+
+@functools.cache
+def losses(form: str) -> Tensor:
+    """The loss after 100 steps, ``[56, 41]`` over `DECAYS` and `LEARNING_RATES`.
+
+    >>> losses(TORCH).shape
+    torch.Size([56, 41])
+    """
+    shape = len(DECAYS), len(LEARNING_RATES)
+    return loss_of(follow(from_rule(FORMS[form]), *shape, lr=LEARNING_RATES, weight_decay=DECAYS[:, None])[-1])
+
+
+def _map_and_plane(axes: Any, form: str) -> None:
+    _map(axes[0], form)
+    _plane(axes[1])
+
+
+def _map(ax: Axes, form: str) -> None:
+    shown = losses(form).clamp(max=LEVELS[-1])
+    mesh = [values.numpy() for values in (LEARNING_RATES, DECAYS, shown)]
+    shades = ax.pcolormesh(*mesh, cmap="cividis", norm=BoundaryNorm(LEVELS, 256))
+    ax.figure.colorbar(shades, ax=ax, label="loss after 100 steps, cut at 1", format="%g")
+    ax.set(xscale="log", yscale="log", xlim=(1e-3, 0.1), ylim=(1e-3, 10**2.5))
+    ax.set(xlabel="learning rate η, log scale", ylabel="weight decay λ, log scale", title=form[0].upper() + form[1:])
+
+
+def _plane(ax: Axes) -> None:
+    side = torch.linspace(-0.2, 1.1, 66, dtype=torch.float64)
+    heights = loss_of(torch.stack(torch.meshgrid(side, side, indexing="xy")))
+    ax.contour(side, side, heights, levels=LEVELS[1:-1], colors="0.8", linewidths=0.8)
+    ax.plot(0.6, 0.6, "+", color="0.2", markersize=12, label="_best")
+    ax.plot(1, 1, "s", color="0.2", markersize=6, label="_start")
+    ax.set(xlim=(-0.2, 1.1), ylim=(-0.2, 1.1), title="The path of both weights")
+    ax.set(xlabel="faint weight", ylabel="loud weight")
+
+
+RATES = torch.logspace(-4.5, -2, 6, dtype=torch.float64)
+GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-2, 1.5, 8, dtype=torch.float64)])
+
+
+def unseen_error(optimizer: MakeOptimizer, spread: float, seeds: range = range(10), steps: int = 2000) -> Tensor:
+    """The squared error on unseen examples of a linear model, ``[seeds, 6, 9]`` over ``RATES`` and ``GRID``.
+
+    40 features, 60 noisy examples, minibatches of 8. Each feature matters alike, but their units differ: the sizes
+    of the features run from 10^-spread to 10^spread, evenly on a log scale.
+
+    Args:
+        optimizer: a class that takes ``lr`` and ``weight_decay``; one descent each for all settings.
+        spread: 0 for features of one unit.
+        seeds: of the examples; each draws true weights, noise and minibatches of its own.
+        steps: how many steps to take.
+
+    >>> unseen_error(AdamW, 0, range(1), steps=1).shape
+    torch.Size([1, 6, 9])
+    """
+    units = torch.logspace(-spread, spread, 40, dtype=torch.float64)
+    options = {"lr": RATES[:, None, None], "weight_decay": GRID[:, None]}
+    return torch.stack([_unseen_error(optimizer, units, seed, steps, **options) for seed in seeds])
+
+
+def _unseen_error(optimizer: MakeOptimizer, units: Tensor, seed: int, steps: int, **options: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    draw = functools.partial(torch.randn, generator=generator, dtype=torch.float64)
+    truth, seen, unseen = draw(40) / 40**0.5, draw(60, 40), draw(1000, 40)
+    targets = seen @ truth + draw(60)
+    weights = torch.zeros(6, 9, 40, dtype=torch.float64, requires_grad=True)
+    runner = optimizer([weights], **options)
+    for batch in torch.randint(60, (steps, 8), generator=generator):
+        inputs = seen[batch] * units
+        weights.grad = (weights.detach() @ inputs.T - targets[batch]) @ inputs / 8
+        runner.step()
+    return ((weights.detach() @ (unseen * units).T - unseen @ truth) ** 2).mean(-1)

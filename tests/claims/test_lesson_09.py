@@ -1,0 +1,133 @@
+"""What lesson 09 claims, tried at settings that it does not use."""
+
+import pytest
+import torch
+
+from edu_optim import SGD, Adam, AdamW, descend
+from edu_optim.lab import lesson_09
+
+
+def gradient_free(optimizer, steps, start=-3.0, **options):
+    start = torch.tensor([start], dtype=torch.float64)
+    return descend(lambda points: 0 * points.sum(-1), optimizer, steps, start, **options).points[:, 0]
+
+
+def test_without_momentum_l2_is_shrinking():
+    """
+    For gradient descent without momentum, adding $\\lambda\\theta$ to the gradient **is** shrinking the weight
+    """
+    for lr, decay in ((0.3, 0.02), (0.01, 2.0), (1.1, 0.7)):
+        p, g = torch.tensor([1.7, -0.4]).double(), torch.tensor([-2.0, 5.0]).double()
+        weights = p.clone().requires_grad_()
+        weights.grad = g.clone()
+        SGD([weights], lr=lr, weight_decay=decay).step()
+        assert torch.allclose(weights, (1 - lr * decay) * p - lr * g, atol=1e-14)
+
+
+def test_momentum_and_division_part_them():
+    """
+    something stands between the gradient and the step: a division by the gradient's size, or momentum.
+    """
+    shrunk = -3 * (1 - 0.2 * 0.03) ** 50
+    assert gradient_free(SGD, 50, lr=0.2, weight_decay=0.03)[-1] == pytest.approx(shrunk)
+    assert abs(gradient_free(SGD, 50, lr=0.2, weight_decay=0.03, momentum=0.8)[-1]) < 0.5 * abs(shrunk)
+    assert abs(gradient_free(Adam, 50, lr=0.2, weight_decay=0.03)[-1] - shrunk) > 1
+
+
+def test_the_letter_cancels():
+    """
+    Where the gradient *is* the decay, $\\lambda\\theta$, its size contains the same $\\lambda$, and the letter cancels.
+    """
+    runs = [gradient_free(Adam, 60, lr=0.03, betas=(0.8, 0.99), weight_decay=decay) for decay in (0.05, 5, 50)]
+    assert max((run - runs[0]).abs().max() for run in runs) < 1e-4
+
+
+def noise(optimizer, sizes, *, lr, decay, steps):
+    generator = torch.Generator().manual_seed(7)
+    weights = torch.full((1000, len(sizes)), -2.0, dtype=torch.float64, requires_grad=True)
+    runner = optimizer([weights], lr=lr, weight_decay=decay)
+    for _ in range(steps):
+        weights.grad = torch.tensor(sizes).double() * torch.randn(weights.shape, generator=generator).double()
+        runner.step()
+    return weights.detach() / -2
+
+
+def test_the_mean_keeps_to_what_was_asked_for_and_a_weight_does_not():
+    """
+    AdamW keeps to it on average at each loudness.
+    A single weight is another matter, since the noise moves it as well.
+    """
+    left = noise(AdamW, (0.003, 0.5, 80.0), lr=0.02, decay=0.2, steps=150)
+    assert (left.mean(0) - (1 - 0.02 * 0.2) ** 150).abs().max() < 0.03
+    assert left.std(0).min() > 0.05
+
+
+def test_l2_spares_the_loud():
+    """
+    L2 through Adam decays the faint weights to nothing and hardly touches the loud ones
+    """
+    faint, loud = noise(Adam, (0.003, 80.0), lr=0.02, decay=0.2, steps=300).mean(0)
+    assert abs(faint) < 0.05 and loud > 0.9
+
+
+@pytest.mark.parametrize("form, kept", [(lesson_09.TORCH, "product"), (lesson_09.PAPER, "decay")])
+def test_what_the_valley_keeps(form, kept):
+    """
+    Each step keeps $1 - \\eta\\lambda$ of both weights, however loud their noise, so only the product counts
+    That is so in the paper's own form, which leaves $\\eta$ out of the decay.
+    """
+    experiment = lesson_09.play()
+    for lr in (0.002, 0.013, 0.09):
+        decay = 0.0051 / lr if kept == "product" else 0.0051
+        numbers = experiment.at(form=form, lr=lr, weight_decay=decay).numbers
+        assert numbers["loss"] < 1e-3
+        assert numbers["faint weight"] == pytest.approx(numbers["loud weight"].item())
+
+
+def test_where_l2_serves_both_weights():
+    """
+    Only at the top of the map, from about 30, does one decay serve both weights.
+    """
+    served = (lesson_09.losses(lesson_09.L2) < 0.003).any(1)
+    assert 10 < lesson_09.DECAYS[served].min() < 40
+    assert served[lesson_09.DECAYS > 40].all()
+
+
+@pytest.mark.parametrize("decay, error", [(0.1, 40.0), (1.0, -7.0), (4.0, 3.0)])
+def test_no_weight_settles_beyond_one_over_the_decay(decay, error):
+    """
+    Under AdamW a weight does not settle beyond $1/\\lambda$
+    The error keeps its sign, and then Adam's step stays close to $\\eta$, however large the error
+    """
+    start = torch.zeros(1, dtype=torch.float64)
+    run = descend(lambda points: ((points - error) ** 2).sum(-1), AdamW, 1500, start, lr=0.05, weight_decay=decay)
+    assert 0.9 / decay < run.points[-1].abs().item() < 1.01 / decay
+
+
+def test_the_sum_of_the_rates_decides():
+    """
+    What is left follows the sum of the rates, $e^{-\\lambda\\sum\\eta}$ very nearly.
+    """
+    weight = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    optimizer, total = AdamW([weight], lr=0.1, weight_decay=0.03), 0.0
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 300)
+    for _ in range(300):
+        weight.grad = torch.zeros_like(weight)
+        total += optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        schedule.step()
+    assert weight.item() == pytest.approx(torch.tensor(-0.03 * total).exp().item(), rel=0.01)
+
+
+@pytest.mark.slow
+def test_decoupled_decay_helps_across_units():
+    """
+    AdamW's decay helps a little, 5 % off the error without decay, and L2's not at all
+    Where all features have one unit, L2 has no such handicap.
+    """
+    seeds = range(10, 30)
+    l2, decoupled = (lesson_09.unseen_error(cls, 0.5, seeds).mean(0) for cls in (Adam, AdamW))
+    none = l2[:, 0].min()
+    assert decoupled.min() < 0.97 * none and l2.min() > 0.99 * none
+    l2, decoupled = (lesson_09.unseen_error(cls, 0, seeds).mean(0) for cls in (Adam, AdamW))
+    assert l2.min() < 0.97 * l2[:, 0].min() and l2.min() < 1.01 * decoupled.min()
