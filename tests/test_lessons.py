@@ -84,7 +84,6 @@ NOT_YET = {  # still longer than that
     "05",
     "07",
     "08",
-    "09",
 }
 
 
