@@ -11,7 +11,7 @@ from cells import Lesson
 from edu_optim import SGD
 from edu_optim.lab.lesson_03 import lengths, polyak, running_mean, sutskever
 
-CELLS = ["momentum-rule", "rate-function", "bent-slope", "roll", "noise-predicted"]
+CELLS = ["momentum-rule", "rate-function", "bent-slope", "roll", "noise-floor", "noise-predicted"]
 LESSON = Lesson("03").later("imports", *CELLS)
 rule, rate, roll, slope = (LESSON.function(name) for name in ("momentum", "rate", "roll", "slope"))
 theta, b, g, eta, beta, d = sympy.symbols("theta b g eta beta d")

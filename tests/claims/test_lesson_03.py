@@ -109,7 +109,7 @@ def test_larger_root_counts(product, beta):
 
 @pytest.mark.parametrize("product", [0.02, 0.2, 0.6])
 def test_critical(product):
-    """For $\\eta\\lambda < 1$ the ball creeps with less and swings with more, and at this $\\beta$ its rate is smallest."""
+    """$\\eta\\lambda < 1$ the ball creeps with less and swings with more, and at this $\\beta$ its rate is smallest"""
     critical = (1 - sqrt(product)) ** 2
 
     def turns(beta):
@@ -185,7 +185,7 @@ def test_speed(kappa):
 
 
 def test_cycle():
-    """After three steps the ball is where it was, with the velocity that it had: a ball on the cycle stays there for ever.
+    """three steps the ball is where it was, with the velocity that it had: a ball on the cycle stays there for ever
     [Deeper](#Deeper) shows in exact fractions that this goes on for ever.
     In the long run a step leaves two thirds of it: the cycle attracts."""
     x, b = begin = Fraction(-2208, 1225), Fraction(1080, 49)
@@ -200,7 +200,7 @@ def test_cycle():
 
 
 def test_what_does_not_arrive_is_on_the_cycle():
-    """They visit three points in turn, one of them on the far steep part, whose slope $25(x - 0.96)$"""
+    """visit three points in turn, one of them on the far steep part, whose slope $25(x - 0.96)$"""
     corners = sorted(n / 1225 for n in (792, -2208, 2592))
     assert corners[2] > 2 and bend(2.7) == pytest.approx(25 * (2.7 - 0.96))
     for start in numpy.linspace(-4.9, 4.9, 611):
