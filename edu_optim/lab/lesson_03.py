@@ -1,0 +1,200 @@
+"""Lesson 03, momentum: the ball in the ravine, the forms of the rule that others write, and two pictures."""
+
+from collections.abc import Callable, Sequence
+from math import sqrt
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..optimizers import SGD
+from ..plot import BLACK, BLUE, RED, contour, figure
+from ..problems import quadratic
+from ..trace import Trace, race
+from .comparison import overlay, rivals
+from .controls import Player, slider, switch
+from .controls import rate as log_slider
+from .experiment import Experiment
+
+STEPS = 60
+RAVINE = quadratic(condition=25)
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """A ball in a ravine of curvatures 1 and 25, its last step as an arrow, beside the distance to the minimum.
+
+    Args:
+        optimizer: your rule or class, drawn over ours and torch's; ours alone if None.
+
+    >>> print(play().at(lr=1 / 25, beta=0.5, step=1))
+    learning rate: 0.04
+    β (of the velocity kept): 0.5
+    step (of 60): 1
+    rate by the formula: 0.911
+    square root of β: 0.707
+    step 1, along the floor: 0.16
+    farthest right, x: -0.0173
+    distance after 60 steps: 0.0173
+    """
+    return Experiment(
+        _ball,
+        _ground,
+        columns=2,
+        lr=log_slider("learning rate", "", 1 / 25, 0.002, 0.2),
+        beta=slider("β", "of the velocity kept", 0.9, 0.0, 0.99, 0.01),
+        step=Player("step", f"of {STEPS}", 7, 1, STEPS),
+        broken=switch("step with the old velocity"),
+        optimizer=optimizer,
+    )
+
+
+def _late(p: Tensor, g: Tensor, b: Tensor, *, lr: float, momentum: float = 0.9) -> tuple[Tensor, Tensor]:
+    """The mistake of the switch: the step is taken before the velocity hears of the new gradient."""
+    p = p - lr * b
+    b = momentum * b + g
+    return p, b
+
+
+def _ground(axes: Sequence[Axes]) -> None:
+    contour(axes[0], RAVINE, points=101)
+    axes[0].set(ylim=(-3, 3), title=f"{STEPS} steps in the ravine")
+    axes[1].set(xlim=(0, STEPS), ylim=(1e-5, 1e3), yscale="log", xlabel="step")
+    axes[1].set(ylabel="distance to the minimum, log scale")
+
+
+def _ball(
+    axes: Sequence[Axes], *, lr: float, beta: float, step: int, broken: bool, optimizer: Callable[..., Any] | None
+) -> dict[str, Any]:
+    """Left, the ball in the ravine with its last step; right, its distance beside a line that falls by the rate."""
+    mine = _late if broken else optimizer
+    runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta), steps=STEPS)
+    points = {run.name: run.points.clamp(-1e3, 1e3) for run in runs}
+    found = overlay(axes[0], points)
+    yours, slowest = runs[-1].points, max(_rate(lr * curvature, beta) for curvature in (1, 25))
+    _draw_step(axes[0], points[runs[-1].name], step)
+    _draw_distance(axes[1], yours.norm(dim=-1), slowest, step)
+    return {
+        "rate by the formula": slowest,
+        "square root of β": sqrt(beta),
+        f"step {step}, along the floor": yours[step, 0] - yours[step - 1, 0],
+        "farthest right, x": yours[:, 0].max(),
+        f"distance after {STEPS} steps": yours[-1].norm(),
+        **found,
+    }
+
+
+def _rate(product: float, beta: float) -> float:
+    """The size of the larger root of r**2 - (1 + beta - product) * r + beta."""
+    total = 1 + beta - product
+    gap = (complex(total) ** 2 - 4 * beta) ** 0.5
+    return max(abs(total + gap), abs(total - gap)) / 2
+
+
+def _draw_step(ax: Axes, points: Tensor, step: int) -> None:
+    tail, tip = points[step - 1], points[step]
+    ax.quiver(*tail, *(tip - tail), color=RED, angles="xy", scale_units="xy", scale=1, width=0.012, zorder=5)
+    ax.plot(*tip, "o", color=RED, markersize=9, zorder=6, label="_ball")
+
+
+def _draw_distance(ax: Axes, off: Tensor, slowest: float, step: int) -> None:
+    falls = off[0] * slowest ** torch.arange(STEPS + 1)
+    ax.plot(off.clamp(max=1e4), color=BLACK, label="distance of the ball")
+    ax.plot(falls.clamp(max=1e4), "--", color=BLUE, label="falls by the rate")
+    ax.plot(step, off[step], "o", color=RED, markersize=9, label="_ball")
+    ax.legend(loc="lower left")
+
+
+def polyak(p: float, g: float, before: float, *, lr: float, beta: float = 0.9) -> tuple[float, float]:
+    """Momentum as Polyak wrote it in 1964: its memory is the point before.
+
+    >>> polyak(3.0, 2.0, 4.0, lr=0.5, beta=0.5)
+    (1.5, 3.0)
+    """
+    return p - lr * g + beta * (p - before), p
+
+
+def sutskever(p: float, g: float, v: float, *, lr: float, beta: float = 0.9) -> tuple[float, float]:
+    """Momentum as Sutskever et al. 2013, TensorFlow and Keras write it: the learning rate is in the velocity.
+
+    >>> sutskever(3.0, 2.0, -1.0, lr=0.5, beta=0.5)
+    (1.5, -1.5)
+    """
+    v = beta * v - lr * g
+    return p + v, v
+
+
+def running_mean(p: float, g: float, b: float, *, lr: float, beta: float = 0.9) -> tuple[float, float]:
+    """Momentum as a running mean of the gradients (EMA), common in courses.
+
+    >>> running_mean(3.0, 2.0, 1.0, lr=0.5, beta=0.5)
+    (2.25, 1.5)
+    """
+    b = beta * b + (1 - beta) * g
+    return p - lr * b, b
+
+
+FORMS = (polyak, sutskever, running_mean)
+
+
+def lengths(form: Callable[..., tuple[float, float]], lrs: Sequence[float]) -> list[float]:
+    """How long the steps of a form are on a slope of 1, from rest, one for each learning rate, to four digits.
+
+    >>> lengths(sutskever, [1.0, 1.0, 1.0])
+    [1.0, 1.9, 2.71]
+    """
+    p, memory, found = 0.0, 0.0, []
+    for lr in lrs:
+        before = p
+        p, memory = form(p, 1.0, memory, lr=lr)
+        found.append(round(before - p, 4))
+    return found
+
+
+def draw_zigzag(run: Trace, gradients: Tensor) -> Figure:
+    """The path over the ravine, and beside it the two gradients at each step.
+
+    >>> from edu_optim import descend
+    >>> run = descend(RAVINE, SGD, steps=2, lr=2 / 26)
+    >>> [ax.get_title() for ax in draw_zigzag(run, run.points[:-1]).axes]
+    ['2 steps of gradient descent', 'What they say']
+    """
+    fig, (left, right) = figure(2)
+    contour(left, RAVINE)
+    left.plot(*run.points.T, "o-", color=BLACK, markersize=3, linewidth=1)
+    left.set_title(f"{len(gradients)} steps of gradient descent")
+    steps = range(1, len(gradients) + 1)
+    right.bar(steps, gradients[:, 1].tolist(), color="0.75", label="across the ravine")
+    right.plot(steps, gradients[:, 0], "s-", color=BLUE, label="along the floor")
+    right.set(xlabel="step", ylabel="gradient", title="What they say")
+    right.legend(loc="upper right")
+    return fig
+
+
+def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
+    """Level lines of the slowest rate of curvatures 1 to 100 over learning rate and β, with its edges and two stars.
+
+    >>> lrs, betas = torch.meshgrid(torch.linspace(0, 0.02, 3), torch.linspace(0, 1, 3), indexing="xy")
+    >>> draw_map(lrs, betas, 1 - lrs).axes[0].get_xlabel()
+    'learning rate'
+    """
+    fig, ax = figure(width=8, height=5.4)
+    levels = [0.83, 0.86, 0.89, 0.92, 0.94, 0.96, 0.98, 0.99]
+    grid = (lrs, betas.expand_as(lrs), rates)
+    ax.contourf(*grid, levels=[0.8, *levels, 1.001], cmap="cividis")
+    ax.contour(*grid, levels=levels, colors="k", linewidths=0.6)
+    for level in levels[:-1]:
+        ax.text(0.0204 * (1 + level**2), level**2, str(level), va="center")
+    lr = torch.linspace(0, 4 / 121, 400, dtype=torch.float64)
+    ax.plot([0.02, 0.04], [0, 1], "k", label="stable up to here")
+    ax.plot(lr, (1 - lr.sqrt()) ** 2, "w--", label="critical at curvature 1")
+    ax.plot(2 / 101, 0, "wo", markeredgecolor="k", clip_on=False, zorder=5)
+    ax.plot(4 / 121, 81 / 121, "w*", markeredgecolor="k", markersize=15, zorder=5)
+    ax.text(0.0225, 0.752, "plateau: rate √β", color="w", weight="bold")
+    ax.text(0.0025, 0.3, "creeps", weight="bold")
+    ax.text(0.0345, 0.64, "lowest: 0.818")
+    ax.text(0.021, 0.015, "gradient descent: 0.980")
+    ax.text(0.034, 0.3, "diverges", color="0.4")
+    ax.set(xlim=(0, 0.045), ylim=(0, 1), xlabel="learning rate", ylabel="momentum β")
+    return fig

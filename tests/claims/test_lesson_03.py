@@ -1,0 +1,222 @@
+"""What lesson 03 claims of momentum beyond its own settings, tried elsewhere."""
+
+from fractions import Fraction
+from math import sqrt
+
+import numpy
+import pytest
+import torch
+
+from edu_optim import SGD, descend
+from edu_optim.lab.lesson_03 import lengths, polyak, sutskever
+from edu_optim.problems import quadratic
+from edu_optim.rules import momentum
+
+
+def roots(product, beta):
+    return numpy.roots([1, -(1 + beta - product), beta])
+
+
+def rate(product, beta):
+    return abs(roots(product, beta)).max()
+
+
+def places(product, beta, steps, start=3.0):
+    """A ball from rest on a parabola with this learning rate times curvature."""
+    found, b = [start], 0.0
+    for _ in range(steps):
+        p, b = momentum(found[-1], product * found[-1], b, lr=1.0, momentum=beta)
+        found.append(p)
+    return numpy.array(found)
+
+
+def bend(x):
+    return 25 * x if x < 1 else x + 24 if x < 2 else 25 * x - 24
+
+
+def test_no_friction():
+    """After a thousand steps the point swings as far as it did at first."""
+    for curvature, lr in ((0.7, 0.3), (9.0, 0.02)):
+        path = abs(places(lr * curvature, 1.0, 1000))
+        assert path[-40:].max() == pytest.approx(path[:40].max(), rel=0.05)
+
+
+@pytest.mark.parametrize("slope", [0.3, -7.0])
+def test_terminal_speed(slope):
+    """Its **terminal speed** is $\\eta g/(1-\\beta)$.
+    Whoever raises `momentum` from 0.9 to 0.99 makes the steps on a steady slope ten times longer in the end."""
+    ends = []
+    for beta in (0.6, 0.9, 0.99):
+        b = 0.0
+        for _ in range(4000):
+            p, b = momentum(0.0, slope, b, lr=0.03, momentum=beta)
+        ends.append(-p)
+        assert -p == pytest.approx(0.03 * slope / (1 - beta))
+    assert ends[2] == pytest.approx(10 * ends[1])
+
+
+def test_three_forms_are_one_path():
+    """The first three rows give one path as long as the learning rate stays what it is."""
+    gradients = numpy.random.default_rng(3).normal(size=50)
+    found = []
+    for form, keep in ((momentum, {"momentum": 0.7}), (polyak, {"beta": 0.7}), (sutskever, {"beta": 0.7})):
+        p, memory, path = 0.0, 0.0, []
+        for g in gradients:
+            p, memory = form(p, g, memory, lr=0.3, **keep)
+            path.append(p)
+        found.append(path)
+    assert found[1] == pytest.approx(found[0])
+    assert found[2] == pytest.approx(found[0])
+    drops = [sum(lengths(form, [0.5] * 6 + [0.1] * 6)) for form in (momentum, polyak, sutskever)]
+    assert drops[0] < drops[1] - 0.1
+
+
+@pytest.mark.parametrize("kappa", [9, 25, 400])
+def test_tuned_settings(kappa):
+    """Back to the ravine: plain descent and momentum, each at its best constant settings
+    The rate is the formula of gradient descent with $\\sqrt\\kappa$ in place of $\\kappa$."""
+    root = sqrt(kappa)
+    best = (root - 1) / (root + 1)
+    lr, beta = (2 / (1 + root)) ** 2, best**2
+    assert max(rate(lr, beta), rate(lr * kappa, beta)) == pytest.approx(best, abs=1e-6)
+    for other in numpy.linspace(0, 0.99, 100):
+        for share in numpy.linspace(0.01, 1, 100):
+            step = share * (2 + 2 * other) / kappa
+            assert max(rate(step, other), rate(step * kappa, other)) > best - 1e-6
+    plain = [max(abs(1 - step), abs(1 - step * kappa)) for step in numpy.linspace(0, 2 / kappa, 1000)]
+    assert min(plain) >= (kappa - 1) / (kappa + 1) - 1e-9
+
+
+@pytest.mark.parametrize("beta", [0.2, 0.64, 0.97])
+def test_root_of_beta(beta):
+    """Their product is $\\beta$, so that size is $\\sqrt\\beta$: neither the learning rate nor the curvature is in it.
+    The ball then swings inside an envelope that shrinks by $\\sqrt\\beta$ at each step."""
+    for share in (0.05, 0.3, 0.7, 0.95):
+        product = (1 - sqrt(beta)) ** 2 + share * 4 * sqrt(beta)
+        one, other = roots(product, beta)
+        assert abs(one) == pytest.approx(sqrt(beta)) == pytest.approx(abs(other))
+        path = places(product, beta, 80)
+        height = 2 * abs((path[1] - other * path[0]) / (one - other))
+        assert (abs(path) <= height * sqrt(beta) ** numpy.arange(81) * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize(("product", "beta"), [(0.1, 0.2), (0.3, 0.05), (1.7, 0.04), (2.3, 0.2)])
+def test_larger_root_counts(product, beta):
+    """After many steps the larger root is all that counts; its size is the **rate**, and a small rate is quick."""
+    path = abs(places(product, beta, 120))
+    assert path[-1] / path[-2] == pytest.approx(rate(product, beta), rel=1e-4)
+
+
+@pytest.mark.parametrize("product", [0.02, 0.2, 0.6])
+def test_critical(product):
+    """$\\eta\\lambda < 1$ the ball creeps with less and swings with more, and at this $\\beta$ its rate is smallest"""
+    critical = (1 - sqrt(product)) ** 2
+
+    def turns(beta):
+        path = places(product, beta, 400)
+        path = path[abs(path) > 1e-200]
+        return (path[1:] * path[:-1] < 0).sum()
+
+    assert turns(critical * 0.8) == 0 < turns((critical + 1) / 2)
+    rates = [rate(product, beta) for beta in numpy.linspace(0, 0.999, 500)]
+    assert min(rates) >= rate(product, critical) - 1e-6
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 0.95])
+def test_divergence(beta):
+    """A root passes $-1$ at $\\eta\\lambda = 2 + 2\\beta$: up to twice the room of gradient descent."""
+    edge = 2 + 2 * beta
+    assert min(roots(edge, beta).real) == pytest.approx(-1)
+    assert abs(places(edge * 1.01, beta, 3000)[-1]) > 1e6
+    assert abs(places(edge * 0.99, beta, 3000)[-1]) < 1
+
+
+def test_tilted_bowl():
+    """Tilted or not, it is a sum of parabolas along its own axes, and momentum treats each as if it were alone."""
+    generator = numpy.random.default_rng(5)
+    axes = numpy.linalg.qr(generator.normal(size=(4, 4)))[0]
+    curvatures = numpy.array([0.5, 2.0, 7.0, 11.0])
+    hessian = axes @ numpy.diag(curvatures) @ axes.T
+    p = generator.normal(size=4)
+    start, b = axes.T @ p, 0.0
+    for _ in range(30):
+        p, b = momentum(p, hessian @ p, b, lr=0.1, momentum=0.8)
+    for place, first, curvature in zip(axes.T @ p, start, curvatures, strict=True):
+        assert place == pytest.approx(places(0.1 * curvature, 0.8, 30, start=first)[-1])
+
+
+@pytest.mark.parametrize("kappa", [10, 60])
+def test_plateau(kappa):
+    """Above it every curvature swings, the rate is $\\sqrt\\beta$, and **the learning rate makes no difference**"""
+    curvatures = numpy.linspace(1, kappa, 40)
+    for lr in numpy.linspace(0.1, 1, 8) * (2 / (1 + sqrt(kappa))) ** 2:
+        edge = (1 - sqrt(lr)) ** 2
+        above = max(rate(lr * curvature, edge * 0.5 + 0.5) for curvature in curvatures)
+        assert above == pytest.approx(sqrt(edge * 0.5 + 0.5))
+        assert rate(lr, 0.9 * edge) > sqrt(0.9 * edge) + 1e-3
+
+
+def test_noise_at_equal_speed():
+    """At the same learning rate more momentum means more noise.
+    At the same speed, and with $\\eta\\lambda$ well below 1, it is about the noise of plain descent"""
+    generator = torch.Generator().manual_seed(8)
+
+    def variance(lr, beta, curvature=2.0):
+        p = b = torch.zeros(20000, dtype=torch.float64)
+        for _ in range(1500):
+            noise = torch.randn(20000, dtype=torch.float64, generator=generator)
+            p, b = momentum(p, curvature * p + noise, b, lr=lr, momentum=beta)
+        return p.var().item()
+
+    plain = variance(0.03, 0.0)
+    assert variance(0.03, 0.4) > 1.3 * plain and variance(0.03, 0.85) > 2 * variance(0.03, 0.4)
+    assert variance(0.03 * 0.15, 0.85) == pytest.approx(plain, rel=0.06)
+    assert variance(0.8 * 0.15, 0.85) < 0.5 * variance(0.8, 0.0)  # and not where the product is large
+
+
+@pytest.mark.parametrize("kappa", [10, 100])
+def test_speed(kappa):
+    """What it buys is a speed along the floor at which plain descent would diverge across it."""
+    root = sqrt(kappa)
+    lr, beta = (2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2
+    bowl = quadratic(condition=kappa)
+    assert descend(bowl, SGD, steps=300, lr=lr, momentum=beta).losses[-1] < 1e-12
+    assert not descend(bowl, SGD, steps=300, lr=lr / (1 - beta)).losses[-1] < 1e6
+
+
+def test_cycle():
+    """three steps the ball is where it was, with the velocity that it had: a ball on the cycle stays there for ever
+    [Deeper](#Deeper) shows in exact fractions that this goes on for ever.
+    In the long run a step leaves two thirds of it: the cycle attracts."""
+    x, b = begin = Fraction(-2208, 1225), Fraction(1080, 49)
+    for _ in range(3):
+        x, b = momentum(x, bend(x), b, lr=Fraction(1, 9), momentum=Fraction(4, 9))
+    assert (x, b) == begin
+    assert rate(25 / 9, 4 / 9) == pytest.approx(2 / 3, abs=1e-6)
+    x, b = float(begin[0]) + 0.02, float(begin[1]) - 0.1
+    for _ in range(120):
+        x, b = momentum(x, bend(x), b, lr=1 / 9, momentum=4 / 9)
+    assert x == pytest.approx(float(begin[0]))
+
+
+def test_what_does_not_arrive_is_on_the_cycle():
+    """visit three points in turn, one of them on the far steep part, whose slope $25(x - 0.96)$"""
+    corners = sorted(n / 1225 for n in (792, -2208, 2592))
+    assert corners[2] > 2 and bend(2.7) == pytest.approx(25 * (2.7 - 0.96))
+    for start in numpy.linspace(-4.9, 4.9, 611):
+        x, b, path = start, 0.0, []
+        for _ in range(300):
+            x, b = momentum(x, bend(x), b, lr=1 / 9, momentum=4 / 9)
+            path.append(x)
+        assert abs(x) < 1e-6 or sorted(path[-3:]) == pytest.approx(corners, abs=1e-6)
+
+
+@pytest.mark.parametrize("kappa", [9, 64])
+def test_equal_roots(kappa):
+    """At the star the powers of one root are not enough: with equal roots $t\\, r^t$ fits too, and it fades later."""
+    root = sqrt(kappa)
+    r = (root - 1) / (root + 1)
+    t = numpy.arange(2, 60)
+    assert t * r**t == pytest.approx(2 * r * (t - 1) * r ** (t - 1) - r**2 * (t - 2) * r ** (t - 2))
+    path = places((2 / (1 + root)) ** 2, r**2, 400)
+    assert path[400] / (400 * r**400) == pytest.approx(path[200] / (200 * r**200), rel=0.05)
