@@ -86,8 +86,7 @@ def test_the_clue_of_nine_fours():
     assert labels[images[:, clue] > 0].tolist() == [4] * 9
 
 
-PLAY = ["turn", "levels", "ground", "mistake", "plane", "draw", "by-step", "measured", "losses-of", "controls"]
-EXPERIMENT = LESSON.later("imports", "adagrad-rule", *[f"play-{name}" for name in PLAY])
+EXPERIMENT = LESSON.later("imports", "adagrad-rule")
 
 
 def experiment(optimizer="adagrad", **moves):

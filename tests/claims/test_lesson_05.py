@@ -59,7 +59,7 @@ hardly arrives; $\\eta/\\sqrt t$ brakes late enough."""
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_own_rate_falls(seed):
-    """The last failure is built into line (1): $s$ can only grow, so a weight's own rate never rises."""
+    """Another is built into line (1): $s$ can only grow, so a weight's own rate never rises."""
     dice = torch.Generator().manual_seed(seed)
     s, rate = torch.zeros(50, dtype=torch.float64), torch.inf
     for g in torch.randn(400, 50, generator=dice, dtype=torch.float64) ** 3:
