@@ -117,8 +117,7 @@ def test_the_conventions_card(where, length):
     assert row.endswith(f"| {-p:.2e} |")
 
 
-PLAY = ["mistake", "ground", "along", "growth", "draw", "measured", "controls"]
-EXPERIMENT = LESSON.later("imports", "measured", "adadelta-rule", *[f"play-{name}" for name in PLAY])
+EXPERIMENT = LESSON.later("imports", "adadelta-rule")
 
 
 def experiment(optimizer="adadelta", **moves):

@@ -43,7 +43,7 @@ def test_corrected_memories_start_slower(g, rho):
 @pytest.mark.parametrize("curvature", [3.0, 10.0])
 @pytest.mark.parametrize("rho, eps", [(0.8, 1e-6), (0.9, 1e-8), (0.95, 1e-7)])
 def test_how_the_steps_grow(curvature, rho, eps):
-    """On the wall the steps come back and grow, along a dotted line: step $t$ has the square \
+    """On the wall the steps come back and grow, along the third line: step $t$ has the square \
 $\\varepsilon\\,(1 - 4/\\lambda^2)\\,t$."""
     assert last_step(curvature, rho, eps, 40_000) == pytest.approx((eps * (1 - 4 / curvature**2) * 40_000) ** 0.5, 0.05)
 
