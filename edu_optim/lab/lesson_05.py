@@ -1,0 +1,110 @@
+"""The experiment of lesson 05: Adagrad on a ravine that turns."""
+
+import functools
+from collections.abc import Callable, Mapping
+from math import cos, pi, radians, sin
+from typing import Any
+
+import numpy
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from ..optimizers import SGD, Adagrad
+from ..plot import GRAY
+from ..problems import Problem, quadratic
+from ..trace import Trace, descend, race
+from .comparison import overlay, rivals
+from .controls import rate, slider, switch
+from .experiment import Experiment
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """Adagrad on a ravine of condition number 25 that turns, beside SGD at its best constant learning rate.
+
+    Args:
+        optimizer: your rule or class, drawn beside ours and torch's; ours runs alone if None.
+
+    >>> print(play().at(angle=45))
+    turn (degrees): 45
+    squares added up, y over x: 1.05
+    loss after 50 steps, SGD: 0.00685
+    loss after 50 steps, Adagrad: 0.0516
+    """
+    return Experiment(
+        turned_by,
+        _plane_and_losses,
+        columns=2,
+        height=3.9,
+        angle=slider("turn", "degrees", 0, 0, 45),
+        lr=rate("learning rate", "", 2.0, 0.1, 10),
+        broken=switch("forget the older squares"),
+        optimizer=optimizer,
+    )
+
+
+def turned_by(
+    axes: Any, *, angle: float, lr: float, broken: bool, optimizer: Callable[..., Any] | None = None
+) -> dict[str, Any]:
+    """Left, Adagrad's path down the turned ravine, over SGD's; right, their losses."""
+    mine, bowl = _forgets if broken else optimizer, quadratic(25, angle)
+    runs = race(bowl, rivals(Adagrad, mine, lr=lr), steps=50)
+    found = _draw_plane(axes[0], runs, angle)
+    overlay(axes[1], {run.name: _by_step(run.losses) for run in runs})
+    axes[1].legend(loc="upper right", ncols=2)
+    shown = [_plain(), *(run for run in runs if run.name != "ours")]
+    losses = {f"loss after 50 steps, {run.name}": run.losses[-1] for run in shown}
+    return {"squares added up, y over x": _ratio(bowl, runs[-1].points), **losses, **found}
+
+
+def _forgets(p: Any, g: Any, s: Any, *, lr: float, eps: float = 1e-10) -> tuple[Any, Any]:
+    s = g**2  # not s + g**2
+    return p - lr * g / (s**0.5 + eps), s
+
+
+@functools.cache
+def _plain() -> Trace:
+    """One path of SGD is enough for all angles: it turns with the ravine."""
+    return descend(quadratic(25), SGD, steps=50, lr=2 / 26)
+
+
+@functools.cache
+def _levels() -> Tensor:
+    """Points of nine level lines ``[9 * 61, 2]``, with a nan between two lines to lift the pen."""
+    sizes = torch.logspace(-0.6, 1.2, 9, dtype=torch.float64)[:, None]
+    around = torch.linspace(0, 2 * pi, 61, dtype=torch.float64)
+    levels = torch.stack([sizes * around.cos(), sizes * around.sin() / 5], -1)
+    levels[:, -1] = torch.nan
+    return levels.flatten(0, 1)
+
+
+def _turn(points: Tensor, angle: float) -> Tensor:
+    c, s = cos(radians(angle)), sin(radians(angle))
+    return points @ torch.tensor([[c, s], [-s, c]], dtype=torch.float64)
+
+
+def _plane_and_losses(axes: Any) -> None:
+    axes[0].set(xlim=(-5.4, 3.2), ylim=(-4.3, 2.3), aspect="equal", xlabel="x")
+    axes[0].set(ylabel="y", title="50 steps down the turned ravine")
+    axes[0].plot(0, 0, "+", color="0.2", markersize=10, label="_minimum")
+    axes[0].legend(handles=[])  # the names stand on the right
+    axes[1].plot(numpy.asarray(_plain().losses), "--", color=GRAY, label="SGD, at any angle")
+    axes[1].set(xlim=(0, 50), ylim=(1e-6, 1e3), yscale="log")
+    axes[1].set(xlabel="step", ylabel="loss, log scale")
+
+
+def _draw_plane(ax: Axes, runs: list[Trace], angle: float) -> Mapping[str, str]:
+    ax.plot(*_turn(_levels(), angle).T.numpy(), color="0.8", linewidth=0.8, label="_levels", zorder=0)
+    ax.plot(*_turn(_plain().points, angle).T.numpy(), "--", color=GRAY, label="SGD")
+    return overlay(ax, {run.name: run.points for run in runs})
+
+
+def _by_step(losses: Tensor) -> Tensor:
+    return torch.stack([torch.arange(len(losses)), losses.clamp(min=1e-30)], -1)
+
+
+def _ratio(bowl: Problem, points: Tensor) -> Tensor:
+    at = points.clone().requires_grad_()
+    (gradients,) = torch.autograd.grad(bowl(at).sum(), at)
+    x, y = (gradients**2).sum(0)
+    return y / x

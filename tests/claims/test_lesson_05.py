@@ -1,0 +1,110 @@
+"""What lesson 05 claims about Adagrad, tried at settings that it does not use."""
+
+import math
+
+import pytest
+import torch
+from cells import Lesson
+from torch.nn.functional import cross_entropy
+
+from edu_optim import SGD, Adagrad, descend, from_rule, problems, train
+from edu_optim.rules import adagrad
+
+LESSON = Lesson("05")
+HELD_OUT = LESSON.later("imports", "count-pixels", "held-out", "words")
+
+
+@pytest.mark.parametrize("problem", [problems.beale, problems.himmelblau], ids=lambda problem: problem.name)
+@pytest.mark.parametrize("c", [1e-4, 0.3, 5e5])
+@pytest.mark.parametrize("lr", [0.02, 1.3])
+def test_the_unit_of_the_loss_cancels(problem, c, lr):
+    """Multiply all the gradients of a weight by one number and, without eps, its steps stay as they are."""
+    start = torch.tensor(problem.start, dtype=torch.float64)
+    options = {"steps": 40, "start": start, "lr": lr, "eps": 0}
+    path = descend(problem, from_rule(adagrad), **options).points
+    scaled = descend(lambda p: c * problem(p), from_rule(adagrad), **options).points
+    torch.testing.assert_close(scaled, path, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("lr", [0.1, 1.0])
+@pytest.mark.parametrize("factor", [30, 1000])
+def test_a_dim_input_is_learned_late(lr, factor):
+    """The unit of an *input* does matter: dim it, and its weight has further to go."""
+    images, labels = problems.digits()
+    losses = []
+    for dimmed in (1, factor):
+        model = problems.small_net(64, 10)
+        train(model, Adagrad, images / dimmed, labels, steps=80, batch=64, lr=lr, seed=3)
+        losses.append(cross_entropy(model(images / dimmed), labels).item())
+    assert losses[1] > 2 * losses[0]
+
+
+@pytest.mark.parametrize("slope", [-1e-5, 3.0, 4e7])
+@pytest.mark.parametrize("lr", [0.003, 20.0])
+def test_a_steady_slope(slope, lr):
+    """Along a steady slope step $t$ has length $\\eta/\\sqrt t$, however steep the slope."""
+    p, s = 0.0, 0.0
+    for t in range(1, 300):
+        before = p
+        p, s = adagrad(p, slope, s, lr=lr, eps=0)
+        assert abs(p - before) == pytest.approx(lr / t**0.5, rel=1e-9)
+
+
+def test_steps_of_one_over_t_add_up_to_little():
+    """On a steady slope such steps add up to less than $8\\eta$ in a thousand steps, so a weight that has far to go \
+hardly arrives; $\\eta/\\sqrt t$ brakes late enough."""
+    assert sum(1 / t for t in range(1, 1001)) < 8
+    assert sum(t**-0.5 for t in range(1, 1001)) > 60
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_own_rate_falls(seed):
+    """Another is built into line (1): $s$ can only grow, so a weight's own rate never rises."""
+    dice = torch.Generator().manual_seed(seed)
+    s, rate = torch.zeros(50, dtype=torch.float64), torch.inf
+    for g in torch.randn(400, 50, generator=dice, dtype=torch.float64) ** 3:
+        _, s = adagrad(torch.zeros(50, dtype=torch.float64), g, s, lr=1.0)
+        assert (1 / s.sqrt() <= rate).all()
+        rate = 1 / s.sqrt()
+
+
+@pytest.mark.parametrize("start", [1e-8, 0.2])
+def test_eps_inside_the_root_is_a_start(start):
+    """That needs no new rule: $s$ only ever grows by $g^2$, so it is the same as starting $s$ at $\\varepsilon$."""
+    p, s, other, total = 0.4, start, 0.4, 0.0
+    for g in (1e-3, -7.0, 0.0, 0.02):
+        p, s = adagrad(p, g, s, lr=3.0, eps=0)
+        total += g**2
+        other -= 3.0 * g / (total + start) ** 0.5
+        assert p == pytest.approx(other, rel=1e-12)
+
+
+@pytest.mark.parametrize("condition", [10, 100])
+@pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, 2.0), (-1.0, 4.0)])
+def test_turning_costs_steps(start, condition):
+    """Where the two lines cross depends on the start; that turning costs Adagrad its lead does not."""
+    lr = torch.logspace(-2, 3, 101, dtype=torch.float64)[:, None]
+
+    def steps(angle):
+        bowl = problems.quadratic(condition=condition, angle=angle)
+        c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        turned = torch.tensor([c * start[0] - s * start[1], s * start[0] + c * start[1]], dtype=torch.float64)
+        run = descend(bowl, from_rule(adagrad), steps=600, start=turned.expand(101, 2), lr=lr)
+        return (run.losses > 1e-6 * run.losses[0]).sum(0).min()
+
+    assert steps(45) > 3 * steps(5)
+
+
+def test_rare_words_are_where_it_pays():
+    """Here many words are rare, the label depends on them as much as on the others, and Adagrad wins."""
+    tuned, words = HELD_OUT["tuned"], HELD_OUT["words"]
+    for seed in (7, 8):
+        plain, own = (tuned(rule, *words(seed), 2, seed) for rule in (SGD, Adagrad))
+        assert own < plain
+
+
+def test_the_digits_are_a_draw():
+    """A draw: a pixel that speaks in one image of two hundred hardly changes a mean."""
+    tuned = HELD_OUT["tuned"]
+    plain, own = (tuned(rule, HELD_OUT["images"], HELD_OUT["labels"], 10, 5) for rule in (SGD, Adagrad))
+    assert abs(plain - own) < 0.03

@@ -1,0 +1,93 @@
+"""What lesson 07 claims about Adadelta, tried at settings that it does not use."""
+
+import math
+
+import pytest
+import torch
+from cells import Lesson
+
+from edu_optim import Adadelta, descend, from_rule, problems, train
+from edu_optim.rules import adadelta
+
+LESSON = Lesson("07")
+CELLS = LESSON.later("imports", "adadelta-rule", "two-eps-rule", "corrected")
+
+
+@pytest.mark.parametrize("loss, unit", [(1e-4, 1), (300.0, 1), (1, 1000), (1, 0.01), (50.0, 7)])
+@pytest.mark.parametrize("problem", [problems.beale, problems.rosenbrock], ids=lambda problem: problem.name)
+def test_two_eps_keep_the_path(problem, loss, unit):
+    """With an ε for each root, converted with what it stands beside, the path is the same for any unit of the loss \
+and of the parameter."""
+    repaired = from_rule(CELLS["with_units"])
+    start = torch.tensor(problem.start, dtype=torch.float64)
+
+    def path(loss, unit):
+        options = {"eps_g": 1e-3 * (loss / unit) ** 2, "eps_d": 1e-5 * unit**2, "rho": 0.8}
+        run = descend(lambda p: loss * problem(p / unit), repaired, 40, start=unit * start, **options)
+        return run.points / unit
+
+    torch.testing.assert_close(path(loss, unit), path(1, 1), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("g", [0.3, -5.0, 400.0])
+@pytest.mark.parametrize("rho", [0.5, 0.95])
+def test_corrected_memories_start_slower(g, rho):
+    """No: corrected, it is slower still."""
+    p = q = s = u = s_fair = u_fair = 0.0
+    for t in range(1, 61):
+        p, s, u = adadelta(p, g, s, u, rho=rho)
+        q, s_fair, u_fair = CELLS["corrected"](q, g, s_fair, u_fair, t, rho=rho)
+        assert abs(q) < abs(p)
+
+
+@pytest.mark.parametrize("curvature", [3.0, 10.0])
+@pytest.mark.parametrize("rho, eps", [(0.8, 1e-6), (0.9, 1e-8), (0.95, 1e-7)])
+def test_how_the_steps_grow(curvature, rho, eps):
+    """On the wall the steps come back and grow, along the third line: step $t$ has the square \
+$\\varepsilon\\,(1 - 4/\\lambda^2)\\,t$."""
+    assert last_step(curvature, rho, eps, 40_000) == pytest.approx((eps * (1 - 4 / curvature**2) * 40_000) ** 0.5, 0.05)
+
+
+@pytest.mark.parametrize("curvature, rests", [(0.5, True), (1.8, True), (2.2, False), (60.0, False)])
+@pytest.mark.parametrize("eps", [1e-5, 1e-8])
+def test_where_it_comes_to_rest(curvature, rests, eps):
+    """What is left is gradient descent with $\\eta = 1$, and lesson 01 knows its limit: it is stable only for \
+curvatures below 2."""
+    assert (last_step(curvature, 0.8, eps, 30_000, start=0.1) < 1e-2 * eps**0.5) == rests
+
+
+def last_step(curvature, rho, eps, steps, start=0.5):
+    p, s, u = start, 0.0, 0.0
+    for _ in range(steps):
+        before = p
+        p, s, u = adadelta(p, curvature * p, s, u, rho=rho, eps=eps)
+    return abs(p - before)
+
+
+@pytest.mark.parametrize("g", [7.0, -0.4])
+@pytest.mark.parametrize("rho", [0.3, 0.99])
+def test_without_eps_it_stands_still(g, rho):
+    """Without it the first step is 0, so the memory of steps stays 0, so the next step is 0."""
+    p, s, u = 1.0, 0.0, 0.0
+    for _ in range(50):
+        p, s, u = adadelta(p, g, s, u, rho=rho, eps=0.0)
+        assert (p, u) == (1, 0)
+
+
+@pytest.mark.parametrize("rho, eps", [(0.5, 1e-9), (0.999, 1e-7)])
+def test_the_first_step(rho, eps):
+    """When $(1-\\rho)\\,g^2$ is large compared with ε the gradient cancels, \
+and $\\sqrt{\\varepsilon/(1-\\rho)}$ is left."""
+    for g in (0.5, 30.0, 1e4):
+        assert -adadelta(0.0, g, 0.0, 0.0, rho=rho, eps=eps)[0] == pytest.approx(math.sqrt(eps / (1 - rho)), rel=1e-3)
+
+
+@pytest.mark.parametrize("batch, seed", [(64, 1), (256, 2)])
+def test_kerass_defaults_hardly_move(batch, seed):
+    """With Keras's defaults nothing has happened yet."""
+    images, labels = problems.digits()
+    options = {"steps": 100, "batch": batch, "seed": seed, "lr": 0.001, "rho": 0.95, "eps": 1e-7}
+    net = problems.small_net(64, 32, 10)
+    before = net[0].weight.detach().clone()
+    train(net, Adadelta, images, labels, **options)
+    assert (net[0].weight - before).abs().max() < 1e-3
