@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..optimizers import Adam
+from ..optimizers import SGD, Adam, RMSprop
 from ..plot import BLUE, RED, figure, label_ends
-from ..problems import digits, small_net
-from ..trace import MakeOptimizer, train_many
+from ..problems import Problem, digits, small_net
+from ..trace import MakeOptimizer, Trace, descend, train_many
 from .comparison import overlay, rivals
 from .controls import choice, rate, switch
 from .experiment import Experiment
@@ -166,3 +166,17 @@ def held_out(
     each = torch.tensor([lr for lr in lrs for _ in range(seeds)])
     copies = train_many(starts, optimizer, images[seen], labels[seen], steps, batch=32, lr=each, **options)
     return copies.accuracy(images[unseen], labels[unseen]).reshape(len(lrs), seeds).mean(1).tolist()
+
+
+def untuned(problem: Problem, slow: float, lr: float) -> dict[str, Trace]:
+    """A hundred steps of momentum at the learning rate ``slow``, of RMSprop and of Adam at ``lr``, by their names.
+
+    >>> from edu_optim.problems import beale
+    >>> list(untuned(beale, 0.002, 0.1))
+    ['momentum', 'RMSprop', 'Adam']
+    """
+    return {
+        "momentum": descend(problem, SGD, steps=100, lr=slow, momentum=0.9),
+        "RMSprop": descend(problem, RMSprop, steps=100, lr=lr),
+        "Adam": descend(problem, Adam, steps=100, lr=lr),
+    }

@@ -115,8 +115,7 @@ def test_adam_comes_last_on_the_surfaces():
 
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_without_the_correction_the_loss_rises(seed):
-    """At 0.1 the burst throws the network off: the loss rises to 1.7 times its first value.
-    It stays behind to the end."""
+    """At 0.1 the burst throws the network off: the loss first rises, and it ends higher."""
 
     def uncorrected(p, g, m, v, *, lr):
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
