@@ -1,0 +1,184 @@
+"""Lesson 08, Adam: its experiment, and the longer of its drawings and runs."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..optimizers import SGD, Adam, RMSprop
+from ..plot import BLUE, RED, figure, label_ends
+from ..problems import Problem, digits, small_net
+from ..trace import MakeOptimizer, Trace, descend, train_many
+from .comparison import overlay, rivals
+from .controls import choice, rate, switch
+from .experiment import Experiment
+
+_NOISE = torch.randn(50, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+SERIES = {
+    "noisy": (1 + 0.5 * _NOISE).tolist(),
+    "sign-flipping": [1.0, -1.0] * 25,
+    "sparse": ([0.0] * 15 + [1.0]) * 3 + [0.0] * 2,
+}
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """Fifty gradients of three kinds, a thousandth of what is drawn, and each step that an Adam makes of them.
+
+    Args:
+        optimizer: your rule or class, laid over ours and torch's; only those two if None.
+
+    >>> numbers = play().at(gradient="sign-flipping").numbers
+    >>> f"{numbers['all 50 (lr)']:.2f}, {numbers['step 50 (lr)']:.4f}"
+    '1.76, -0.0526'
+    """
+    return Experiment(
+        _steps_of,
+        _gradients_below,
+        gradient=choice("gradients", *SERIES),
+        window_m=rate("window of m", "steps", 10, 1, 100),
+        window_v=rate("window of v", "steps", 1000, 1, 10000),
+        eps=rate("ε", "", 1e-8, 1e-10, 1),
+        broken=switch("leave out the correction"),
+        optimizer=optimizer,
+    )
+
+
+def _steps_of(
+    ax: Axes, *, gradient: str, window_m: float, window_v: float, eps: float, broken: bool, optimizer: Any = None
+) -> dict[str, Any]:
+    """The 50 steps in units of lr, over the gradients; a dashed line marks 1 lr."""
+    mine = _uncorrected if broken else optimizer
+    betas = (1 - 1 / window_m, 1 - 1 / window_v)
+    runners = rivals(Adam, mine, lr=1.0, betas=betas, eps=eps)
+    lines = {name: _feed(cls, gradient, **own) for name, (cls, own) in runners.items()}
+    found = overlay(ax, lines)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2)
+    steps = list(lines.values())[-1][1:, 1]
+    some = {f"step {t} (lr)": steps[t - 1] for t in (1, 2, 16, 50)}
+    measured = {**some, "longest step (lr)": steps.abs().max(), "all 50 (lr)": steps.sum()}
+    return {"betas": ", ".join(f"{beta:.4g}" for beta in betas), **measured, **found}
+
+
+def _uncorrected(p: Any, g: Any, m: Any, v: Any, *, lr: Any, betas: Any, eps: Any) -> Any:
+    beta1, beta2 = betas
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    return p - lr * m / (v**0.5 + eps), m, v
+
+
+def _feed(optimizer: MakeOptimizer, kind: str, **options: Any) -> Tensor:
+    """Each step down the gradients, [51, 2]; at step 0 there is none yet."""
+    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    runner, rows = optimizer([p], **options), [(0, math.nan)]
+    for t, g in enumerate(SERIES[kind], 1):
+        before, p.grad = p.item(), torch.full_like(p, 0.001 * g)
+        runner.step()
+        rows.append((t, before - p.item()))
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _gradients_below(ax: Axes, gradient: str, broken: bool) -> None:
+    ax.vlines(range(1, 51), 0, SERIES[gradient], color="0.7", linewidth=2, zorder=0, label="gradient · 1000")
+    ax.axhline(1, color=RED, linestyle="--", linewidth=1, label="_1 lr")
+    ax.text(51.4, 1, "1 lr", color=RED, va="center")
+    ax.set(xlim=(0, 51), ylim=(-1.5, 7 if broken else 4.5), xlabel="step", ylabel="step in units of lr")
+
+
+def lesson_00(optimizer: MakeOptimizer) -> tuple[dict[str, list[float]], float]:
+    """The 50 epochs of lesson 00 at a learning rate of 0.01: what each epoch found, and the prediction for x = 5.
+
+    >>> diary, prediction = lesson_00(Adam)
+    >>> f"{diary['loss'][49]:.4f}, {prediction:.4f}"
+    '2.9324, 6.4472'
+    """
+    x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    model = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(model.weight, 0.67037853)
+    torch.nn.init.constant_(model.bias, 0.34645085)
+    weight, bias = model.parameters()
+    runner = optimizer([weight, bias], lr=0.01)
+    rows = []
+    for _ in range(50):
+        loss = ((model(x) - 2 * x) ** 2).mean()
+        runner.zero_grad()
+        loss.backward()
+        rows.append([number.item() for number in (loss, weight.grad, bias.grad, weight, bias)])
+        runner.step()
+    names = "loss", "gradient of weight", "gradient of bias", "weight", "bias"
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)), model(torch.tensor([[5.0]])).item()
+
+
+def anatomy(rule: Callable[..., Any], gradients: Sequence[float] = tuple(SERIES["noisy"])) -> Figure:
+    """Both means of Adam, their corrections, and the steps with and without them, in four panels.
+
+    >>> from edu_optim.rules import adam
+    >>> [ax.get_title() for ax in anatomy(adam).axes][2:]
+    ['The two corrections', 'The step, in units of lr']
+    """
+    m = v = 0.0
+    rows = []
+    for t, g in enumerate(gradients, 1):
+        p, m, v = rule(0.0, g, m, v, t=t, lr=1.0)
+        c1, c2 = 1 - 0.9**t, 1 - 0.999**t
+        rows.append([m, m / c1, v**0.5, (v / c2) ** 0.5, 1 / c1, c2**-0.5, -p])
+    m, m_hat, root, root_hat, on_m, on_root, step = torch.tensor(rows, dtype=torch.float64).T
+    fig, axes = figure(2, 2, height=3.1, sharex=True)
+    (mean, size), (factors, length) = axes
+    at = range(1, len(gradients) + 1)
+    for ax, title, plain, corrected, names in (
+        (mean, "Mean of the gradients", m, m_hat, ("m", "m̂")),
+        (size, "Size of the gradients", root, root_hat, ("√v", "√v̂")),
+        (length, "The step, in units of lr", m / root, step, ("without", "with")),
+    ):
+        ax.plot(at, plain, color=RED, linestyle="--", label=names[0])
+        ax.plot(at, corrected, color=BLUE, label=names[1])
+        ax.set_title(title)
+    for ax in (mean, size):
+        ax.plot(at, gradients, ".", color="0.6", label="_gradients")
+    factors.plot(at, on_m, color="0", linestyle="-.", label="on m")
+    factors.plot(at, on_root, color="0", label="on √v")
+    factors.set(title="The two corrections", ylabel="factor, log scale", yscale="log")
+    factors.set(xlabel="step", yticks=[1, 3, 10, 30], yticklabels=[1, 3, 10, 30])
+    length.set(xlabel="step", ylim=(0, 7))
+    mean.set_ylabel("gradient")
+    for ax in axes.flat:
+        label_ends(ax)
+    return fig
+
+
+def held_out(
+    optimizer: MakeOptimizer, lrs: Sequence[float], *, seeds: int = 5, steps: int = 300, **options: Any
+) -> list[float]:
+    """The share of 360 unseen digits that a small network gets right for each learning rate, averaged over starts.
+
+    It learns from the other 1,437 digits, in batches of 32.
+
+    >>> tuned, tiny = held_out(Adam, [0.01, 1e-5], seeds=1, steps=200)
+    >>> tuned > 0.9 > tiny
+    True
+    """
+    images, labels = digits()
+    mixed = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    seen, unseen = mixed[360:], mixed[:360]
+    starts = [small_net(64, 32, 10, seed=seed) for _ in lrs for seed in range(seeds)]
+    each = torch.tensor([lr for lr in lrs for _ in range(seeds)])
+    copies = train_many(starts, optimizer, images[seen], labels[seen], steps, batch=32, lr=each, **options)
+    return copies.accuracy(images[unseen], labels[unseen]).reshape(len(lrs), seeds).mean(1).tolist()
+
+
+def untuned(problem: Problem, slow: float, lr: float) -> dict[str, Trace]:
+    """A hundred steps of momentum at the learning rate ``slow``, of RMSprop and of Adam at ``lr``, by their names.
+
+    >>> from edu_optim.problems import beale
+    >>> list(untuned(beale, 0.002, 0.1))
+    ['momentum', 'RMSprop', 'Adam']
+    """
+    return {
+        "momentum": descend(problem, SGD, steps=100, lr=slow, momentum=0.9),
+        "RMSprop": descend(problem, RMSprop, steps=100, lr=lr),
+        "Adam": descend(problem, Adam, steps=100, lr=lr),
+    }

@@ -1,0 +1,142 @@
+"""Claims of lesson 08, tried at settings that the lesson does not use."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from edu_optim import SGD, Adam, RMSprop, descend, from_rule, train
+from edu_optim.lab.lesson_08 import held_out, lesson_00
+from edu_optim.problems import beale, digits, quadratic, small_net
+from edu_optim.rules import adam, amsgrad
+
+BETAS = [(0.9, 0.999), (0.9, 0.95), (0.5, 0.7), (0.0, 0.9)]
+
+
+def steps(gradients, betas=(0.9, 0.999), m=0.0, v=0.0, first=1, eps=0.0):
+    """The steps of Adam over these gradients, in units of lr."""
+    taken = []
+    for t, g in enumerate(gradients, first):
+        p, m, v = adam(0.0, g, m, v, t=t, lr=1.0, betas=betas, eps=eps)
+        taken.append(-p)
+    return taken
+
+
+def noise(count, seed=0):
+    return torch.randn(count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).tolist()
+
+
+@pytest.mark.parametrize("betas", BETAS)
+@pytest.mark.parametrize("factor", [1e-5, 7.0, 1000.0])
+def test_a_factor_on_all_gradients_changes_no_step(factor, betas):
+    """$m$ and $\\sqrt v$ both grow a thousandfold: their ratio does not notice."""
+    gradients = noise(300)
+    assert steps([factor * g for g in gradients], betas) == pytest.approx(steps(gradients, betas), abs=1e-9)
+
+
+@pytest.mark.parametrize("betas", BETAS)
+@pytest.mark.parametrize("g", [-3e5, -0.2, 1e-6, 40.0])
+def test_the_first_step_is_lr_long(g, betas):
+    """Up to $\\varepsilon$, **the first step has length `lr`, whatever the gradient**."""
+    assert steps([g], betas)[0] == pytest.approx(math.copysign(1, g))
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 0.97, 0.99])
+def test_where_gradients_shrink_the_steps_shrink(factor):
+    """But agreement is not all: where gradients shrink, the steps shrink too, even if all agree."""
+    taken = steps([factor**t for t in range(200)])
+    assert all(0 < later < earlier for earlier, later in zip(taken, taken[1:], strict=False))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_gradients_make_a_longer_step(seed):
+    """With the usual betas no gradients can make a step longer than 7.27 lr.
+    Those that grow by 11 % at every step come close."""
+    limit = 0.1 / math.sqrt(0.001 * (1 - 0.81 / 0.999))
+    assert f"{limit:.2f}" == "7.27"
+    growing = max(steps([1.11**t for t in range(200)], first=20_001))
+    assert 7.2 < growing < limit
+    for growth in (1.0, 1.05, 1.11, 1.3):
+        wild = [growth**t * g for t, g in enumerate(noise(1000, seed))]
+        assert max(map(abs, steps(wild))) < limit
+        assert max(map(abs, steps(wild, m=0.01, v=0.01**2, first=20_001))) < limit
+    b1, b2 = 0.9, 0.999
+    for t in range(1, 20_000, 41):  # the limit at step t, for the gradients that are worst for it
+        shares = (1 - b1) ** 2 / (1 - b2) * (1 - (b1**2 / b2) ** t) / (1 - b1**2 / b2)
+        assert math.sqrt(shares * (1 - b2**t)) / (1 - b1**t) <= limit * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 300.0])
+def test_a_jump_in_size_is_enough(size):
+    """A silence is not needed, only a jump in size.
+    From 0.01 to 1 it makes steps of 6.57 lr, and from 0.1 to 1 of 5.20 lr."""
+    for before, longest in ((0.01, "6.57"), (0.1, "5.20")):
+        taken = steps([size * before] * 20_000 + [size] * 60)
+        assert f"{max(taken):.2f}" == longest
+
+
+@pytest.mark.parametrize("s", [0.5, 2.0, 6.0])
+def test_the_mean_step_is_the_signal_against_the_noise(s):
+    """On average a step is about $1 / \\sqrt{1 + s^2}$ lr long, so about $1/s$ in deep noise."""
+    there_and_back = [[1 + sign * s * g for g in noise(20_000, seed=7)] for sign in (1, -1)]
+    taken = [step for gradients in there_and_back for step in steps(gradients)]
+    assert sum(taken) / len(taken) == pytest.approx(1 / math.sqrt(1 + s**2), rel=0.05)
+
+
+def reddi(rule, buffers, betas, start, scale):
+    x = start
+    for t in range(1, 30_001):
+        g = 3.0 if t % 3 == 1 else -1.0
+        x, *buffers = rule(x, g, *buffers, t=t, lr=scale / math.sqrt(t), betas=betas)
+        x = min(1.0, max(-1.0, x))
+    return x
+
+
+@pytest.mark.parametrize(("start", "scale"), [(0.5, 0.5), (-0.5, 0.2), (1.0, 0.9)])
+def test_what_cures_the_problem_of_reddi(start, scale):
+    """With $\\beta_1 = 0.9$ Adam gets this problem right even at $\\beta_2 = 0.1$.
+    So does a memory of a thousand steps, beside which a round of three is short."""
+    assert reddi(adam, [0.0] * 2, (0, 0.1), start, scale) == 1
+    assert reddi(amsgrad, [0.0] * 3, (0, 0.1), start, scale) < -0.98
+    for betas in ((0.9, 0.1), (0, 0.999)):
+        assert reddi(adam, [0.0] * 2, betas, start, scale) < -0.9
+
+
+def test_adam_comes_last_on_the_surfaces():
+    """Yet after 100 steps **Adam comes last on both surfaces**."""
+    for problem, slow, lr in ((quadratic(condition=25), 0.02, 0.2), (beale, 0.002, 0.1)):
+        momentum, rmsprop, adams = (
+            descend(problem, optimizer, steps=100, **options).losses[-1]
+            for optimizer, options in ((SGD, {"lr": slow, "momentum": 0.9}), (RMSprop, {"lr": lr}), (Adam, {"lr": lr}))
+        )
+        assert adams > max(momentum, rmsprop)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_without_the_correction_the_loss_rises(seed):
+    """At 0.1 the burst throws the network off: the loss first rises, and it ends higher."""
+
+    def uncorrected(p, g, m, v, *, lr):
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        return p - lr * m / (v**0.5 + 1e-8), m, v
+
+    learn = partial(train, inputs=digits()[0], labels=digits()[1], steps=60, lr=0.1)
+    with_it, without = (learn(small_net(64, 16, 10, seed=seed), rule) for rule in (Adam, from_rule(uncorrected)))
+    assert without.max() > 1.2 * without[0] and without[-1] > with_it[-1]
+
+
+def test_tuned_they_are_level_on_the_digits():
+    """Once each is tuned, all three are right within a percentage point of each other."""
+    grids = [(SGD, [0.3, 1.0], {}), (SGD, [0.03, 0.1], {"momentum": 0.9}), (Adam, [0.003, 0.01], {})]
+    best = [max(held_out(optimizer, lrs, seeds=8, steps=500, **options)) for optimizer, lrs, options in grids]
+    assert max(best) - min(best) < 0.01
+
+
+def test_in_lesson_00_the_knobs_stop_where_their_steps_end():
+    """since 50 steps of about 0.01 carry a knob no farther than about 0.5.
+    Here the gradients kept their signs."""
+    diary, _ = lesson_00(Adam)
+    for knob in ("weight", "bias"):
+        assert all(g < 0 for g in diary[f"gradient of {knob}"])
+        assert 0.4 < diary[knob][-1] - diary[knob][0] < 0.5
