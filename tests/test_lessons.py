@@ -79,14 +79,9 @@ def test_headings_are_the_skeleton_in_order(path):
 
 
 BUDGETS = {"a lesson": (2000, 150, 40), "Deeper": (800, 50, 12)}  # words, lines of code, cells of code
-NOT_YET = {  # still longer than that
-    "05",
-    "07",
-    "08",
-}
 
 
-@pytest.mark.parametrize("path", [path for path in LESSONS if path.name[:2] not in NOT_YET], ids=lambda path: path.stem)
+@by_lesson
 def test_a_lesson_keeps_to_its_budgets(path):
     for part, cells in parts(read(path)).items():
         code = [cell for cell in cells if cell.cell_type == "code"]
