@@ -81,7 +81,7 @@ def test_the_kept_backdrop_is_what_a_fresh_drawing_shows():
     experiment = Experiment(paths, valley, lr=rate("learning rate", "", 0.1, 0.01, 1), optimizer=rules.adam)
     experiment.controls["lr"].value = 0.5
     fresh = io.BytesIO()
-    experiment.snapshot().savefig(fresh, format="png", dpi=DENSITY)
+    experiment.at().fig.savefig(fresh, format="png", dpi=DENSITY)
     shown, drawn = pixels(experiment.image.value), pixels(fresh.getvalue())[..., :3]
     assert shown.shape == drawn.shape
     assert (abs(shown - drawn).max(-1) > 60).mean() < 0.002  # only the minimum's mark lies under the path
@@ -93,7 +93,7 @@ def test_a_snapshot_has_the_same_lines_and_leaves_the_experiment_alone():
     fig, ax = figure()
     valley(ax)
     paths(ax, lr=0.1)
-    assert describe(experiment.snapshot()) == describe(fig)
+    assert describe(experiment.at().fig) == describe(fig)
     experiment.follow()
     assert experiment.image.value == png
 

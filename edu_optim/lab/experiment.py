@@ -111,10 +111,6 @@ class Experiment(widgets.Box):
         lines = html.escape(f"{self.caption}\n{self.text}").replace("\n", "<br>")
         self.readout.value = f'<div role="status" style="line-height:1.5;{color}">{lines}</div>'
 
-    def snapshot(self) -> Figure:
-        """A figure of its own with the picture as it stands, for `edu_optim.plot.show`."""
-        return self.at().fig
-
     def at(self, **values: Any) -> "Snapshot":
         """The picture and the words for other values of some controls; the experiment itself stays as it is.
 
@@ -130,7 +126,7 @@ class Experiment(widgets.Box):
         lines = [f"{control.description}: {number(control.value)}" for control in self.controls.values()]
         return "\n".join([*lines, self.text])
 
-    def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **options: Any) -> Any:  # the data and its metadata, as IPython takes them too
         widget = super()._repr_mimebundle_(**options) or {}
         words = f"{self.caption}\n{self!r}"
         if self.error:

@@ -53,7 +53,7 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
     >>> round(learning(figure(2)[1], lr=0.3, broken=False)["prediction for x = 5"], 2)
     9.86
     """
-    curves = {}
+    curves, model, losses = {}, _new_model(), torch.zeros(0)
     for name, (make, options) in rivals(Adam, optimizer, lr=lr).items():
         model = _new_model()
         losses = _practice(model, make(model.parameters(), **options), forget=broken and name in ("yours", "Adam"))

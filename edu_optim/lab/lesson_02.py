@@ -107,7 +107,7 @@ def _distances(ax: Axes, variance: Tensor, places: Tensor) -> Tensor:
     off = (places**2).sum(-1).mean(-1).sqrt()
     ax.plot(places[:, 0].norm(dim=-1), color="0.7", linewidth=1, label="path on the left")
     ax.plot(off, color=BLUE, linewidth=2.5, label=f"{PATHS} paths")
-    ax.axhline(variance.sum().sqrt(), color=RED, linestyle="--", label="predicted radius")
+    ax.axhline(variance.sum().sqrt().item(), color=RED, linestyle="--", label="predicted radius")
     ax.legend(loc="lower left")
     return off
 

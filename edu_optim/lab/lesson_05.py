@@ -32,7 +32,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     loss after 50 steps, Adagrad: 0.0516
     """
     return Experiment(
-        turned_by,
+        _turned_by,
         _plane_and_losses,
         columns=2,
         height=3.9,
@@ -43,7 +43,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     )
 
 
-def turned_by(
+def _turned_by(
     axes: Any, *, angle: float, lr: float, broken: bool, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
     """Left, Adagrad's path down the turned ravine, over SGD's; right, their losses."""

@@ -31,7 +31,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     distance along x: 0.391
     """
     return Experiment(
-        start_and_growth,
+        _start_and_growth,
         _ravine_and_growth,
         columns=2,
         window=rate("window", "steps", 10, 1, 1000),
@@ -41,7 +41,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     )
 
 
-def start_and_growth(
+def _start_and_growth(
     axes: Any, *, window: float, eps: float, broken: bool, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
     """The path on the ravine, and how its steps grow from the one it begins with."""

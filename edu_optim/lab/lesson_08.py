@@ -104,9 +104,9 @@ def lesson_00(optimizer: MakeOptimizer) -> tuple[dict[str, list[float]], float]:
     rows = []
     for _ in range(50):
         loss = ((model(x) - 2 * x) ** 2).mean()
-        runner.zero_grad()
-        loss.backward()
-        rows.append([number.item() for number in (loss, weight.grad, bias.grad, weight, bias)])
+        slopes = torch.autograd.grad(loss, [weight, bias])
+        weight.grad, bias.grad = slopes
+        rows.append([number.item() for number in (loss, *slopes, weight, bias)])
         runner.step()
     names = "loss", "gradient of weight", "gradient of bias", "weight", "bias"
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)), model(torch.tensor([[5.0]])).item()
@@ -178,7 +178,7 @@ def untuned(problem: Problem, slow: float, lr: float) -> dict[str, Trace]:
     ['momentum', 'RMSprop', 'Adam']
     """
     return {
-        "momentum": descend(problem, SGD, steps=100, lr=slow, momentum=0.9),
+        "momentum": descend(problem, SGD, steps=100, name="momentum", lr=slow, momentum=0.9),
         "RMSprop": descend(problem, RMSprop, steps=100, lr=lr),
         "Adam": descend(problem, Adam, steps=100, lr=lr),
     }

@@ -70,7 +70,8 @@ def basins(ax: Axes, problem: Problem, sweep: Sweep) -> None:
 def _basins_legend(ax: Axes, fast: float, slow: float, arrived: bool) -> None:
     lines, labels = ax.get_legend_handles_labels()
     full = to_rgb(BASINS[0][0])
-    keys = {f"full: {fast:.0f} steps or fewer": full, f"pale: {slow:.0f} steps or more": _pale(full, 1)}
+    few = "1 step" if round(fast) == 1 else f"{fast:.0f} steps"
+    keys = {f"full: {few} or fewer": full, f"pale: {slow:.0f} steps or more": _pale(full, 1)}
     keys = (keys if arrived else {}) | {"gray: at no minimum yet": NOWHERE}
     patches = [Rectangle((0, 0), 1, 1, facecolor=color) for color in keys.values()]
     ax.legend(lines + patches, labels + list(keys), loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
