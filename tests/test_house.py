@@ -42,7 +42,7 @@ MAY_IMPORT = {  # each file and folder of the package: those above it in this li
     "trace": {"signature", "problems"},
     "plot": {"problems", "trace"},
     "lab": {"rules", "base", "optimizers", "problems", "trace", "plot"},
-    "exercises": {"rules", "signature", "execute", "optimizers"},
+    "exercises": {"rules", "signature", "execute", "optimizers", "problems"},
     "check": {"rules", "signature", "exercises"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
     "tools": set(),

@@ -14,7 +14,7 @@ import edu_optim
 from edu_optim import lab, problems, race, rules
 from edu_optim.lab import Experiment, Player, choice, overlay, rate, rivals, slider, switch
 from edu_optim.lab.comparison import as_class
-from edu_optim.lab.maps import CURVED, EVEN, LRS, _larger_root, _measured_rates
+from edu_optim.lab.maps import CURVED, EVEN, LRS, _measured_rates, larger_root
 from edu_optim.lab.steps import RATE, _dissected
 from edu_optim.plot import DENSITY, RED, bundle, contour, describe, figure
 
@@ -493,7 +493,7 @@ def test_the_formula_is_the_largest_eigenvalue_of_a_step():
     for x, beta in [(0.3, 0.2), (1.0, 0.81), (3.9, 0.5), (0.25, 0.25)]:
         step = torch.tensor([[1 - x, -x * beta], [1, beta]], dtype=torch.float64)  # of (p, b), with lr = x
         expected = torch.linalg.eigvals(step).abs().max().item()
-        assert _larger_root(torch.tensor(x), torch.tensor(beta)).item() == pytest.approx(expected, abs=1e-6)
+        assert larger_root(torch.tensor(1 + beta - x), beta).item() == pytest.approx(expected, abs=1e-6)
 
 
 def test_another_rule_than_momentum_is_seen_to_leave_the_formula():

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from edu_optim import rules
-from edu_optim.tools.refresh import link_neighbors
+from edu_optim.tools.refresh import LINKS, link_neighbors
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
@@ -97,7 +97,7 @@ def parts(notebook):
     for cell in notebook.cells:
         if heading := re.match(r"## (.+)", cell.source):
             part = "Deeper" if heading[1] == "Deeper" else "a lesson"
-        if cell.id not in ("where-top", "where-end"):
+        if cell.id not in LINKS:
             found[part].append(cell)
     return found
 

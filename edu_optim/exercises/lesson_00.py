@@ -2,8 +2,9 @@
 
 import torch
 
+from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
-from .loops import notes, places, recorded, start_model
+from .loops import notes, recorded
 
 NO_ZERO_GRAD = edit(
     "the gradients add up",
@@ -82,7 +83,7 @@ def training_loop(model, optimizer, x, y, epochs):
 
 def _watch_training(answer):
     for epochs in (5, 2):
-        model, (x, y) = start_model().double(), places()
+        model, (x, y) = line_model().double(), line_points()
         diary = recorded(model)
         answer(model, diary, x.double(), y.double(), epochs)
         yield from notes(model, diary, f"asked for {epochs} epochs, ")
@@ -93,9 +94,9 @@ def distance_without_zero_grad():
 
 
 def prediction_after(epochs):
-    model = start_model()
+    model = line_model()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    x, y = places()
+    x, y = line_points()
     for _ in range(epochs):
         loss = ((model(x) - y) ** 2).mean()
         optimizer.zero_grad()

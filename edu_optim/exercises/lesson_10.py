@@ -2,9 +2,10 @@
 
 import torch
 
+from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
 from .lesson_00 import LOOP
-from .loops import notes, places, recorded, start_model
+from .loops import notes, recorded
 
 BATCH = "            optimizer.step()\n            scheduler.step()\n"
 
@@ -30,14 +31,14 @@ def warmup(t, length, peak):
 
 
 def _scheduled():
-    model = start_model().double()
+    model = line_model().double()
     recorder = recorded(model, momentum=0.5)
     return model, recorder, torch.optim.lr_scheduler.LambdaLR(recorder, lambda count: 1 / (1 + count))
 
 
 def _watch_schedule(answer):
     model, recorder, scheduler = _scheduled()
-    x, y = (column.double() for column in places())
+    x, y = (column.double() for column in line_points())
     answer(model, recorder, scheduler, [(x[:2], y[:2]), (x[2:], y[2:])], 3)
     yield from notes(model, recorder)
 

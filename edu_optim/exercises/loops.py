@@ -1,35 +1,13 @@
-"""The model, the data and the optimizer with which training loops are watched."""
+"""The optimizer with which training loops are watched."""
 
 import torch
-
-
-def start_model():
-    """The line of lesson 00 where its training starts.
-
-    >>> start_model().bias.item()
-    0.346...
-    """
-    model = torch.nn.Linear(1, 1)
-    with torch.no_grad():
-        model.weight.fill_(0.67037853)
-        model.bias.fill_(0.34645085)
-    return model
-
-
-def places():
-    """The four examples of lesson 00.
-
-    >>> places()[1].flatten()
-    tensor([2., 4., 6., 8.])
-    """
-    x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
-    return x, 2 * x
 
 
 class Recorded(torch.optim.SGD):
     """Gradient descent that writes down the gradient and the learning rate of each step.
 
-    >>> model = start_model()
+    >>> from edu_optim.problems import line_model
+    >>> model = line_model()
     >>> recorder = recorded(model)
     >>> recorder.step()
     >>> recorder.gradients
@@ -57,7 +35,8 @@ class Recorded(torch.optim.SGD):
 def recorded(model, **options):
     """An optimizer of ``model`` that writes down its steps, and how many backward passes there were.
 
-    >>> model = start_model()
+    >>> from edu_optim.problems import line_model
+    >>> model = line_model()
     >>> recorder = recorded(model)
     >>> model(torch.ones(1, 1)).backward()
     >>> recorder.passes
@@ -75,7 +54,8 @@ def recorded(model, **options):
 def notes(model, recorder, when=""):
     """What was written down, as pairs of a label and a value.
 
-    >>> model = start_model()
+    >>> from edu_optim.problems import line_model
+    >>> model = line_model()
     >>> next(notes(model, recorded(model)))
     ('the number of calls of step()', 0)
     """

@@ -1,7 +1,8 @@
 """Your optimizer beside ours and torch's."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -51,6 +52,35 @@ def rivals(
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     taken = {name: value for name, value in options.items() if takes_all or name in parameters}
     return {"torch": (getattr(torch.optim, ours.__name__), options), "ours": (ours, options), "yours": (cls, taken)}
+
+
+def steps_along(gradients: Iterable[float], optimizer: MakeOptimizer, **options: Any) -> Tensor:
+    """What each step takes off one parameter that meets these gradients, ``[n + 1, 2]``, as `against_step` has it.
+
+    At step 0 there is none yet.
+
+    >>> from edu_optim import SGD
+    >>> steps_along([1.0, -3.0], SGD, lr=0.5)[1:]
+    tensor([[ 1.0000,  0.5000],
+            [ 2.0000, -1.5000]], dtype=torch.float64)
+    """
+    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    runner, lengths = optimizer([p], **options), [math.nan]
+    for gradient in gradients:
+        before, p.grad = p.item(), torch.full_like(p, gradient)
+        runner.step()
+        lengths.append(before - p.item())
+    return against_step(torch.tensor(lengths, dtype=torch.float64))
+
+
+def against_step(values: Tensor) -> Tensor:
+    """Points ``[n, 2]`` for `overlay`: the number of each step, from 0, and its value.
+
+    >>> against_step(torch.tensor([5.0, 6.0]))
+    tensor([[0., 5.],
+            [1., 6.]])
+    """
+    return torch.stack([torch.arange(len(values)), values], -1)
 
 
 OVERLAY = {

@@ -10,14 +10,13 @@ from torch.optim import Optimizer
 
 from ..optimizers import Adam
 from ..plot import BLUE, RED
-from .comparison import overlay, rivals
+from ..problems import line_model, line_points
+from .comparison import against_step, overlay, rivals
 from .controls import rate, switch
 from .experiment import Experiment
 
 EPOCHS = 50
-X = torch.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=torch.float64)
-Y = 2 * X
-START = 0.67037853, 0.34645085  # weight and bias
+X, Y = (column.double() for column in line_points())
 FLAT, HIGH = 1e-12, 1e12  # the loss is drawn between these
 TIGHT = {"handlelength": 1.2, "columnspacing": 0.8, "handletextpad": 0.4, "fontsize": 10}
 
@@ -53,11 +52,11 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
     >>> round(learning(figure(2)[1], lr=0.3, broken=False)["prediction for x = 5"], 2)
     9.86
     """
-    curves, model, losses = {}, _new_model(), torch.zeros(0)
+    curves, model, losses = {}, line_model().double(), torch.zeros(0)
     for name, (make, options) in rivals(Adam, optimizer, lr=lr).items():
-        model = _new_model()
+        model = line_model().double()
         losses = _practice(model, make(model.parameters(), **options), forget=broken and name in ("yours", "Adam"))
-        curves[name] = torch.stack([torch.arange(EPOCHS + 1), losses], dim=-1)
+        curves[name] = against_step(losses)
     _draw_line(axes[1], model, "after 50 epochs", color=BLUE)
     axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, **TIGHT)
     found = overlay(axes[0], curves)
@@ -71,14 +70,6 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
         "highest loss on the way": losses.max().item(),
         **found,
     }
-
-
-def _new_model() -> torch.nn.Linear:
-    model = torch.nn.Linear(1, 1)
-    with torch.no_grad():
-        model.weight.fill_(START[0])
-        model.bias.fill_(START[1])
-    return model.double()
 
 
 def _practice(model: torch.nn.Linear, optimizer: Optimizer, forget: bool) -> Tensor:
@@ -100,7 +91,7 @@ def _how_wrong(model: torch.nn.Linear) -> Tensor:
 def _empty_picture(axes: Any) -> None:
     axes[0].set(xlabel="epochs done", ylabel="loss, log scale", yscale="log", xlim=(-1, EPOCHS + 1))
     axes[1].plot(X, Y, "ko", label="measurements")
-    _draw_line(axes[1], _new_model(), "before", color=RED, linestyle="--")
+    _draw_line(axes[1], line_model().double(), "before", color=RED, linestyle="--")
 
 
 def _draw_line(ax: Axes, model: torch.nn.Linear, label: str, **look: Any) -> None:

@@ -11,15 +11,16 @@ from torch import Tensor
 
 from ..optimizers import SGD
 from ..plot import BLACK, BLUE, RED, contour, figure
-from ..problems import quadratic
 from ..trace import Trace, race
 from .comparison import overlay, rivals
 from .controls import Player, slider, switch
 from .controls import rate as log_slider
 from .experiment import Experiment
+from .maps import larger_root
+from .surfaces import RAVINE
 
 STEPS = 60
-RAVINE = quadratic(condition=25)
+CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -72,7 +73,7 @@ def _ball(
     runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta), steps=STEPS)
     points = {run.name: run.points.clamp(-1e3, 1e3) for run in runs}
     found = overlay(axes[0], points)
-    yours, slowest = runs[-1].points, max(_rate(lr * curvature, beta) for curvature in (1, 25))
+    yours, slowest = runs[-1].points, larger_root(1 + beta - lr * CURVATURES, beta).max()
     _draw_step(axes[0], points[runs[-1].name], step)
     _draw_distance(axes[1], yours.norm(dim=-1), slowest, step)
     return {
@@ -85,20 +86,13 @@ def _ball(
     }
 
 
-def _rate(product: float, beta: float) -> float:
-    """The size of the larger root of r**2 - (1 + beta - product) * r + beta."""
-    total = 1 + beta - product
-    gap = (complex(total) ** 2 - 4 * beta) ** 0.5
-    return max(abs(total + gap), abs(total - gap)) / 2
-
-
 def _draw_step(ax: Axes, points: Tensor, step: int) -> None:
     tail, tip = points[step - 1], points[step]
     ax.quiver(*tail, *(tip - tail), color=RED, angles="xy", scale_units="xy", scale=1, width=0.012, zorder=5)
     ax.plot(*tip, "o", color=RED, markersize=9, zorder=6, label="_ball")
 
 
-def _draw_distance(ax: Axes, off: Tensor, slowest: float, step: int) -> None:
+def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor, step: int) -> None:
     falls = off[0] * slowest ** torch.arange(STEPS + 1)
     ax.plot(off.clamp(max=1e4), color=BLACK, label="distance of the ball")
     ax.plot(falls.clamp(max=1e4), "--", color=BLUE, label="falls by the rate")

@@ -9,15 +9,15 @@ from torch import Tensor
 
 from ..optimizers import SGD
 from ..plot import BLACK, BLUE, RED, contour, figure
-from ..problems import quadratic
 from ..rules import momentum, nesterov
 from ..trace import race
 from .comparison import overlay, rivals
 from .controls import choice, slider, switch
 from .controls import rate as rate_slider
 from .experiment import Experiment
+from .maps import larger_root
+from .surfaces import RAVINE
 
-RAVINE = quadratic(condition=25)
 CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
 LOOKS = {"looking ahead": (nesterov, BLUE, "-", "o"), "classical": (momentum, RED, "--", "s")}
 
@@ -30,9 +30,7 @@ def rate(rule: Callable[..., Any], curvature: Any, lr: Any, beta: float) -> Tens
     """
     p1, b1 = rule(1, curvature, 0, lr=lr, momentum=beta)  # where (1, 0) goes
     p2, b2 = rule(0, 0, 1, lr=lr, momentum=beta)  # where (0, 1) goes
-    total, product = torch.as_tensor(p1 + b2), torch.as_tensor(p1 * b2 - b1 * p2)
-    gap = (total**2 - 4 * product).to(torch.complex128).sqrt()
-    return torch.maximum((total + gap).abs(), (total - gap).abs()) / 2
+    return larger_root(torch.as_tensor(p1 + b2), p1 * b2 - b1 * p2)
 
 
 def old_buffer(p: Any, g: Any, b: Any, *, lr: Any, momentum: Any = 0.9) -> tuple[Any, Any]:

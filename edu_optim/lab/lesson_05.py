@@ -14,9 +14,10 @@ from ..optimizers import SGD, Adagrad
 from ..plot import GRAY
 from ..problems import Problem, quadratic
 from ..trace import Trace, descend, race
-from .comparison import overlay, rivals
+from .comparison import against_step, overlay, rivals
 from .controls import rate, slider, switch
 from .experiment import Experiment
+from .surfaces import RAVINE
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -50,7 +51,7 @@ def _turned_by(
     mine, bowl = _forgets if broken else optimizer, quadratic(25, angle)
     runs = race(bowl, rivals(Adagrad, mine, lr=lr), steps=50)
     found = _draw_plane(axes[0], runs, angle)
-    overlay(axes[1], {run.name: _by_step(run.losses) for run in runs})
+    overlay(axes[1], {run.name: against_step(run.losses.clamp(min=1e-30)) for run in runs})
     axes[1].legend(loc="upper right", ncols=2)
     shown = [_plain(), *(run for run in runs if run.name != "ours")]
     losses = {f"loss after 50 steps, {run.name}": run.losses[-1] for run in shown}
@@ -65,7 +66,7 @@ def _forgets(p: Any, g: Any, s: Any, *, lr: float, eps: float = 1e-10) -> tuple[
 @functools.cache
 def _plain() -> Trace:
     """One path of SGD is enough for all angles: it turns with the ravine."""
-    return descend(quadratic(25), SGD, steps=50, lr=2 / 26)
+    return descend(RAVINE, SGD, steps=50, lr=2 / 26)
 
 
 @functools.cache
@@ -97,10 +98,6 @@ def _draw_plane(ax: Axes, runs: list[Trace], angle: float) -> Mapping[str, str]:
     ax.plot(*_turn(_levels(), angle).T.numpy(), color="0.8", linewidth=0.8, label="_levels", zorder=0)
     ax.plot(*_turn(_plain().points, angle).T.numpy(), "--", color=GRAY, label="SGD")
     return overlay(ax, {run.name: run.points for run in runs})
-
-
-def _by_step(losses: Tensor) -> Tensor:
-    return torch.stack([torch.arange(len(losses)), losses.clamp(min=1e-30)], -1)
 
 
 def _ratio(bowl: Problem, points: Tensor) -> Tensor:

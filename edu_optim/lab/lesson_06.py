@@ -1,6 +1,5 @@
 """The experiment of lesson 06, the length of RMSprop's steps, and the lesson's picture of its window."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from ..optimizers import RMSprop
 from ..plot import BLUE, RED, figure
-from .comparison import overlay, rivals
+from .comparison import overlay, rivals, steps_along
 from .controls import rate, switch
 from .experiment import Experiment
 
@@ -45,25 +44,14 @@ def _lengths(
 ) -> dict[str, Any]:
     """The length of each step, and the highest that a jump can make it, dashed."""
     mine, alpha = _eps_inside if broken else optimizer, 1 - 1 / window
-    gradients = SMALL * torch.tensor([1.0] * BEFORE + [jump] * AFTER, dtype=torch.float64)
+    gradients = [SMALL] * BEFORE + [SMALL * jump] * AFTER
     runners = rivals(RMSprop, mine, lr=1.0, alpha=alpha, eps=eps)
-    lines = {name: _feed(cls, gradients, **own) for name, (cls, own) in runners.items()}
+    lines = {name: steps_along(gradients, cls, **own).abs() for name, (cls, own) in runners.items()}
     found = overlay(ax, lines)
     ax.axhline(window**0.5, color=RED, linestyle="--", label="1 / √(1 − α)")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2)
     last = list(lines.values())[-1]
     return {"alpha": alpha, **{f"step {n} (lr)": last[n, 1].item() for n in (1, 31, 100)}, **found}
-
-
-def _feed(optimizer: Callable[..., Any], gradients: Tensor, **options: Any) -> Tensor:
-    """Each step and its length, ``[n + 1, 2]``; at step 0 there is none yet."""
-    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    runner, rows = optimizer([p], **options), [(0, math.nan)]
-    for step, g in enumerate(gradients, 1):
-        before, p.grad = p.item(), g.reshape(1)
-        runner.step()
-        rows.append((step, abs(p.item() - before)))
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 def _eps_inside(p: Tensor, g: Tensor, s: Tensor, *, lr: float, alpha: float = 0.99, eps: float = 1e-8) -> tuple:

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from ..optimizers import Adadelta
 from ..plot import RED, contour
-from ..problems import quadratic
 from ..rules import adadelta
 from ..trace import Trace, race
-from .comparison import overlay, rivals
+from .comparison import against_step, overlay, rivals
 from .controls import rate, switch
 from .experiment import Experiment
+from .surfaces import RAVINE
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -46,7 +46,7 @@ def _start_and_growth(
 ) -> dict[str, Any]:
     """The path on the ravine, and how its steps grow from the one it begins with."""
     mine, first = _remembers_first if broken else optimizer, (eps * window) ** 0.5
-    runs = race(quadratic(condition=25), rivals(Adadelta, mine, rho=1 - 1 / window, eps=eps), steps=100)
+    runs = race(RAVINE, rivals(Adadelta, mine, rho=1 - 1 / window, eps=eps), steps=100)
     overlay(axes[0], {run.name: run.points for run in runs})
     axes[0].legend(loc="upper right", frameon=True)
     found = overlay(axes[1], {run.name: _growth(run, first) for run in runs})
@@ -69,7 +69,7 @@ def _remembers_first(
 
 def _ravine_and_growth(axes: Any) -> None:
     path, steps = axes
-    contour(path, quadratic(condition=25))
+    contour(path, RAVINE)
     path.set(xlim=(-4.6, 1.2), ylim=(-2.2, 2.2))
     steps.axhline(1, color=RED, linestyle="--", linewidth=1, label="√(ε / (1 − ρ))")
     steps.legend(loc="upper left")
@@ -85,5 +85,4 @@ def _along_x(run: Trace) -> Tensor:
 
 
 def _growth(run: Trace, first: float) -> Tensor:
-    lengths = _along_x(run)
-    return torch.stack([torch.arange(len(lengths)), lengths / first], -1)
+    return against_step(_along_x(run) / first)

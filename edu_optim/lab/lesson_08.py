@@ -1,19 +1,17 @@
 """Lesson 08, Adam: its experiment, and the longer of its drawings and runs."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from ..optimizers import SGD, Adam, RMSprop
 from ..plot import BLUE, RED, figure, label_ends
-from ..problems import Problem, digits, small_net
+from ..problems import Problem, digits, line_model, line_points, small_net
 from ..trace import MakeOptimizer, Trace, descend, train_many
-from .comparison import overlay, rivals
+from .comparison import overlay, rivals, steps_along
 from .controls import choice, rate, switch
 from .experiment import Experiment
 
@@ -52,9 +50,9 @@ def _steps_of(
 ) -> dict[str, Any]:
     """The 50 steps in units of lr, over the gradients; a dashed line marks 1 lr."""
     mine = _uncorrected if broken else optimizer
-    betas = (1 - 1 / window_m, 1 - 1 / window_v)
+    betas, small = (1 - 1 / window_m, 1 - 1 / window_v), [0.001 * g for g in SERIES[gradient]]
     runners = rivals(Adam, mine, lr=1.0, betas=betas, eps=eps)
-    lines = {name: _feed(cls, gradient, **own) for name, (cls, own) in runners.items()}
+    lines = {name: steps_along(small, cls, **own) for name, (cls, own) in runners.items()}
     found = overlay(ax, lines)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2)
     steps = list(lines.values())[-1][1:, 1]
@@ -68,17 +66,6 @@ def _uncorrected(p: Any, g: Any, m: Any, v: Any, *, lr: Any, betas: Any, eps: An
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g**2
     return p - lr * m / (v**0.5 + eps), m, v
-
-
-def _feed(optimizer: MakeOptimizer, kind: str, **options: Any) -> Tensor:
-    """Each step down the gradients, [51, 2]; at step 0 there is none yet."""
-    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
-    runner, rows = optimizer([p], **options), [(0, math.nan)]
-    for t, g in enumerate(SERIES[kind], 1):
-        before, p.grad = p.item(), torch.full_like(p, 0.001 * g)
-        runner.step()
-        rows.append((t, before - p.item()))
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 def _gradients_below(ax: Axes, gradient: str, broken: bool) -> None:
@@ -95,17 +82,13 @@ def lesson_00(optimizer: MakeOptimizer) -> tuple[dict[str, list[float]], float]:
     >>> f"{diary['loss'][49]:.4f}, {prediction:.4f}"
     '2.9324, 6.4472'
     """
-    x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
-    model = torch.nn.Linear(1, 1)
-    torch.nn.init.constant_(model.weight, 0.67037853)
-    torch.nn.init.constant_(model.bias, 0.34645085)
+    model, (x, y) = line_model(), line_points()
     weight, bias = model.parameters()
     runner = optimizer([weight, bias], lr=0.01)
     rows = []
     for _ in range(50):
-        loss = ((model(x) - 2 * x) ** 2).mean()
-        slopes = torch.autograd.grad(loss, [weight, bias])
-        weight.grad, bias.grad = slopes
+        loss = ((model(x) - y) ** 2).mean()
+        weight.grad, bias.grad = slopes = torch.autograd.grad(loss, [weight, bias])
         rows.append([number.item() for number in (loss, *slopes, weight, bias)])
         runner.step()
     names = "loss", "gradient of weight", "gradient of bias", "weight", "bias"

@@ -200,7 +200,7 @@ CURVED = torch.linspace(0.08, 4, 50, dtype=torch.float64)  # learning rate x cur
 
 def _rates(axes: list[Axes], *, steps: int, momentum: float, optimizer: Callable[..., Any]) -> dict[str, Any]:
     """What a step leaves of the distance: colors and dots are measured, lines are the formula."""
-    measured, formula = _measured_rates(optimizer, steps), _larger_root(CURVED[:, None], EVEN)
+    measured, formula = _measured_rates(optimizer, steps), larger_root(1 + EVEN - CURVED[:, None], EVEN)
     heat(axes[0], CURVED, EVEN, measured.where(measured <= 1, math.inf), "rate, measured", "linear")
     levels = [0.4, 0.6, 0.8, 0.9, 1]
     axes[0].contour(CURVED, EVEN, formula.T, levels=levels, colors="white", linewidths=1)
@@ -233,8 +233,12 @@ def _measured_rates(optimizer: Callable[..., Any], steps: int) -> Tensor:
     return (after / before.clamp(min=1e-300)) ** (1 / (2 * half))
 
 
-def _larger_root(curved: Tensor, beta: Tensor) -> Tensor:
-    """The larger modulus of the roots of z² - (1 + beta - curved) z + beta."""
-    total = (1 + beta - curved).to(torch.complex128)
-    gap = (total**2 - 4 * beta).sqrt()
+def larger_root(total: Tensor, product: Tensor | float) -> Tensor:
+    """The larger modulus of the roots of z² - total z + product: the rate, on a bowl, of a rule with one buffer.
+
+    >>> larger_root(torch.tensor(3.0), 2.0).item()
+    2.0
+    """
+    total = total.to(torch.complex128)
+    gap = (total**2 - 4 * product).sqrt()
     return torch.maximum((total + gap).abs(), (total - gap).abs()) / 2

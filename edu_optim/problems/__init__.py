@@ -1,6 +1,6 @@
 """What there is to descend: surfaces with known minima, a data set and small networks."""
 
-from .data import digits, small_net
+from .data import digits, line_model, line_points, small_net
 from .surfaces import (
     Loss,
     Pair,
@@ -27,6 +27,8 @@ __all__ = [
     "booth",
     "digits",
     "himmelblau",
+    "line_model",
+    "line_points",
     "noisy_quadratic",
     "plateau",
     "quadratic",

@@ -22,6 +22,28 @@ def digits() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(images) / 16, torch.from_numpy(labels)
 
 
+def line_model() -> torch.nn.Linear:
+    """The line of lesson 00 where its training starts, in float32.
+
+    >>> line_model().bias.item()
+    0.346...
+    """
+    model = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(model.weight, 0.67037853)
+    torch.nn.init.constant_(model.bias, 0.34645085)
+    return model.float()
+
+
+def line_points() -> tuple[Tensor, Tensor]:
+    """The four examples of lesson 00, x and y = 2x, each ``[4, 1]``, in float32.
+
+    >>> line_points()[1].flatten()
+    tensor([2., 4., 6., 8.])
+    """
+    x = torch.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=torch.float32)
+    return x, 2 * x
+
+
 def small_net(*sizes: int, seed: int = 0) -> torch.nn.Sequential:
     """A multilayer perceptron in float64 with tanh between its layers, the same one for the same ``seed``.
 

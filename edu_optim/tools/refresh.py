@@ -11,6 +11,7 @@ from .notebooks import LESSONS, METADATA, SOLUTIONS, cell_name, notebooks, read,
 from .release import read_sheet
 
 CELL_TIMEOUT = 60  # seconds
+LINKS = ("where-top", "where-end")  # the cells that say where a lesson stands
 VOLATILE = "application/vnd.jupyter.widget-view+json"  # names a widget of a kernel that has ended
 
 
@@ -85,8 +86,8 @@ def link_neighbors(lesson: NotebookNode, path: Path, course: list[Path]) -> None
         parts.append(f"[next: {course[here + 1].name[:2]} →]({course[here + 1].name})")
     if here > 0:
         parts.append(f"[all lessons]({course[0].name})")
-    cells = [cell for cell in lesson.cells if cell.get("id") not in ("where-top", "where-end")]
-    top, end = (new_markdown_cell(" · ".join(parts), id=name) for name in ("where-top", "where-end"))
+    cells = [cell for cell in lesson.cells if cell.get("id") not in LINKS]
+    top, end = (new_markdown_cell(" · ".join(parts), id=name) for name in LINKS)
     lesson.cells = [cells[0], top, *cells[1:], end]
 
 
