@@ -388,7 +388,7 @@ def _report(answer, exercise, family, found):
 def _passed(exercise, family, found):
     trial = found.trial
     numbers = sum(one.judged for one in found.trial.seen)
-    coarse = ["It agrees to the rounding of a step count in float32."] * (found.rounding == PARTLY)
+    coarse = ["It agrees to one part in a hundred thousand."] * (found.rounding == PARTLY)
     says = [*coarse, *map(_sentence, trial.notes)]
     if not found.conventions:
         return Verdict(

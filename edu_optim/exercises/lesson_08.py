@@ -225,7 +225,7 @@ def _watch_suspects(answer):
     named = answer()
     yield "the letters of your dict", sorted(named)
     for letter in sorted(named):
-        yield f"suspect {letter}", named[letter]
+        yield f"suspect {letter}", str(named[letter]).partition("(")[0].strip().lower()
 
 
 EXERCISES = [

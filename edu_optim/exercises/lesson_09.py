@@ -102,9 +102,9 @@ EXERCISES = [
         ],
         [
             convention(
-                "right for a small decay",
+                "v is taken for constant",
                 {"(1 - momentum / (1 - decay))": "(1 - momentum)"},
-                why="It takes v for constant: good while the decay is small beside 1 - momentum.",
+                why="It changes from step to step; that is little while the decay is small beside 1 - momentum.",
                 ask="By which factor was v larger one step before?",
             ),
             edit(

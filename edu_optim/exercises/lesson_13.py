@@ -94,9 +94,9 @@ DRAW = "torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=t
 COMPARE = "torch.allclose(step(p, g).flatten(), torch.stack(alone))"
 ELEMENTWISE = [
     edit(
-        "every step passes, whatever it mixes",
+        "every step that was tried passes",
         {COMPARE: "step(p, g).shape == p.shape"},
-        why="What you compare agrees whatever the step does.",
+        why="What you compare agrees for all of them, also for those that mix elements.",
         ask="Shapes always agree, and so does a result with itself. In a toy Muon, which numbers of yours would "
         "differ?",
     ),
@@ -113,13 +113,13 @@ ELEMENTWISE = [
         ask="What is left of 1, 1, 1 after their mean is taken off, and what of a single 1?",
     ),
     edit(
-        "elements are moved, and none is left out",
+        "steps that use one number of all elements pass",
         {
             COMPARE: "torch.allclose(step(p, g).flatten()[[3, 1, 5, 0, 2, 4]], step(p.flatten()[[3, 1, 5, 0, 2, 4]]"
             ".view(2, 3), g.flatten()[[3, 1, 5, 0, 2, 4]].view(2, 3)).flatten())"
         },
-        why="A length and a mean are the same in any order, so a step that uses one of them passes.",
-        ask="Leave elements out in the place of moving them: whose steps change then?",
+        why="A length and a mean of all stay the same however the elements are laid out or ordered.",
+        ask="Leave elements out: whose steps change then?",
     ),
     edit(
         "steps that mix the elements of a row pass",
@@ -141,8 +141,8 @@ ELEMENTWISE = [
             "g).flatten()[k]) "
             "for k in range(6))"
         },
-        why="Only the gradient is taken apart; an element may feel its neighbors through p too.",
-        ask="Which of the two arguments does your probe never change or cut?",
+        why="An element may feel its neighbors through p too, and your p does not show that.",
+        ask="With which p would an element that feels its neighbors step otherwise when it is alone?",
     ),
 ]
 

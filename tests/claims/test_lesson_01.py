@@ -56,13 +56,14 @@ def test_two_different_rates_land_on_the_minimum(condition, start):
 
 
 def test_the_steps_that_a_constant_rate_needs():
-    """It turns out that the best constant one still needs 386 steps to a millionth of the distance."""
+    """It turns out that $2/(m+L)$ still needs 386 steps to a millionth of the distance."""
     x = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
     design = torch.stack([x, torch.ones_like(x)], dim=-1)
     curvatures = torch.linalg.eigvalsh(2 * design.T @ design / 4)
     rates = torch.linspace(0.001, 0.1197, 5000, dtype=torch.float64)
     factors = (1 - rates[:, None] * curvatures).abs().max(dim=-1).values
     assert min(math.ceil(math.log(1e-6) / math.log(factor)) for factor in factors.tolist()) == 386
+    assert abs(rates[factors.argmin()] - 2 / curvatures.sum()) < 1e-4
 
 
 @pytest.mark.parametrize("condition", [10, 40, 3000])

@@ -73,7 +73,7 @@ def test_three_forms_are_one_path():
 
 @pytest.mark.parametrize("kappa", [9, 25, 400])
 def test_tuned_settings(kappa):
-    """Back to the ravine: plain descent and momentum, each at its best constant settings
+    """Back to the ravine: plain descent and momentum, each at the constant settings of the best rate
     The rate is the formula of gradient descent with $\\sqrt\\kappa$ in place of $\\kappa$."""
     root = sqrt(kappa)
     best = (root - 1) / (root + 1)
@@ -147,18 +147,19 @@ def test_tilted_bowl():
 
 @pytest.mark.parametrize("kappa", [10, 60])
 def test_plateau(kappa):
-    """Above it every curvature swings, the rate is $\\sqrt\\beta$, and **the learning rate makes no difference**"""
+    """every curvature swings, the rate is $\\sqrt\\beta$, and **the learning rate makes no difference**"""
     curvatures = numpy.linspace(1, kappa, 40)
     for lr in numpy.linspace(0.1, 1, 8) * (2 / (1 + sqrt(kappa))) ** 2:
         edge = (1 - sqrt(lr)) ** 2
         above = max(rate(lr * curvature, edge * 0.5 + 0.5) for curvature in curvatures)
         assert above == pytest.approx(sqrt(edge * 0.5 + 0.5))
         assert rate(lr, 0.9 * edge) > sqrt(0.9 * edge) + 1e-3
+    assert rate(1.99 + 2 * 0.7, 0.7) > sqrt(0.7) + 0.05  # in the strip at the edge of divergence
 
 
 def test_noise_at_equal_speed():
-    """At the same learning rate more momentum means more noise.
-    At the same speed, and with $\\eta\\lambda$ well below 1, it is about the noise of plain descent"""
+    """At the same learning rate, with $\\eta\\lambda$ below 1, more momentum means more noise.
+    At the same speed, and well below 1, it is about the noise of plain descent"""
     generator = torch.Generator().manual_seed(8)
 
     def variance(lr, beta, curvature=2.0):

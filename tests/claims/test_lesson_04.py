@@ -74,7 +74,7 @@ def test_constant_memory_gains_a_factor(rule):
 
 @pytest.mark.parametrize("n, steps", [(41, 20), (101, 50)])
 def test_lower_bound(n, steps):
-    """Only the constant can be improved: Nesterov's book of 2004 gives a bowl on which each method that combines the gradients it has seen keeps at least $3/32 \\cdot L\\,|\\theta_0-\\theta^*|^2/(k+1)^2$."""  # noqa: E501
+    """Only the constant can be improved: Nesterov's book of 2004 gives for each $k$ a bowl, of more than $2k$ weights, on which each method that combines the gradients it has seen keeps at least $3/32 \\cdot L\\,|\\theta_0-\\theta^*|^2/(k+1)^2$."""  # noqa: E501
     steps = (n - 1) // 2
     chain = (2 * torch.eye(n) - torch.eye(n).roll(1, 0).tril() - torch.eye(n).roll(-1, 0).triu()).double() / 4
     goal = torch.linalg.solve(chain, torch.eye(n)[0].double() / 4)
@@ -122,14 +122,19 @@ def test_same_slope_cycles_only_at_the_best_settings():
 
 
 def test_held_out_loss():
-    """At each of the four learning rates Nesterov has the lower held-out loss."""
+    """At each of the four learning rates Nesterov has the lower held-out loss.
+    After 1,000 steps in the place of 150, each at its best rate, hardly a gain is left.
+    """
     images, labels = digits()
     lrs = torch.tensor([0.05, 0.1, 0.2, 0.4], dtype=torch.float64)
     nets = [small_net(64, 16, 10, seed=seed) for seed in range(20, 28) for _ in lrs]
     shared = {"steps": 200, "batch": 24, "seed": 5, "lr": lrs.repeat(8), "momentum": 0.9}
-    found = []
-    for ahead in (False, True):
-        run = train_many(nets, SGD, images[1000:], labels[1000:], nesterov=ahead, **shared)
+
+    def held_out(**options):
+        run = train_many(nets, SGD, images[1000:], labels[1000:], **shared | options)
         scores = run.scores(images[:1000]).detach()
-        found.append(torch.stack([cross_entropy(s, labels[:1000]) for s in scores]).reshape(8, 4).mean(0))
-    assert (found[1] < found[0]).all()
+        return torch.stack([cross_entropy(s, labels[:1000]) for s in scores]).reshape(8, 4).mean(0)
+
+    assert (held_out(nesterov=True) < held_out(nesterov=False)).all()
+    plain, ahead = (held_out(nesterov=nesterov, steps=1000).min() for nesterov in (False, True))
+    assert abs(ahead / plain - 1) < 0.03

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from edu_optim import SGD, Adagrad, RMSprop, descend, rules, train
+from edu_optim import SGD, Adagrad, RMSprop, descend, from_rule, rules, train
 from edu_optim.lab.lesson_06 import play
 from edu_optim.problems import digits, quadratic, small_net
 
@@ -22,8 +22,8 @@ def moves(optimizer, gradients, **options):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_signs_are_enough_on_the_whole_data(seed):
-    """On the whole data signs are enough: six of eight first steps bring Rprop's loss below 0.001"""
+def test_rprop_is_far_ahead_on_the_whole_data(seed):
+    """On the whole data Rprop, whose steps grow and shrink with the signs, is far ahead"""
     images, labels = digits()
     for optimizer, rates in ((torch.optim.Rprop, (0.002, 0.02, 0.2)), (SGD, (0.2, 0.6, 1))):
         nets = [small_net(64, 16, 10, seed=seed) for _ in rates]
@@ -46,16 +46,43 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_rprop_is_last_on_minibatches(seed):
-    """Rprop, so good on the whole data, is now the last by far"""
+    """Rprop, so good on the whole data, is now the last by far
+    signs with steps of one length end lower than Rprop here, though not as low as the other two.
+    """
     images, labels = digits()
     lowest = {}
-    for optimizer, rates in ((torch.optim.Rprop, (0.01, 0.05, 0.1)), (RMSprop, [0.005]), (SGD, [0.4])):
+    signs = from_rule(by_signs)
+    entrants = ((torch.optim.Rprop, (0.01, 0.05, 0.1)), (RMSprop, [0.005]), (SGD, [0.4]), (signs, (0.002, 0.004)))
+    for optimizer, rates in entrants:
         nets = [small_net(64, 20, 10, seed=seed) for _ in rates]
         for net, lr in zip(nets, rates, strict=True):
             train(net, optimizer, images[300:], labels[300:], steps=500, batch=16, seed=seed, lr=lr)
         losses = [torch.nn.functional.cross_entropy(net(images[:300]), labels[:300]).item() for net in nets]
         lowest[optimizer.__name__] = min(losses)
     assert lowest["Rprop"] > 1.5 * max(lowest["SGD"], lowest["RMSprop"])
+    assert max(lowest["SGD"], lowest["RMSprop"]) < lowest["by_signs"] < lowest["Rprop"] - 0.1
+
+
+def by_signs(p, g, *, lr):
+    return (p - lr * g / ((g**2) ** 0.5 + 1e-12),)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_burst_climbs_at_a_large_lr_only(seed):
+    """At a third of this lr nothing climbs."""
+    images, labels = digits()
+    for lr, climbs in ((0.01, False), (0.03, True)):
+        net = small_net(64, 16, 10, seed=seed)
+        losses = train(net, RMSprop, images, labels, steps=60, lr=lr, alpha=0.99)
+        assert (losses.max() > 1.1 * losses[0]) == climbs
+
+
+def test_a_faded_memory_passes_the_edge_of_lesson_01():
+    """the memory has faded so far that lr times curvature over its root is above 2"""
+    run = descend(quadratic(condition=25), RMSprop, steps=360, lr=0.1, alpha=0.99, keep_state=True)
+    factor = 0.1 * 25 / run.state["square_avg"][:, 1].sqrt()
+    lowest = int(run.losses.argmin())
+    assert (factor[:50] < 2).all() and (factor[lowest:345] > 2).all() and run.losses[lowest:].max() > 0.1
 
 
 @pytest.mark.parametrize("many", [9, 19])
@@ -106,11 +133,11 @@ def test_a_longer_memory_bursts_higher_and_longer():
 
 
 def test_eps_inside_halves_the_steps_of_far_larger_gradients():
-    """So Keras halves the steps of gradients ten thousand times larger than those whose steps torch halves."""
+    """Keras halves the steps of gradients nearly twenty thousand times larger than those whose steps torch halves."""
     halved_by_torch, halved_by_keras = 1e-8, (1e-7 / 3) ** 0.5
     assert halved_by_torch / (halved_by_torch + 1e-8) == pytest.approx(0.5)
     assert halved_by_keras / (halved_by_keras**2 + 1e-7) ** 0.5 == pytest.approx(0.5)
-    assert 1e4 < halved_by_keras / halved_by_torch < 2e4
+    assert 1.7e4 < halved_by_keras / halved_by_torch < 2e4
 
 
 @pytest.mark.parametrize("mu", [0.5, 0.8])

@@ -73,7 +73,7 @@ def test_l2_spares_the_loud():
 @pytest.mark.parametrize("form, kept", [(lesson_09.TORCH, "product"), (lesson_09.PAPER, "decay")])
 def test_what_the_valley_keeps(form, kept):
     """
-    Each step keeps $1 - \\eta\\lambda$ of both weights, however loud their noise, so only the product counts
+    Each step keeps $1 - \\eta\\lambda$ of both means, however loud their noise, so only the product counts
     That is so in the paper's own form, which leaves $\\eta$ out of the decay.
     """
     experiment = lesson_09.play()
@@ -96,7 +96,7 @@ def test_where_l2_serves_both_weights():
 @pytest.mark.parametrize("decay, error", [(0.1, 40.0), (1.0, -7.0), (4.0, 3.0)])
 def test_no_weight_settles_beyond_one_over_the_decay(decay, error):
     """
-    Under AdamW a weight does not settle beyond $1/\\lambda$
+    Under AdamW with the usual betas a weight does not settle beyond $1/\\lambda$
     The error keeps its sign, and then Adam's step stays close to $\\eta$, however large the error
     """
     start = torch.zeros(1, dtype=torch.float64)

@@ -22,7 +22,7 @@ def test_a_batch_of_points_moves_as_each_alone(rule):
 @pytest.mark.parametrize("momentum", [0.7, 0.85, 0.9])
 @pytest.mark.parametrize("lr", [0.006, 0.01])
 def test_strips_come_with_momentum_and_lie_along_the_rim(lr, momentum):
-    """Along the rim, where the walls are steep, strips of one color lie in the field of another."""
+    """Mostly along the rim, where the walls are steep, strips and patches of one color lie in the field of another."""
     starts = himmelblau.grid(64, 64)
     found = sweep(himmelblau, SGD, 400, starts, lr=lr, momentum=momentum).minimum
     corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()
@@ -33,7 +33,7 @@ def test_strips_come_with_momentum_and_lie_along_the_rim(lr, momentum):
 
 @pytest.mark.parametrize("lr", [0.004, 0.008])
 def test_without_momentum_the_fields_are_of_nearly_one_size(lr):
-    """Without momentum the four fields are of nearly one size, and the strips are gone."""
+    """Without momentum the four fields are of nearly one size, and at this learning rate the strips are gone."""
     found = sweep(himmelblau, SGD, 400, himmelblau.grid(64, 64), lr=lr).minimum
     shares = torch.stack([(found == index).double().mean() for index in range(4)])
     assert shares.min() > 0.22 and shares.max() < 0.28
@@ -75,3 +75,13 @@ def test_each_point_of_a_sweep_is_a_path_of_its_own():
     found = sweep(rosenbrock, Adam, 40, rosenbrock.grid(5, 4), lr=0.2)
     alone = descend(rosenbrock, Adam, 40, rosenbrock.grid(5, 4)[3, 1], lr=0.2)
     torch.testing.assert_close(alone.points[-1], found.points[3, 1], rtol=1e-12, atol=0)
+
+
+def test_a_setting_between_worse_ones_need_not_be_the_best():
+    """Even with worse ones on both sides it need not be the best: between the points of the second table, at 0.8485,"""
+    coarse, fine = (torch.logspace(-3, 1, count, dtype=torch.float64) for count in (41, 2001))
+    losses = sweep(rosenbrock, Adam, 100, lr=coarse).losses
+    lower = (losses[1:-1] < losses[:-2]) & (losses[1:-1] < losses[2:])
+    assert lower.sum() > 1
+    assert sweep(rosenbrock, Adam, 100, lr=fine).losses.min() < 0.01 * losses.min()
+    assert descend(rosenbrock, Adam, 100, lr=0.8485).losses[-1] < 1e-5
