@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from ..base import from_rule
 from ..plot import BLACK, ORANGE, RED, SKY
 from ..trace import MakeOptimizer
+from ..trace.numbers import path_in_numbers
 from .words import pair
 
 
@@ -64,6 +65,11 @@ def steps_along(gradients: Iterable[float], optimizer: MakeOptimizer, **options:
     tensor([[ 1.0000,  0.5000],
             [ 2.0000, -1.5000]], dtype=torch.float64)
     """
+    gradients = list(gradients)
+    met = iter(gradients)
+    path = path_in_numbers(optimizer, options, [0.0], lambda point: [next(met)], len(gradients))
+    if path is not None:
+        return against_step(torch.cat([torch.tensor([math.nan]), -path.diff(dim=0)[:, 0]]))
     p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     runner, lengths = optimizer([p], **options), [math.nan]
     for gradient in gradients:

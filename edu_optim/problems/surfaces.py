@@ -12,10 +12,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy
 import torch
 from torch import Generator, Tensor
 
 Pair = tuple[float, float]
+Slope = Callable[[float, float], Pair]
 Loss = Callable[[Tensor], Tensor]
 
 
@@ -30,6 +32,7 @@ class Problem:
         window: ``((x0, x1), (y0, y1))``, the part of the plane worth a picture.
         start: where a descent begins unless told otherwise.
         noisy: ``(points, generator) -> losses`` with an error whose gradient has mean zero; None if there is none.
+        slope: ``(x, y) -> (d/dx, d/dy)``, the gradient at one point in plain arithmetic; None where autograd must do.
 
     >>> booth(torch.tensor([[1.0, 3.0], [0.0, 0.0]]))
     tensor([ 0., 74.])
@@ -41,6 +44,7 @@ class Problem:
     window: tuple[Pair, Pair]
     start: Pair
     noisy: Callable[[Tensor, Generator], Tensor] | None = None
+    slope: Slope | None = None
 
     def __call__(self, points: Tensor) -> Tensor:
         """The exact loss at ``points``."""
@@ -79,8 +83,13 @@ def quadratic(condition: float = 100.0, angle: float = 0.0) -> Problem:
         along, across = cos * x + sin * y, cos * y - sin * x
         return (along**2 + condition * across**2) / 2
 
+    def slope(x: float, y: float) -> Pair:
+        along, across = cos * x + sin * y, condition * (cos * y - sin * x)
+        return cos * along - sin * across, sin * along + cos * across
+
     start = (-4 * cos - sin, cos - 4 * sin)
-    return Problem(f"a bowl of condition number {condition:g}", loss, ((0, 0),), ((-5, 5), (-5, 5)), start)
+    name = f"a bowl of condition number {condition:g}"
+    return Problem(name, loss, ((0, 0),), ((-5, 5), (-5, 5)), start, slope=slope)
 
 
 def noisy_quadratic(condition: float = 10.0, noise: float = 1.0) -> Problem:
@@ -126,7 +135,7 @@ def sparse_features(rate: float = 0.1) -> Problem:
 
 
 def surface(
-    name: str, minima: tuple[Pair, ...], window: tuple[Pair, Pair], start: Pair
+    name: str, minima: tuple[Pair, ...], window: tuple[Pair, Pair], start: Pair, slope: Slope | None = None
 ) -> Callable[[Callable[[Tensor, Tensor], Tensor]], Problem]:
     """Turn a function of the coordinates x and y into a `Problem`.
 
@@ -138,24 +147,45 @@ def surface(
     """
 
     def make(function: Callable[[Tensor, Tensor], Tensor]) -> Problem:
-        return Problem(name, lambda points: function(*points.unbind(-1)), minima, window, start)
+        return Problem(name, lambda points: function(*points.unbind(-1)), minima, window, start, slope=slope)
 
     return make
 
 
-@surface("Rosenbrock's valley", minima=((1, 1),), window=((-2, 2), (-1, 3)), start=(-1.2, 1.0))
+def _rosenbrock_slope(x: float, y: float) -> Pair:
+    across = y - x**2
+    return -2 * (1 - x) - 400 * x * across, 200 * across
+
+
+@surface("Rosenbrock's valley", minima=((1, 1),), window=((-2, 2), (-1, 3)), start=(-1.2, 1.0), slope=_rosenbrock_slope)
 def rosenbrock(x: Tensor, y: Tensor) -> Tensor:
     return (1 - x) ** 2 + 100 * (y - x**2) ** 2
 
 
-@surface("Beale's function", minima=((3, 0.5),), window=((-1, 4), (-2, 2)), start=(-0.5, -1.5))
+def _beale_slope(x: float, y: float) -> Pair:
+    first, second, third = 1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3
+    by_x = first * (y - 1) + second * (y**2 - 1) + third * (y**3 - 1)
+    return 2 * by_x, 2 * x * (first + 2 * second * y + 3 * third * y**2)
+
+
+@surface("Beale's function", minima=((3, 0.5),), window=((-1, 4), (-2, 2)), start=(-0.5, -1.5), slope=_beale_slope)
 def beale(x: Tensor, y: Tensor) -> Tensor:
     return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
 
 
-@surface("Booth's function", minima=((1, 3),), window=((-5, 7), (-3, 9)), start=(-4.0, -2.0))
+def _booth_slope(x: float, y: float) -> Pair:
+    first, second = x + 2 * y - 7, 2 * x + y - 5
+    return 2 * first + 4 * second, 4 * first + 2 * second
+
+
+@surface("Booth's function", minima=((1, 3),), window=((-5, 7), (-3, 9)), start=(-4.0, -2.0), slope=_booth_slope)
 def booth(x: Tensor, y: Tensor) -> Tensor:
     return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2
+
+
+def _himmelblau_slope(x: float, y: float) -> Pair:
+    first, second = x**2 + y - 11, x + y**2 - 7
+    return 4 * x * first + 2 * second, 2 * first + 4 * y * second
 
 
 @surface(
@@ -168,9 +198,14 @@ def booth(x: Tensor, y: Tensor) -> Tensor:
     ),
     window=((-5, 5), (-5, 5)),
     start=(-0.5, -1.0),
+    slope=_himmelblau_slope,
 )
 def himmelblau(x: Tensor, y: Tensor) -> Tensor:
     return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
+
+
+def _six_hump_camel_slope(x: float, y: float) -> Pair:
+    return 8 * x - 8.4 * x**3 + 2 * x**5 + y, x - 8 * y + 16 * y**3
 
 
 @surface(
@@ -178,23 +213,44 @@ def himmelblau(x: Tensor, y: Tensor) -> Tensor:
     minima=((0.08984201310031806, -0.7126564030207396), (-0.08984201310031806, 0.7126564030207396)),
     window=((-2, 2), (-1, 1)),
     start=(1.5, 0.8),
+    slope=_six_hump_camel_slope,
 )
 def six_hump_camel(x: Tensor, y: Tensor) -> Tensor:
     return (4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (4 * y**2 - 4) * y**2
 
 
-@surface("a saddle between two minima", minima=((0, -1), (0, 1)), window=((-2, 2), (-2, 2)), start=(1.5, 0.001))
+def _saddle_slope(x: float, y: float) -> Pair:
+    return x, y**3 - y
+
+
+@surface(
+    "a saddle between two minima",
+    minima=((0, -1), (0, 1)),
+    window=((-2, 2), (-2, 2)),
+    start=(1.5, 0.001),
+    slope=_saddle_slope,
+)
 def saddle(x: Tensor, y: Tensor) -> Tensor:
     return x**2 / 2 - y**2 / 2 + y**4 / 4
 
 
-@surface("Rastrigin's function", minima=((0, 0),), window=((-5, 5), (-5, 5)), start=(3.3, -2.6))
+def _rastrigin_slope(x: float, y: float) -> Pair:
+    turns = 2 * math.pi
+    return 2 * x + 10 * turns * numpy.sin(turns * x), 2 * y + 10 * turns * numpy.sin(turns * y)
+
+
+@surface("Rastrigin's function", minima=((0, 0),), window=((-5, 5), (-5, 5)), start=(3.3, -2.6), slope=_rastrigin_slope)
 def rastrigin(x: Tensor, y: Tensor) -> Tensor:
     wave = torch.cos(2 * math.pi * x) + torch.cos(2 * math.pi * y)
     return 20 + x**2 + y**2 - 10 * wave
 
 
-@surface("a hole in a plateau", minima=((0, 0),), window=((-4, 4), (-4, 4)), start=(-2.5, 2.0))
+def _plateau_slope(x: float, y: float) -> Pair:
+    height = numpy.exp(-(x**2 + y**2) / 2)
+    return x * height, y * height
+
+
+@surface("a hole in a plateau", minima=((0, 0),), window=((-4, 4), (-4, 4)), start=(-2.5, 2.0), slope=_plateau_slope)
 def plateau(x: Tensor, y: Tensor) -> Tensor:
     return 1 - torch.exp(-(x**2 + y**2) / 2)
 
