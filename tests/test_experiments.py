@@ -142,7 +142,7 @@ def drive(browser, models):
             answers = browser.move(control, **move)
             said = browser.widgets[readout]["value"]
             assert RED not in said, (state.get("description"), move, said)
-            pictures += sum(model == image and png.startswith(b"\x89PNG") for model, png in answers)
+            pictures += sum(model == image and picture.startswith(b"\xff\xd8") for model, picture in answers)
         assert pictures, f"{state.get('description')}: no new picture"
         key = "index" if "index" in state else "value"
         browser.move(control, **{key: state[key]})

@@ -14,7 +14,7 @@ from ..base import from_rule
 from ..plot import BLACK, ORANGE, RED, SKY
 from ..trace import MakeOptimizer
 from ..trace.numbers import path_in_numbers
-from .words import pair
+from .words import APART, SAME, pair
 
 
 def as_class(optimizer: Callable[..., Any]) -> MakeOptimizer:
@@ -118,7 +118,7 @@ def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
     yours, torchs = lines["yours"], lines["torch"]
     apart = ~torch.isclose(yours, torchs, rtol=1e-6, atol=1e-9, equal_nan=True).all(-1)
     if not apart.any():
-        return {"yours, ours and torch": f"the same in all {len(yours) - 1} steps"}
+        return {SAME: f"the same in all {len(yours) - 1} steps"}
     step = int(apart.int().argmax())
     ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=5)
-    return {"yours leaves torch at": f"step {step}, {pair(yours[step])} instead of {pair(torchs[step])}"}
+    return {APART: f"step {step}, {pair(yours[step])} instead of {pair(torchs[step])}"}

@@ -7,11 +7,6 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-WIDE = widgets.Layout(width="26em")
-
-
-NAMES_FIT = {"description_width": "12em"}
-
 
 def slider(
     name: str, unit: str, value: float, low: float, high: float, step: float | None = None
@@ -61,11 +56,10 @@ class Rate(widgets.HBox):
         self.stops = [float(f"{low * (high / low) ** (stop / 300):.3g}") for stop in range(1, 300)]
         self.stops = [low, *self.stops, high]
         self.slider = _control(widgets.IntSlider, name, unit, max=300, readout=False)
-        self.slider.layout = widgets.Layout(width="20em")
-        self.number = widgets.BoundedFloatText(value, min=low, max=high, layout=widgets.Layout(width="5.5em"))
+        self.number = widgets.BoundedFloatText(value, min=low, max=high)
         self.number.description = self.slider.description  # for those who cannot see that it stands beside the slider
-        self.number.style.description_width = "0"
-        super().__init__([self.slider, self.number], layout=WIDE)
+        super().__init__([self.slider, self.number])
+        self.add_class("edu-optim-rate")
         self.observe(lambda change: self.slider.set_trait("value", self._nearest()), "value")
         self.slider.observe(lambda change: self._follow(), "value")
         traitlets.link((self.number, "value"), (self, "value"))
@@ -101,7 +95,7 @@ def switch(name: str) -> widgets.Checkbox:
     >>> switch("forget zero_grad").value
     False
     """
-    return widgets.Checkbox(description=name, value=False, indent=False, layout=WIDE)
+    return widgets.Checkbox(description=name, value=False, indent=False)
 
 
 class Player(widgets.VBox):
@@ -115,7 +109,8 @@ class Player(widgets.VBox):
 
     def __init__(self, name: str, unit: str, value: int, low: int, high: int, pace: int = 1) -> None:
         self.slider = slider(name, unit, value, low, high)
-        self.play = widgets.Play(value=value, min=low, max=high, step=pace, interval=120, tooltip=f"play {name}")
+        self.play = widgets.Play(value=value, min=low, max=high, step=pace, interval=120, show_repeat=False)
+        self.play.tooltip = f"play {name}"
         super().__init__([self.slider, self.play])
         for source, target in ((self.slider, self), (self.slider, self.play)):
             traitlets.link((source, "value"), (target, "value"))
@@ -138,8 +133,9 @@ class Several(widgets.VBox):
         self.description = name
         fit = widgets.Layout(width="8em")
         self.boxes = [widgets.Checkbox(word in ticked, description=word, indent=False, layout=fit) for word in words]
-        grid = widgets.Box(self.boxes, layout=widgets.Layout(flex_flow="row wrap", width="26em"))
-        super().__init__([widgets.Label(name), grid])
+        row = widgets.Box(self.boxes, layout=widgets.Layout(flex_flow="row wrap"))
+        super().__init__([widgets.Label(name), row])
+        self.add_class("edu-optim-several")
         self._collect()
         for box in self.boxes:
             box.observe(lambda change: self._collect(), "value")
@@ -150,4 +146,4 @@ class Several(widgets.VBox):
 
 def _control(make: Callable[..., Any], name: str, unit: str, **options: Any) -> Any:
     description = f"{name} ({unit})" if unit else name
-    return make(description=description, layout=WIDE, style=NAMES_FIT, **options)
+    return make(description=description, **options)

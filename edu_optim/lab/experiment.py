@@ -7,22 +7,27 @@ beside the picture and draws again when one moves. What does not move, the groun
 import html
 import inspect
 import io
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import ipywidgets as widgets
 import numpy
+import traitlets
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from PIL import Image
 
-from ..plot import DENSITY, RED, bundle, course_style, figure
-from .words import in_words, number
+from ..plot import RED, bundle, course_style, figure, legend_below
+from .words import AGREEMENT, in_words, number
 
-SIDE_BY_SIDE = widgets.Layout(display="flex", flex_flow="row wrap")  # where there is room
+STYLE = resources.files(__package__).joinpath("experiment.css").read_text()
+WIDTH = 9.0
 
 
 class Experiment(widgets.Box):
@@ -34,7 +39,8 @@ class Experiment(widgets.Box):
             shows. It must depend on nothing but its arguments.
         ground: ``ground(axes, ...)`` draws what does not move, sets limits and labels, and names the controls that
             it depends on; drawn again only when one of those moves.
-        columns, width, height: of the figure, as in `edu_optim.plot.figure`.
+        columns: how many panels stand side by side.
+        height: of the picture, in inches; it is 9 inches wide.
         controls: name -> a control, whose value is passed to ``draw`` under that name; what is no control
             is passed as it is, such as ``optimizer=``.
 
@@ -61,7 +67,6 @@ class Experiment(widgets.Box):
         ground: Callable[..., None] | None = None,
         *,
         columns: int = 1,
-        width: float | None = None,
         height: float = 3.6,
         **controls: Any,
     ) -> None:
@@ -73,18 +78,17 @@ class Experiment(widgets.Box):
         self.constants: dict[str, Any] = {}
         for name, value in controls.items():
             (self.controls if isinstance(value, widgets.Widget) else self.constants)[name] = value
-        self.picture = _Picture(draw, ground, columns=columns, width=width, height=height)
+        self.picture = _Picture(draw, ground, columns=columns, width=WIDTH, height=height)
         self.numbers = {}
         self.error = None
-        pixels = self.picture.fig.get_size_inches()[0] * DENSITY / 2
-        self.image = widgets.Image(format="png", layout=widgets.Layout(width=f"{pixels:.0f}px", max_width="100%"))
+        self.seconds = 0.0
+        self.image = _Image(format="jpeg", tooltip=self.caption)
         self.readout = widgets.HTML()
         for control in self.controls.values():
             control.observe(lambda change: self.follow(), "value")
-        super().__init__(
-            [widgets.Box(list(self.controls.values()), layout=SIDE_BY_SIDE), widgets.VBox([self.image, self.readout])],
-            layout=SIDE_BY_SIDE,
-        )
+        table = widgets.Box(list(self.controls.values())).add_class("edu-optim-controls")
+        super().__init__([widgets.HTML(f"<style>{STYLE}</style>"), table, self.image, self.readout])
+        self.add_class("edu-optim")
         self.follow()
 
     @property
@@ -99,17 +103,29 @@ class Experiment(widgets.Box):
 
     def follow(self) -> None:
         """Draw the picture for the controls as they stand, and say what it shows."""
+        if self.seconds > 1:
+            self.readout.value = '<div role="status" class="edu-optim-readings">working ...</div>'
+        started = time.perf_counter()
         try:
             with course_style():
-                self.numbers, png = self.picture.png(self.values)
+                self.numbers, jpeg = self.picture.jpeg(self.values)
             self.error = None
-            self.image.value = png
+            self.image.value = jpeg
         except Exception as error:
             last = "\nThe picture shows the last setting that worked." if self.image.value else ""
             self.error = in_words(error) + last
-        color = f"color:{RED}" if self.error else ""
-        lines = html.escape(f"{self.caption}\n{self.text}").replace("\n", "<br>")
-        self.readout.value = f'<div role="status" style="line-height:1.5;{color}">{lines}</div>'
+        self.readout.value = f'<div role="status" class="edu-optim-readings">{self._readings()}</div>'
+        self.seconds = time.perf_counter() - started
+
+    def _readings(self) -> str:
+        """What the picture shows, whether the optimizers agree, and a table of the numbers, as HTML."""
+        if self.error:
+            lines = html.escape(f"{self.caption}\n{self.error}").replace("\n", "<br>")
+            return f'<p style="color:{RED}">{lines}</p>'
+        said = {html.escape(name): html.escape(number(value)) for name, value in self.numbers.items()}
+        found = [f'<p class="agreement">{name}: {said.pop(name)}</p>' for name in AGREEMENT if name in said]
+        rows = [f'<tr><th scope="row">{name}</th><td>{value}</td></tr>' for name, value in said.items()]
+        return "".join([f"<p>{html.escape(self.caption)}</p>", *found, "<table>", *rows, "</table>"])
 
     def at(self, **values: Any) -> "Snapshot":
         """The picture and the words for other values of some controls; the experiment itself stays as it is.
@@ -167,6 +183,12 @@ class Snapshot:
         return bundle(self.fig, f"{self.caption}\n{self!r}")
 
 
+class _Image(widgets.Image):
+    """An image whose tooltip says what it shows to those who cannot see it; without a description it would fail."""
+
+    description = traitlets.Unicode().tag(sync=True)
+
+
 class _Picture:
     """A figure that is kept: a move draws only what moves, over a copy of the rest."""
 
@@ -176,6 +198,7 @@ class _Picture:
         self.fig, self.axes = figure(**size)
         self.canvas = FigureCanvasAgg(self.fig)
         self.rest: set[Artist] = set()
+        self.legends: dict[Axes, tuple[Any, Any]] = {}
         self.stands_for = self.frame = self.backdrop = None
 
     def snapshot(self, values: Mapping[str, Any]) -> tuple[Figure, dict[str, Any]]:
@@ -183,10 +206,13 @@ class _Picture:
         with course_style():
             fig, axes = figure(**self.size)
             self._prepare(axes, values)
-            return fig, self.draw(axes, **values)
+            numbers = self.draw(axes, **values)
+            for ax in fig.axes:
+                legend_below(ax)
+            return fig, numbers
 
-    def png(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """What ``draw`` measured, and the picture as PNG."""
+    def jpeg(self, values: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+        """What ``draw`` measured, and the picture as JPEG."""
         needed = {name: values[name] for name in self.needs}
         if needed != self.stands_for:
             self.stands_for = self.frame = None
@@ -200,21 +226,41 @@ class _Picture:
             ax.set_prop_cycle(None)
             ax.relim()
         numbers = self.draw(self.axes, **values)
-        moving = sorted(self._moving(), key=lambda artist: artist.zorder)
         frame = [_frame(ax) for ax in self.fig.axes]
         if frame != self.frame:
-            for artist in moving:
+            for ax in self.fig.axes:
+                legend_below(ax)
+                ax.set_subplotspec(ax.get_subplotspec())  # the layout depends on where it starts
+            for artist in self._moving():
                 artist.set_animated(True)
             self.canvas.draw()
-            self.frame, self.backdrop = frame, self.canvas.copy_from_bbox(self.fig.bbox)
+            self.frame, self.backdrop, self.legends = frame, self.canvas.copy_from_bbox(self.fig.bbox), {}
         self.canvas.restore_region(self.backdrop)
-        for artist in moving:
-            artist.draw(self.canvas.get_renderer())
-        return numbers, as_png(self.canvas)
+        for ax in self.fig.axes:
+            self._draw_legend(ax)
+        for artist in sorted(self._moving(), key=lambda artist: artist.zorder):
+            if not isinstance(artist, Legend):
+                artist.draw(self.canvas.get_renderer())
+        return numbers, as_jpeg(self.canvas)
+
+    def _draw_legend(self, ax: Axes) -> None:
+        """Draw what takes longest of all only where its words or colors have changed."""
+        legend = ax.get_legend()
+        if legend is None or legend in self.rest:
+            return
+        entries = _entries(legend)
+        if self.legends.get(ax, (None, None))[0] == entries:
+            return self.canvas.restore_region(self.legends[ax][1])
+        legend_below(ax)
+        renderer, legend = self.canvas.get_renderer(), ax.get_legend()
+        legend.draw(renderer)
+        self.legends[ax] = entries, self.canvas.copy_from_bbox(legend.get_window_extent(renderer).padded(2))
 
     def _prepare(self, axes: Any, values: Mapping[str, Any]) -> None:
         if self.ground:
             self.ground(axes, **{name: values[name] for name in self.needs})
+            for ax in numpy.ravel(axes):
+                legend_below(ax)
 
     def _artists(self) -> list[Artist]:
         return [artist for ax in self.fig.axes for artist in ax.get_children()]
@@ -226,19 +272,27 @@ class _Picture:
 def _frame(ax: Axes) -> tuple[Any, ...]:
     """All that stands in the backdrop and that drawing may change."""
     ax.autoscale_view()
-    labels = ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+    labels = ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), len(_entries(ax.get_legend()))
     return *ax.get_xlim(), *ax.get_ylim(), ax.get_xscale(), ax.get_yscale(), *labels
 
 
-def as_png(canvas: FigureCanvasAgg) -> bytes:
-    """What a canvas shows, as the bytes of a PNG.
+def _entries(legend: Legend | None) -> list[tuple[Any, ...]]:
+    """The names in a legend, and their colors."""
+    if legend is None:
+        return []
+    colors = [getattr(handle, "get_color", lambda: None)() for handle in legend.legend_handles]
+    return list(zip([text.get_text() for text in legend.get_texts()], colors, strict=True))
+
+
+def as_jpeg(canvas: FigureCanvasAgg) -> bytes:
+    """What a canvas shows, as the bytes of a JPEG, which takes a sixth of the time that a PNG takes.
 
     >>> canvas = FigureCanvasAgg(figure()[0])
     >>> canvas.draw()
-    >>> as_png(canvas)[1:4]
-    b'PNG'
+    >>> as_jpeg(canvas)[6:10]
+    b'JFIF'
     """
     pixels = Image.fromarray(numpy.asarray(canvas.buffer_rgba()))
     file = io.BytesIO()
-    pixels.convert("RGB").save(file, "png", compress_level=1)
+    pixels.convert("RGB").save(file, "jpeg", quality=95, subsampling=0)
     return file.getvalue()

@@ -40,7 +40,6 @@ def basins(optimizer: Callable[..., Any] = SGD, *, lr: float = 0.01, steps: int 
     return Experiment(
         _basins,
         _window,
-        width=7.2,
         height=4.4,
         surface=choice("surface", *EXACT),
         steps=slider("steps", "", steps, 0, 300),
@@ -122,7 +121,6 @@ def sensitivity(optimizer: Callable[..., Any] = SGD, *, steps: int = 100) -> Exp
     return Experiment(
         _sensitivity,
         _surface_and_options,
-        width=6.4,
         height=4.4,
         surface=choice("surface", *sorted(EXACT, key=lambda name: name != problems.rosenbrock.name)),
         against=choice("against", *options),

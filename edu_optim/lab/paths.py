@@ -51,7 +51,6 @@ def playground(optimizer: Callable[..., Any] | None = None, like: str | None = N
     return Experiment(
         descents,
         _surface_from_above,
-        width=6.4,
         height=4.4,
         surface=choice("surface", *SURFACES),
         names=Several("optimizers", [name for name in ("SGD", "momentum", "Adam") if name != like], others),

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+AGREEMENT = SAME, APART = "yours, ours and torch", "yours leaves torch at"  # what `overlay` finds
+
 
 def in_words(error: Exception) -> str:
     """What an error says, and in which line of which function it was raised.

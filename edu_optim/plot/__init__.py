@@ -23,6 +23,7 @@ from .style import (
     YELLOW,
     course_style,
     figure,
+    legend_below,
     look,
 )
 from .text import bundle, describe, show
@@ -52,6 +53,7 @@ __all__ = [
     "course_style",
     "describe",
     "figure",
+    "legend_below",
     "heat",
     "label_ends",
     "look",
