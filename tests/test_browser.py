@@ -27,7 +27,33 @@ PIXELS = """async image => {
     const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
     return Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))).join();
 }"""
-FOCUS = "node => [...node.querySelectorAll('[role=slider], input, select, button')].indexOf(document.activeElement)"
+FOCUS = """node => [...node.querySelectorAll('[role=slider], input, select, button')]
+    .filter(found => found.offsetParent).indexOf(document.activeElement)"""
+BOXES = """node => {
+    const width = found => Math.round(found.getBoundingClientRect().width);
+    const cut = [...node.querySelectorAll('label, .widget-readout, input[type=number]')]
+        .filter(found => getComputedStyle(found).display !== 'none' && found.scrollWidth > found.clientWidth + 1);
+    return {
+        tracks: [...node.querySelectorAll('.noUi-base')].map(width),
+        picture: width(node.querySelector('img')), column: width(node),
+        cut: cut.map(found => found.textContent || found.value),
+    };
+}"""
+SLOW = """
+import time
+from edu_optim.lab import Experiment, slider
+
+seen = []
+
+def slowly(ax, *, level):
+    '''A bar that takes its time.'''
+    seen.append(level)
+    time.sleep(1.2)
+    ax.bar(0, level)
+    return {"height": level}
+
+Experiment(slowly, level=slider("level", "m", 1, 0, 100))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +178,7 @@ def test_a_switch_ticked_by_the_space_bar_changes_picture_and_text(experiment):
 
 
 def test_every_control_is_reached_by_the_tab_key(experiment):
-    controls = experiment.node.locator(f"{HANDLE}, input, select, button")
+    controls = experiment.node.locator(f"{HANDLE}, input, select, button").filter(visible=True)
     controls.first.focus()
     reached = {experiment.node.evaluate(FOCUS)}
     for _ in range(3 * controls.count()):  # between them stand the numbers, which can be typed over
@@ -176,6 +202,28 @@ def test_every_control_has_a_name_that_can_be_read_in_full(experiment):
             assert cut == []
 
 
+@pytest.mark.parametrize("width, height, track", [(1280, 900, 220), (1024, 768, 220), (640, 450, 160)])
+def test_a_hand_can_use_it_at_1280_at_1024_and_at_twice_the_size(experiment, width, height, track):
+    page = experiment.page
+    try:
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(500)
+        boxes = experiment.node.evaluate(BOXES)
+        assert min(boxes["tracks"]) >= track
+        assert boxes["picture"] >= 0.95 * boxes["column"]
+        assert boxes["cut"] == []
+        experiment.take_screenshot(f"at-{width}")
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_picture_and_controls_are_read_out(experiment):
+    read = experiment.node.aria_snapshot()
+    caption = experiment.status.inner_text().split("\n")[0]
+    assert f'- img "{caption}"' in read
+    assert all(name.strip() in read for name in experiment.node.locator(".widget-label:visible").all_inner_texts())
+
+
 def test_the_text_says_in_a_sentence_what_the_picture_shows(experiment):
     caption = experiment.status.inner_text().split("\n")[0]
     assert caption.endswith(".") and len(caption.split()) >= 8
@@ -194,6 +242,34 @@ def test_an_error_is_shown_in_words_and_the_experiment_goes_on(lab, tmp_path):
         assert bar.shows()[0] == picture
         bar.take_screenshot("error")
         bar.page.keyboard.press("Home")
-        bar.status.get_by_text("height: 0").wait_for()
+        bar.status.get_by_role("row", name="height 0").wait_for()
+    finally:
+        lesson.close()
+
+
+def test_only_the_newest_value_is_worked_on_and_long_work_says_so(lab, tmp_path):
+    window, url, lessons = lab
+    write(lessons, "slow.ipynb", slow=SLOW)
+    lesson = Lesson(window, url, "slow.ipynb")
+    try:
+        assert lesson.run_all() == []
+        bar = Play(lesson, "slow", tmp_path)
+        bar.drag(bar.sliders.first)
+        bar.status.get_by_text("working").wait_for()
+        last = bar.sliders.first.get_attribute("aria-valuenow").removesuffix(".0")
+        bar.status.get_by_text(last, exact=True).wait_for()
+        values = lesson.execute("print(*seen)").split()
+        assert values[-1] == last and len(values) <= 4
+    finally:
+        lesson.close()
+
+
+def test_a_play_section_shows_its_picture_before_anything_is_run(lab):
+    window, url, _ = lab
+    lesson = Lesson(window, url, LESSONS[1])
+    try:
+        picture = lesson.cell("play-experiment").locator(".jp-OutputArea img").first
+        picture.wait_for()
+        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 600
     finally:
         lesson.close()

@@ -14,6 +14,10 @@ import nbformat
 import pytest
 from comm.base_comm import BaseComm, CommManager
 from ipywidgets import Widget
+from matplotlib.transforms import Bbox
+
+from edu_optim.lab import Experiment
+from edu_optim.plot import figure, legend_below
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 LESSONS = [path for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")) if '"experiment"' in path.read_text("utf-8")]
@@ -81,10 +85,10 @@ class Browser:
 
 
 def moves(state):
-    """What a reader can make of a control: the two ends, or every word."""
+    """What a reader can make of a control: the one end, the other, and the one again; or every word."""
     name = state["_model_name"]
     if name in ("IntSliderModel", "FloatSliderModel", "BoundedFloatTextModel", "PlayModel"):
-        return [{"value": state["min"]}, {"value": state["max"]}]
+        return [{"value": state[end]} for end in ("min", "max", "min")]
     if name == "CheckboxModel":
         return [{"value": not state["value"]}, {"value": state["value"]}]
     if name == "DropdownModel":
@@ -126,24 +130,49 @@ def test_every_control_brings_a_new_picture_and_no_error(path, browser):
     assert views
     for view in views:
         assert drive(browser, browser.inside(view)) >= 2
+    for experiment in {id(value): value for value in browser.names.values() if isinstance(value, Experiment)}.values():
+        fig = experiment.at().fig
+        fig.draw_without_rendering()
+        assert legends_over_axes(fig) == []
+
+
+def legends_over_axes(fig):
+    """The titles of those Axes that have a legend on them, where it may cover a line."""
+    over = Bbox.intersection
+    legends = [(ax, ax.get_legend()) for ax in fig.axes if ax.get_legend() and ax.get_legend().get_texts()]
+    return [ax.get_title() for ax, legend in legends if over(legend.get_window_extent(), ax.get_window_extent())]
+
+
+def test_a_legend_on_an_axes_is_noticed():
+    fig, ax = figure()
+    ax.plot([0, 1], label="rises")
+    ax.set_title("here")
+    ax.legend()
+    fig.draw_without_rendering()
+    assert legends_over_axes(fig) == ["here"]
+    legend_below(ax)
+    fig.draw_without_rendering()
+    assert legends_over_axes(fig) == []
 
 
 def drive(browser, models):
     """Move every control of an experiment to its ends and back, and return how many controls there are."""
     named = {model: browser.widgets[model]["_model_name"] for model in models}
     (image,) = [model for model in models if named[model] == "ImageModel"]
-    (readout,) = [model for model in models if named[model] == "HTMLModel"]
+    (readout,) = [model for model in models if 'role="status"' in str(browser.widgets[model].get("value"))]
     controls = [model for model in models if moves(browser.widgets[model])]
     assert RED not in browser.widgets[readout]["value"], browser.widgets[readout]["value"]
     for control in controls:
         state = dict(browser.widgets[control])
-        pictures = 0
+        pictures = []
         for move in moves(state):
             answers = browser.move(control, **move)
             said = browser.widgets[readout]["value"]
             assert RED not in said, (state.get("description"), move, said)
-            pictures += sum(model == image and picture.startswith(b"\xff\xd8") for model, picture in answers)
+            pictures += [picture for model, picture in answers if model == image]
         assert pictures, f"{state.get('description')}: no new picture"
+        assert all(picture.startswith(b"\xff\xd8") for picture in pictures)
+        assert len(set(pictures[-2:])) == 2, f"{state.get('description')}: both ends give one picture"
         key = "index" if "index" in state else "value"
         browser.move(control, **{key: state[key]})
     return len(controls)
@@ -166,10 +195,11 @@ Experiment(draw, x=slider("x", "m", 1, 0, 2))
     [
         ("1 / (2 - x); ax.plot([0, x])", "ZeroDivisionError"),
         ("ax.plot([0, 1])", "x.*: no new picture"),
+        ("ax.plot([0, x == 1])", "x.*: both ends give one picture"),
         ("ax.plot([0, lenght])", "NameError"),
         ("ax.plot([0, x]); print('drawn')", "drawn"),
     ],
-    ids=["raises at an end", "forgets its control", "raises always", "prints"],
+    ids=["raises at an end", "forgets its control", "is the same at both ends", "raises always", "prints"],
 )
 def test_a_broken_callback_is_noticed(line, words, browser):
     (view,) = browser.run(BROKEN.format(line=line))

@@ -207,7 +207,7 @@ class _Picture:
             fig, axes = figure(**self.size)
             self._prepare(axes, values)
             numbers = self.draw(axes, **values)
-            for ax in fig.axes:
+            for ax in numpy.ravel(axes):
                 legend_below(ax)
             return fig, numbers
 
@@ -228,7 +228,7 @@ class _Picture:
         numbers = self.draw(self.axes, **values)
         frame = [_frame(ax) for ax in self.fig.axes]
         if frame != self.frame:
-            for ax in self.fig.axes:
+            for ax in numpy.ravel(self.axes):
                 legend_below(ax)
                 ax.set_subplotspec(ax.get_subplotspec())  # the layout depends on where it starts
             for artist in self._moving():
@@ -236,7 +236,7 @@ class _Picture:
             self.canvas.draw()
             self.frame, self.backdrop, self.legends = frame, self.canvas.copy_from_bbox(self.fig.bbox), {}
         self.canvas.restore_region(self.backdrop)
-        for ax in self.fig.axes:
+        for ax in numpy.ravel(self.axes):
             self._draw_legend(ax)
         for artist in sorted(self._moving(), key=lambda artist: artist.zorder):
             if not isinstance(artist, Legend):
@@ -280,7 +280,7 @@ def _entries(legend: Legend | None) -> list[tuple[Any, ...]]:
     """The names in a legend, and their colors."""
     if legend is None:
         return []
-    colors = [getattr(handle, "get_color", lambda: None)() for handle in legend.legend_handles]
+    colors = [str(getattr(handle, "get_color", str)()) for handle in legend.legend_handles]
     return list(zip([text.get_text() for text in legend.get_texts()], colors, strict=True))
 
 
