@@ -208,3 +208,11 @@ def test_a_problem_out_of_range_is_refused(make, option, allowed, bad):
         with pytest.raises(ValueError) as error:
             make(**{option: value})
         assert str(error.value) == f"{option} must be {allowed}, got {value!r}"
+
+
+@pytest.mark.parametrize("problem", [p for p in ALL if not p.noisy], ids=lambda problem: problem.name)
+def test_the_slope_is_the_gradient(problem):
+    points = problem.grid(9, 7).reshape(-1, 2).requires_grad_()
+    (gradients,) = torch.autograd.grad(problem(points).sum(), points)
+    slopes = torch.tensor([problem.slope(*point) for point in points.detach().numpy()])
+    torch.testing.assert_close(slopes, gradients, rtol=1e-13, atol=1e-12)

@@ -10,7 +10,7 @@ import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -26,7 +26,7 @@ from PIL import Image
 from ..plot import RED, bundle, course_style, figure, legend_below
 from .words import AGREEMENT, in_words, number
 
-STYLE = resources.files(__package__).joinpath("experiment.css").read_text()
+STYLE = Path(__file__).with_name("experiment.css").read_text("utf-8")
 WIDTH = 9.0
 
 
@@ -207,7 +207,7 @@ class _Picture:
             fig, axes = figure(**self.size)
             self._prepare(axes, values)
             numbers = self.draw(axes, **values)
-            for ax in numpy.ravel(axes):
+            for ax in _listed(axes):
                 legend_below(ax)
             return fig, numbers
 
@@ -228,15 +228,16 @@ class _Picture:
         numbers = self.draw(self.axes, **values)
         frame = [_frame(ax) for ax in self.fig.axes]
         if frame != self.frame:
-            for ax in numpy.ravel(self.axes):
+            for ax in _listed(self.axes):
                 legend_below(ax)
-                ax.set_subplotspec(ax.get_subplotspec())  # the layout depends on where it starts
+                if place := ax.get_subplotspec():
+                    ax.set_subplotspec(place)  # the layout depends on where it starts
             for artist in self._moving():
                 artist.set_animated(True)
             self.canvas.draw()
             self.frame, self.backdrop, self.legends = frame, self.canvas.copy_from_bbox(self.fig.bbox), {}
         self.canvas.restore_region(self.backdrop)
-        for ax in numpy.ravel(self.axes):
+        for ax in _listed(self.axes):
             self._draw_legend(ax)
         for artist in sorted(self._moving(), key=lambda artist: artist.zorder):
             if not isinstance(artist, Legend):
@@ -251,15 +252,14 @@ class _Picture:
         entries = _entries(legend)
         if self.legends.get(ax, (None, None))[0] == entries:
             return self.canvas.restore_region(self.legends[ax][1])
-        legend_below(ax)
-        renderer, legend = self.canvas.get_renderer(), ax.get_legend()
+        renderer, legend = self.canvas.get_renderer(), legend_below(ax) or legend
         legend.draw(renderer)
         self.legends[ax] = entries, self.canvas.copy_from_bbox(legend.get_window_extent(renderer).padded(2))
 
     def _prepare(self, axes: Any, values: Mapping[str, Any]) -> None:
         if self.ground:
             self.ground(axes, **{name: values[name] for name in self.needs})
-            for ax in numpy.ravel(axes):
+            for ax in _listed(axes):
                 legend_below(ax)
 
     def _artists(self) -> list[Artist]:
@@ -267,6 +267,10 @@ class _Picture:
 
     def _moving(self) -> list[Artist]:
         return [artist for artist in self._artists() if artist not in self.rest]
+
+
+def _listed(axes: Any) -> list[Axes]:
+    return list(numpy.ravel(axes))
 
 
 def _frame(ax: Axes) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ import matplotlib
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.transforms import ScaledTranslation
 
 DENSITY = 144  # pixels an inch; shown at half that, sharp on a retina screen
@@ -90,27 +91,26 @@ def figure(
         return fig, fig.subplots(rows, columns, **options)
 
 
-def legend_below(ax: Axes) -> None:
-    """Move the legend of an Axes under it, where it covers no line, in as many columns as fit; one that stands outside
-    already stays there.
+def legend_below(ax: Axes) -> Legend | None:
+    """Move the legend of an Axes under it, where it covers no line, in as many columns as fit, and return it.
+
+    One that stands outside already stays there.
 
     >>> fig, ax = figure()
     >>> line, = ax.plot([0, 1], label="rises")
-    >>> legend_below(ax)  # there is none yet
     >>> _ = ax.legend()
-    >>> legend_below(ax)
-    >>> bool(ax.get_legend().get_bbox_to_anchor().y0 < ax.bbox.y0)
+    >>> bool(legend_below(ax).get_bbox_to_anchor().y0 < ax.bbox.y0)
     True
     """
-    legend, fig = ax.get_legend(), ax.figure
-    if legend is None or not legend.get_texts() or legend.get_bbox_to_anchor() is not ax.bbox:
-        return
+    legend, place, fig = ax.get_legend(), ax.get_subplotspec(), ax.get_figure(root=True)
+    if not (legend and legend.get_texts() and place and fig and legend.get_bbox_to_anchor() is ax.bbox):
+        return legend
     names = [text.get_text() for text in legend.get_texts()]
-    points = ax.get_subplotspec().get_position(fig).width * fig.get_size_inches()[0] * 72
+    points = place.get_position(fig).width * fig.get_size_inches()[0] * 72
     columns = max(1, min(len(names), int(points / (34 + 6.2 * max(map(len, names))))))
     under = ScaledTranslation(0, -(46 if ax.get_xlabel() else 28) / 72, fig.dpi_scale_trans)
-    ax.legend(
-        legend.legend_handles,
+    return ax.legend(
+        [handle for handle in legend.legend_handles if handle is not None],
         names,
         loc="upper left",
         bbox_to_anchor=(0, 0),

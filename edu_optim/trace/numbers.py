@@ -38,8 +38,7 @@ def path_in_numbers(
             [1.]], dtype=torch.float64)
     >>> path_in_numbers(torch.optim.SGD, {"lr": 0.5}, [4.0], lambda p: p, steps=2)
     """
-    ours = getattr(optimizer, "__module__", "").startswith(__package__.partition(".")[0] + ".")
-    if not (ours and isinstance(optimizer, type)):
+    if not isinstance(optimizer, type) or optimizer.__module__.partition(".")[0] != __name__.partition(".")[0]:
         return None
     try:
         with numpy.errstate(all="ignore"):

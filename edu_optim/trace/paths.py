@@ -126,11 +126,16 @@ def race(
 
 def _in_numbers(problem: Loss, entrants: Entrants, steps: int, start: Tensor | None) -> dict[str, Tensor]:
     """The paths of those entrants that need no tensors, where there is one start and the slope has a formula."""
-    slope, leaf = getattr(problem, "slope", None), start_leaf(problem, start)
+    slope: Slope | None = getattr(problem, "slope", None)
+    leaf = start_leaf(problem, start)
     if not slope or not _is_one_point(leaf):
         return {}
+
+    def gradient(point: Any) -> Any:
+        return slope(*point)
+
     paths = {
-        name: path_in_numbers(make, options, leaf.tolist(), lambda point: slope(*point), steps)
+        name: path_in_numbers(make, options, leaf.tolist(), gradient, steps)
         for name, (make, options) in entrants.items()
     }
     return {name: path for name, path in paths.items() if path is not None}
