@@ -35,6 +35,15 @@ def test_the_loop_by_hand_is_train():
         torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
 
 
+def test_a_pass_reads_as_many_images_as_there_are():
+    images, labels = problems.digits()
+    lr, losses = lab.ten_passes(128, rates=[0.25])
+    model = problems.small_net(64, 16, 10)
+    train(model, torch.optim.SGD, images, labels, steps=14, batch=128, seed=0, lr=0.25)
+    assert (lr, len(losses)) == (0.25, 11)
+    assert losses[1] == pytest.approx(cross_entropy(model(images), labels).item())
+
+
 def test_a_rate_of_one_over_t_is_the_running_mean():
     lesson = run("imports", "gradient-descent", "two-steps-decay")
     assert lesson["x"] == 3.0

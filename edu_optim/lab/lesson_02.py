@@ -1,6 +1,6 @@
 """The experiment and the longer pictures of lesson 02, stochastic gradients."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy
@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy
 from .. import rules
 from ..optimizers import SGD
 from ..plot import BLACK, BLUE, GREEN, RED, contour, figure
-from ..problems import noisy_quadratic, quadratic
-from ..trace import MakeOptimizer
+from ..problems import digits, noisy_quadratic, quadratic, small_net
+from ..trace import MakeOptimizer, train
 from .comparison import overlay, rivals
 from .controls import rate, slider, switch
 from .experiment import Experiment
@@ -166,6 +166,30 @@ def floors(rates: Tensor, measured: Tensor) -> Figure:
 def _ellipse(ax: Axes, variance: Tensor, dash: str, **style: Any) -> None:
     wide, high = 2 * variance.sqrt()
     ax.plot(wide * TURN.cos(), high * TURN.sin(), dash, **style)
+
+
+def ten_passes(batch: int | None, rates: Iterable[float] = (0.5, 1, 2, 4)) -> tuple[float, list[float]]:
+    """The best of some learning rates after ten passes over the digits, and its loss on them before and after each.
+
+    Args:
+        batch: how many images are drawn for a step; all of them if None.
+        rates: to choose from.
+
+    >>> lr, losses = ten_passes(None, rates=[0.5, 1])
+    >>> lr, len(losses)
+    (1, 11)
+    """
+    images, labels = digits()
+    steps = 1 if batch is None else round(len(images) / batch)
+    tried = {}
+    for lr in rates:
+        model = small_net(64, 16, 10)
+        tried[lr] = [cross_entropy(model(images), labels).item()]
+        for seed in range(10):
+            train(model, SGD, images, labels, steps, batch=batch, seed=seed, lr=lr)
+            tried[lr].append(cross_entropy(model(images), labels).item())
+    best = min(tried, key=lambda lr: tried[lr][-1])
+    return best, tried[best]
 
 
 def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor) -> float:
