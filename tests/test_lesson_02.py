@@ -153,3 +153,10 @@ def test_the_same_error_in_every_step_moves_the_minimum(seed):
     assert numbers["distance after 100 steps"].item() == pytest.approx(off.item(), rel=1e-6)
     assert numbers["last step on the left"] < 1e-8
     assert numbers["yours leaves torch at"].startswith("step 2, ")
+
+
+@pytest.mark.parametrize("setting", [{}, {"broken": True, "batch": 1}, {"lr": 0.4, "batch": 2}])
+def test_the_path_of_the_experiment_stays_in_its_frame(setting):
+    ax = lab.play().at(**setting).fig.axes[0]
+    (low, high), (path, *_) = ax.get_xlim(), [line for line in ax.get_lines() if line.get_label() in ("SGD", "yours")]
+    assert low <= path.get_xydata().min() and path.get_xydata().max() <= high

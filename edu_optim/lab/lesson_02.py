@@ -64,7 +64,7 @@ def _paths(
     places = list(runs.values())[-1]
     _ellipse(axes[0], variance, "--", color=RED, zorder=4, label="ball")
     axes[0].legend(**ABOVE)
-    reach = 1.05 * places[:, 0].abs().max().nan_to_num(FAR).clamp(5, FAR).item()
+    reach = (1.05 * places[:, 0].abs().max()).nan_to_num(FAR).clamp(5, FAR).item()
     axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
     off = _distances(axes[1], variance, places)
     measured = {f"distance after {step} steps": off[step] for step in (20, STEPS)}
