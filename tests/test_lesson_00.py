@@ -1,4 +1,4 @@
-"""The experiment of lesson 00, against a loop of plain numbers."""
+"""The experiments and pictures of lesson 00, against loops of plain numbers."""
 
 import pytest
 import torch
@@ -6,6 +6,7 @@ from cells import Later, Lesson
 
 import edu_optim
 from edu_optim.lab import lesson_00
+from edu_optim.lab.surfaces import SURFACES
 
 LESSON = Lesson("00")
 play = Later(lambda: {"play": lesson_00.play}).experiment
@@ -50,3 +51,31 @@ def test_the_experiment_takes_any_adam(optimizer):
 
 def test_another_optimizer_than_adam_parts_at_the_first_step():
     assert play(torch.optim.SGD).numbers["yours leaves torch at"].startswith("step 1, ")
+
+
+@pytest.mark.parametrize("lr", [0.3, 3])
+def test_the_line_of_a_model_stays_in_its_frame(lr):
+    ax = lesson_00.play().at(lr=lr, broken=True).fig.axes[1]
+    low, high = ax.get_ylim()
+    assert all(low <= height <= high for line in ax.get_lines() for height in line.get_ydata())
+
+
+@pytest.mark.parametrize("surface", lesson_00.first_race().controls["surface"].options)
+def test_the_first_race_is_gradient_descent_and_five_others(surface):
+    ax = lesson_00.first_race().at(surface=surface, lr=0.01, step=7).fig.axes[0]
+    place = torch.tensor(SURFACES[surface].start, dtype=torch.float64).requires_grad_()
+    for _ in range(7):
+        (g,) = torch.autograd.grad(SURFACES[surface](place), place)
+        place = (place - 0.01 * g).detach().requires_grad_()
+    ends = {line.get_label(): line.get_xydata()[-1] for line in ax.get_lines()}
+    assert set(lesson_00.SIX) < set(ends)
+    assert ends["SGD"] == pytest.approx(place.tolist(), rel=1e-9)
+
+
+def test_a_step_against_the_gradient_by_hand():
+    _, falls, against = lesson_00.hundred_steps(length=0.01)
+    errors = [0.67037853 * x + 0.34645085 - 2 * x for x in (1, 2, 3, 4)]
+    g = [sum(e * x for e, x in zip(errors, (1, 2, 3, 4), strict=True)) / 2, sum(errors) / 2]
+    steepness = (g[0] ** 2 + g[1] ** 2) ** 0.5
+    assert against == pytest.approx(0.01 * steepness, rel=0.01)
+    assert len(falls) == 100

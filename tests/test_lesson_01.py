@@ -6,6 +6,7 @@ import torch
 from cells import Later, Lesson
 
 from edu_optim import SGD, descend, problems
+from edu_optim.exercises.lesson_01 import edge_from_explosion
 from edu_optim.lab import lesson_01
 
 LESSON = Lesson("01")
@@ -60,3 +61,27 @@ def test_a_name_that_is_rebound_moves_nothing():
     numbers = play(torch.optim.SGD, lr=0.05, broken=True).numbers
     assert numbers["loss after 30 steps"] == numbers["loss at the start"]
     assert numbers["yours leaves torch at"] == "step 1, (-4, 1) instead of (-3.8, -0.25)"
+
+
+@pytest.mark.parametrize(("condition", "lr"), [(25, 0.09), (100, 0.021), (7, 0.4)])
+def test_an_explosion_tells_where_the_edge_is(condition, lr):
+    losses = descend(problems.quadratic(condition), SGD, steps=200, lr=lr).losses
+    assert edge_from_explosion(lr, losses[-1] / losses[-2]) == pytest.approx(2 / condition)
+
+
+def test_the_sharpness_of_a_network_is_the_largest_eigenvalue_of_its_hessian():
+    model = problems.small_net(64, 2, 10)
+    names, knobs = zip(*model.named_parameters(), strict=True)
+    images, labels = problems.digits()
+
+    def loss(*values):
+        scores = torch.func.functional_call(model, dict(zip(names, values, strict=True)), images)
+        return torch.nn.functional.cross_entropy(scores, labels)
+
+    rows = torch.autograd.functional.hessian(loss, tuple(knobs))
+    sizes = [p.numel() for p in knobs]
+    blocks = [[b.reshape(m, n) for b, n in zip(row, sizes, strict=True)] for row, m in zip(rows, sizes, strict=True)]
+    matrix = torch.cat([torch.cat(row, 1) for row in blocks])
+    found = lesson_01.sharpness(model, rounds=200)
+    assert found[0] == pytest.approx(loss(*knobs).item())
+    assert found[1] == pytest.approx(torch.linalg.eigvalsh(matrix)[-1].item(), rel=1e-4)

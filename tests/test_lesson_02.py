@@ -35,6 +35,15 @@ def test_the_loop_by_hand_is_train():
         torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
 
 
+def test_a_pass_reads_as_many_images_as_there_are():
+    images, labels = problems.digits()
+    lr, losses = lab.ten_passes(128, rates=[0.25])
+    model = problems.small_net(64, 16, 10)
+    train(model, torch.optim.SGD, images, labels, steps=14, batch=128, seed=0, lr=0.25)
+    assert (lr, len(losses)) == (0.25, 11)
+    assert losses[1] == pytest.approx(cross_entropy(model(images), labels).item())
+
+
 def test_a_rate_of_one_over_t_is_the_running_mean():
     lesson = run("imports", "gradient-descent", "two-steps-decay")
     assert lesson["x"] == 3.0
@@ -121,7 +130,7 @@ def errors_of_seed(seed):
     return [4 * torch.randn(500, 2, generator=draws, dtype=torch.float64) for _ in range(100)]
 
 
-@pytest.mark.parametrize(("lr", "batch", "seed"), [(0.2, 4, 0), (0.05, 4, 1), (0.45, 1, 20), (0.2, 100, 3)])
+@pytest.mark.parametrize(("lr", "batch", "seed"), [(0.2, 4, 0), (0.05, 4, 1), (0.4, 1, 20), (0.2, 100, 3)])
 def test_the_paths_of_the_experiment_enter_the_predicted_ball(lr, batch, seed):
     made = EXPERIMENT.experiment(torch.optim.SGD, lr=lr, batch=batch, seed=seed)
     radius = sum(lr * 16 / batch / (curve * (2 - lr * curve)) for curve in (1, 4)) ** 0.5
@@ -144,3 +153,10 @@ def test_the_same_error_in_every_step_moves_the_minimum(seed):
     assert numbers["distance after 100 steps"].item() == pytest.approx(off.item(), rel=1e-6)
     assert numbers["last step on the left"] < 1e-8
     assert numbers["yours leaves torch at"].startswith("step 2, ")
+
+
+@pytest.mark.parametrize("setting", [{}, {"broken": True, "batch": 1}, {"lr": 0.4, "batch": 2}])
+def test_the_path_of_the_experiment_stays_in_its_frame(setting):
+    ax = lab.play().at(**setting).fig.axes[0]
+    (low, high), (path, *_) = ax.get_xlim(), [line for line in ax.get_lines() if line.get_label() in ("SGD", "yours")]
+    assert low <= path.get_xydata().min() and path.get_xydata().max() <= high

@@ -123,8 +123,8 @@ def hint(exercise):
 
     Errors: ValueError if there is no such exercise, TypeError if it is neither a name nor can be called.
 
-    >>> hint("largest_rate")
-    hint 1 of 3: One step multiplies the distance along a curvature by 1 - lr * curvature. When does it shrink?
+    >>> hint("steps_needed")
+    hint 1 of 3: After n steps the distance has been multiplied by a factor n times. Which factor?
     """
     found = _exercise(exercise)
     stage = _HINTED[found.name] = min(_HINTED[found.name] + 1, len(found.hints))

@@ -63,8 +63,8 @@ CATALOG = [
 ]
 
 
-def largest_rate(curvatures):
-    return 2 / max(curvatures)
+def edge_from_explosion(lr, growth):
+    return 2 * lr / (1 + growth**0.5)
 
 
 def steps_needed(curvature, lr, accuracy):
@@ -73,52 +73,58 @@ def steps_needed(curvature, lr, accuracy):
 
 EXERCISES = [
     Exercise(
-        "largest_rate",
-        largest_rate,
+        "edge_from_explosion",
+        edge_from_explosion,
         [
-            "One step multiplies the distance along a curvature by 1 - lr * curvature. When does it shrink?",
-            "The factor must lie between -1 and 1. Which curvature is the first to leave that range as lr grows?",
-            "Set the factor of the largest curvature to -1.",
+            "One step multiplies the distance along a curvature by 1 - lr * curvature, and the loss by its square.",
+            "An explosion jumps across the minimum: is the factor of its distance above 1 or below -1?",
+            "Solve 1 - lr * L = -sqrt(growth) for L, the largest curvature. The edge is 2 / L.",
         ],
         [
             edit(
+                "the loss is taken for the distance",
+                {"growth**0.5": "growth"},
+                why="The loss grows with the square of the distance, so its growth is not the factor of a step.",
+                ask="If the loss becomes 9 times as large, what has become of the distance?",
+            ),
+            edit(
+                "the jump does not cross the minimum",
+                {"1 + growth**0.5": "1 - growth**0.5"},
+                why="The factor is taken as positive, and with it the curvature comes out below zero.",
+                ask="Does a path that explodes stay on its side of the minimum, and which sign has its factor then?",
+            ),
+            edit(
+                "the jump is measured from the minimum, not from where it began",
+                {"1 + growth**0.5": "growth**0.5 - 1"},
+                why="A jump covers the old distance and the new one; here one is taken from the other.",
+                ask="From 1 to -3, how long is the jump?",
+            ),
+            edit(
                 "the rate of one jump",
-                {"2 / max": "1 / max"},
-                why="This rate takes the steepest direction to its minimum in one jump, and there is room beyond it.",
+                {"2 * lr": "lr"},
+                why="This is 1 / L, the rate that lands on the minimum of the steepest direction at once.",
                 ask="Where does a jump twice as long end, and is it farther away than before?",
             ),
             edit(
-                "the edge of the flattest direction",
-                {"max(curvatures)": "min(curvatures)"},
-                why="The flattest direction would bear this rate; in the steepest one the path explodes.",
-                ask="All directions share one rate; which of them is the first to complain?",
+                "the largest curvature, not the rate",
+                {"2 * lr / (1 + growth**0.5)": "(1 + growth**0.5) / lr"},
+                why="This is L itself.",
+                ask="At which rate is the factor of this curvature -1?",
             ),
             edit(
-                "the fastest rate, not the largest",
-                {"max(curvatures)": "(min(curvatures) + max(curvatures))"},
-                why="At this rate floor and wall shrink alike.",
-                ask="What is the factor of the steepest direction here, and how far is it from -1?",
+                "the rate is divided by the factor",
+                {"2 * lr / (1 + growth**0.5)": "lr / growth**0.5"},
+                why="The factor is 1 - lr * L: half the rate does not give half the factor.",
+                ask="What is left of the factor at a rate of zero?",
             ),
             edit(
-                "the edge of the mean curvature",
-                {"max(curvatures)": "(sum(curvatures) / len(curvatures))"},
-                why="The mean of the curvatures says nothing about the steepest of them, which explodes first.",
-                ask="What happens along the largest curvature with this rate?",
-            ),
-            edit(
-                "the edge of the first curvature in the list",
-                {"max(curvatures)": "curvatures[0]"},
-                why="Only the first curvature is asked, and the list is in no order.",
-                ask="Does your answer change when the list is turned round, and should it?",
-            ),
-            edit(
-                "the edge of the last curvature in the list",
-                {"max(curvatures)": "curvatures[-1]"},
-                why="Only the last curvature is asked, and the list is in no order.",
-                ask="Does your answer change when the list is turned round, and should it?",
+                "lr is not used",
+                {"2 * lr": "2"},
+                why="The answer is the same whatever the rate of the run was.",
+                ask="Two runs explode alike, one at a rate ten times the other's: have they the same edge?",
             ),
         ],
-        at("largest_rate", ([3.7, 11.3, 0.9],), ([6.1],), ([5.2, 0.31, 17.9, 2.3],), ([0.83, 0.47],)),
+        at("edge_from_explosion", (0.13, 1.69), (0.0805, 1.021), (2.7, 41.0), (0.004, 6.3)),
         secret=True,
     ),
     Exercise(

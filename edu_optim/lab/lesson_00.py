@@ -1,24 +1,143 @@
-"""The experiment of lesson 00: one learning rate, and a loop that may forget ``zero_grad``."""
+"""The experiments of lesson 00: a first race, and a loop that may forget ``zero_grad``; and its longer pictures."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import Optimizer
 
+from .. import problems
 from ..optimizers import Adam
-from ..plot import BLUE, RED
+from ..plot import BLUE, GREEN, RED, contour, figure
 from ..problems import line_model, line_points
 from .comparison import against_step, overlay, rivals
-from .controls import rate, switch
+from .controls import Player, choice, rate, switch
 from .experiment import Experiment
+from .paths import descents
+from .surfaces import RAVINE, SURFACES
 
 EPOCHS = 50
 X, Y = (column.double() for column in line_points())
 FLAT, HIGH = 1e-12, 1e12  # the loss is drawn between these
 TIGHT = {"handlelength": 1.2, "columnspacing": 0.8, "handletextpad": 0.4, "fontsize": 10}
+
+
+SIX = ("SGD", "momentum", "Nesterov", "Adagrad", "RMSprop", "Adam")
+
+
+def first_race() -> Experiment:
+    """Six optimizers on one surface, with one learning rate for all of them.
+
+    >>> race = first_race()
+    >>> race.controls["step"].value = 0
+    >>> print(race.text.splitlines()[0])
+    SGD: at (1.5, 0.001), loss 1.12
+    """
+    surfaces = (problems.saddle, RAVINE, problems.plateau, problems.himmelblau)
+    return Experiment(
+        six_paths,
+        _surface_from_above,
+        width=7.6,
+        height=4.4,
+        step=Player("steps", "of 100", 60, 0, 100),
+        lr=rate("learning rate", "", 0.02, 0.001, 0.3),
+        surface=choice("surface", *(surface.name for surface in surfaces)),
+    )
+
+
+def six_paths(ax: Axes, *, surface: str, lr: float, step: int) -> dict[str, str]:
+    """The paths of six optimizers over the lines of equal loss of a surface; the cross is a minimum.
+
+    >>> six_paths(figure()[1], surface=RAVINE.name, lr=0.02, step=1)["SGD"]
+    'at (-3.92, 0.5), loss 10.8'
+    """
+    x, y = map(_percent, SURFACES[surface].start, SURFACES[surface].window)
+    found = descents(ax, surface=surface, names=SIX, lr=lr, momentum=0.9, beta1=0.9, beta2=0.999, x=x, y=y, step=step)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return found
+
+
+def gaps(model: torch.nn.Linear) -> Figure:
+    """The four measurements, the line of a model that has learned nothing, and the gaps between.
+
+    >>> len(gaps(line_model()).axes[0].get_lines())
+    2
+    """
+    fig, ax = figure()
+    x, y = (column[:, 0] for column in line_points())
+    ax.vlines(x, model(x[:, None]).detach()[:, 0], y, color="0.6", linestyle=":")
+    ax.plot(x, y, "ko", label="measurements")
+    _draw_line(ax, model, "the model's first line", color=RED, linestyle="--")
+    ax.legend(loc="upper left")
+    return fig
+
+
+def learned(losses: list[float], model: torch.nn.Linear) -> Figure:
+    """Left, losses epoch by epoch, with a dotted line at the 50th; right, the line of a model before and after.
+
+    >>> [ax.get_xlabel() for ax in learned([2.0, 1.0], line_model()).axes]
+    ['epoch', 'x']
+    """
+    fig, (left, right) = figure(2)
+    left.plot(range(1, len(losses) + 1), losses, color=BLUE)
+    left.axvline(50, color="0.6", linestyle=":")
+    left.set(xlabel="epoch", ylabel="loss, log scale", yscale="log")
+    right.plot(*line_points(), "ko", label="measurements")
+    _draw_line(right, line_model(), "before", color=RED, linestyle="--")
+    _draw_line(right, model, f"after {len(losses)} epochs", color=BLUE)
+    right.legend(loc="upper left")
+    return fig
+
+
+def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, float]:
+    """A hundred steps of one length in random directions, from the model's first weight and bias.
+
+    Returns the picture, how far the loss falls in each of them, and how far it falls in a step against the gradient.
+
+    >>> fig, falls, against = hundred_steps()
+    >>> bool((falls < against).all())
+    True
+    """
+    first = line_model().double()
+    start = torch.stack([first.weight[0, 0], first.bias[0]]).detach().requires_grad_()
+    (g,) = torch.autograd.grad(_loss_at(start), start)
+    turns = 2 * torch.pi * torch.rand(100, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    steps = length * torch.stack([turns.cos(), turns.sin()], -1)
+    downhill = -length * g / g.norm()
+    with torch.no_grad():
+        falls, against = (_loss_at(start) - _loss_at(start + step) for step in (steps, downhill))
+    fig, (left, right) = figure(2, width=10.5, height=4.2)
+    angles = torch.rad2deg(turns - torch.atan2(downhill[1], downhill[0]) + torch.pi).remainder(360) - 180
+    for down, color, mark, name in ((falls > 0, GREEN, "o", "down"), (falls <= 0, RED, "x", "up")):
+        ends = start.detach() + steps[down]
+        left.plot(*ends.T, mark, color=color, markersize=5, label=f"{name}: {len(ends)} steps")
+        right.plot(angles[down], falls[down], mark, color=color, markersize=5)
+    end = start.detach() + downhill
+    left.plot(*torch.stack([start.detach(), end]).T, "k-", linewidth=2.5, label="against the gradient")
+    right.plot(0, against, "k*", markersize=13)
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, **TIGHT)
+    left.set(xlabel="weight", ylabel="bias", aspect="equal")
+    right.axhline(0, color="0.6", linewidth=0.8)
+    right.set(xlabel="angle to the step against the gradient, degrees", ylabel="how far the loss falls")
+    right.set(xticks=range(-180, 181, 90))
+    return fig, falls, against.item()
+
+
+def _loss_at(knobs: Tensor) -> Tensor:
+    """The loss at weights and biases ``[..., 2]``."""
+    return ((knobs[..., :1] * X[:, 0] + knobs[..., 1:] - Y[:, 0]) ** 2).mean(-1)
+
+
+def _percent(place: float, window: tuple[float, float]) -> float:
+    low, high = window
+    return 100 * (place - low) / (high - low)
+
+
+def _surface_from_above(ax: Axes, surface: str) -> None:
+    contour(ax, SURFACES[surface])
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -58,6 +177,8 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
         losses = _practice(model, make(model.parameters(), **options), forget=broken and name in ("yours", "Adam"))
         curves[name] = against_step(losses)
     _draw_line(axes[1], model, "after 50 epochs", color=BLUE)
+    reach = axes[1].get_lines()[-1].get_ydata().clip(-HIGH, HIGH)
+    axes[1].set_ylim(min(0, 1.05 * reach.min()), max(11, 1.05 * reach.max()))
     axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, **TIGHT)
     found = overlay(axes[0], curves)
     if optimizer is not None:
@@ -95,6 +216,6 @@ def _empty_picture(axes: Any) -> None:
 
 
 def _draw_line(ax: Axes, model: torch.nn.Linear, label: str, **look: Any) -> None:
-    ends = torch.tensor([[0.0], [5.2]], dtype=torch.float64)
+    ends = torch.tensor([[0.0], [5.2]], dtype=model.weight.dtype)
     ax.plot(ends, model(ends).detach(), label=label, **look)
     ax.set(xlabel="x", ylabel="y", xlim=(0, 5.2), ylim=(0, 11))

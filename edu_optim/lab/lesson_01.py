@@ -1,14 +1,18 @@
-"""The experiment of lesson 01: a learning rate, a ravine, and the two factors that decide."""
+"""The experiment of lesson 01, a ravine and the two factors that decide, and the curvature of a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import cross_entropy
 
 from ..optimizers import SGD
-from ..plot import GREEN, RED, contour
-from ..problems import quadratic
-from ..trace import race
+from ..plot import BLUE, GREEN, RED, contour, figure
+from ..problems import digits, quadratic, small_net
+from ..trace import race, train
 from .comparison import overlay, rivals
 from .controls import rate, slider, switch
 from .experiment import Experiment
@@ -55,8 +59,8 @@ def descent(
     runs = race(quadratic(condition), entrants, steps=STEPS)
     found = overlay(axes[0], {run.name: run.points.clamp(-FAR, FAR) for run in runs})
     floor, wall = 1 - lr * 1, 1 - lr * condition
-    axes[1].plot(lr, floor, "o", color=GREEN, markersize=11)
-    axes[1].plot(lr, max(wall, LOWEST), "s" if wall > LOWEST else "v", color=RED, markersize=11)
+    axes[1].plot(lr, floor, "o", color=GREEN, markersize=11, clip_on=False)
+    axes[1].plot(lr, max(wall, LOWEST), "s" if wall > LOWEST else "v", color=RED, markersize=11, clip_on=False)
     losses = runs[-1].losses
     return {
         "factor of the floor, 1 - lr*m": floor,
@@ -82,10 +86,66 @@ def _bowl_and_factors(axes: Any, condition: float) -> None:
     contour(axes[0], quadratic(condition), points=101)
     axes[0].set_title(f"30 steps at condition number {condition}")
     lr = torch.logspace(-2.3, -0.3, 101, dtype=torch.float64)
-    axes[1].plot(lr, 1 - lr, color=GREEN, label="floor, 1 - lr*m")
-    axes[1].plot(lr, 1 - lr * condition, "--", color=RED, label="wall, 1 - lr*L")
-    axes[1].axhspan(-1.6, -1, color="0.9")
+    axes[1].plot(lr, 1 - lr, color=GREEN, label="floor")
+    axes[1].plot(lr, 1 - lr * condition, "--", color=RED, label="wall")
+    axes[1].axhspan(-1.6, -1, color="0.9", label="ends farther away")
     axes[1].set(xscale="log", xlim=(0.005, 0.5), ylim=(-1.6, 1.2))
     axes[1].set(xlabel="learning rate, log scale", ylabel="factor of one step")
-    axes[1].set_title("gray: each jump ends farther away")
-    axes[1].legend(loc=(0.02, 0.2))
+    axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=10, columnspacing=1)
+
+
+def sharpness(model: Module, rounds: int = 15) -> tuple[float, float]:
+    """The loss of a network on the digits, and the largest curvature of that loss where the network stands.
+
+    The curvature is found by power iteration: the product of the matrix of second derivatives with a vector, again
+    and again, turns the vector to the direction of the largest curvature. The matrix itself is never built.
+
+    >>> from edu_optim.problems import small_net
+    >>> [f"{found:.1f}" for found in sharpness(small_net(64, 16, 10))]
+    ['2.3', '0.9']
+    """
+    images, labels = digits()
+    knobs, draws = list(model.parameters()), torch.Generator().manual_seed(0)
+    loss = cross_entropy(model(images), labels)
+    gradients = torch.autograd.grad(loss, knobs, create_graph=True)
+    vector = [torch.randn(p.shape, generator=draws, dtype=p.dtype) for p in knobs]
+    curvature = 0.0
+    for _ in range(rounds):
+        length = torch.cat([v.flatten() for v in vector]).norm()
+        vector = [v / length for v in vector]
+        product = torch.autograd.grad(gradients, knobs, vector, retain_graph=True)
+        curvature = sum((v * w).sum().item() for v, w in zip(vector, product, strict=True))
+        vector = list(product)
+    return loss.item(), curvature
+
+
+def training_at(lr: float, steps: int = 120, every: int = 10, seed: int = 0) -> Tensor:
+    """The loss and the sharpness of a network after 0, ``every``, ... steps of gradient descent, ``[n, 2]``.
+
+    >>> training_at(0.5, steps=10).shape
+    torch.Size([2, 2])
+    """
+    model = small_net(64, 16, 10, seed=seed)
+    found = [sharpness(model)]
+    for _ in range(steps // every):
+        train(model, SGD, *digits(), steps=every, lr=lr)
+        found.append(sharpness(model))
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def edges(runs: Mapping[float, Tensor], every: int = 10) -> Figure:
+    """Left the losses, right the largest curvatures of `training_at`, with the edge 2/lr of each rate dotted.
+
+    >>> len(edges({0.5: torch.tensor([[2.0, 1.0], [1.0, 2.0]])}).axes[1].get_lines())
+    2
+    """
+    fig, (left, right) = figure(2)
+    for (lr, found), color, mark in zip(runs.items(), (BLUE, RED), "os", strict=False):
+        steps = range(0, every * len(found), every)
+        left.plot(steps, found[:, 0], color=color, marker=mark, markersize=4, label=f"lr {lr:g}")
+        right.plot(steps, found[:, 1], color=color, marker=mark, markersize=4, label=f"lr {lr:g}")
+        right.axhline(2 / lr, color=color, linestyle=":", label=f"2/lr = {2 / lr:g}")
+    left.set(xlabel="step", ylabel="loss, log scale", yscale="log")
+    right.set(xlabel="step", ylabel="largest curvature", ylim=(0, None))
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize=10, columnspacing=1)
+    return fig

@@ -1,6 +1,6 @@
 """The experiment and the longer pictures of lesson 02, stochastic gradients."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy
@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy
 from .. import rules
 from ..optimizers import SGD
 from ..plot import BLACK, BLUE, GREEN, RED, contour, figure
-from ..problems import noisy_quadratic, quadratic
-from ..trace import MakeOptimizer
+from ..problems import digits, noisy_quadratic, quadratic, small_net
+from ..trace import MakeOptimizer, train
 from .comparison import overlay, rivals
 from .controls import rate, slider, switch
 from .experiment import Experiment
@@ -24,6 +24,9 @@ CURVATURES = torch.tensor([1.0, 4.0], dtype=torch.float64)
 TURN = torch.linspace(0, 2 * torch.pi, 101, dtype=torch.float64)  # once around
 NOISE = 4.0  # standard deviation of the gradient of one example
 STEPS, PATHS = 100, 500
+FAR = 12.0  # a path that goes beyond leaves the picture
+TIGHT = {"handlelength": 1.2, "columnspacing": 0.8, "handletextpad": 0.4, "fontsize": 10}
+ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 4, **TIGHT}
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -44,7 +47,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         _bowl_and_distance,
         columns=2,
         batch=slider("batch size", "examples", 4, 1, 100),
-        lr=rate("learning rate", "", 0.2, 0.01, 0.45),
+        lr=rate("learning rate", "", 0.2, 0.01, 0.4),
         seed=slider("seed", "", 0, 0, 20),
         broken=switch("seed again in every step"),
         optimizer=optimizer,
@@ -59,7 +62,10 @@ def _paths(
     variance = floor_variance(lr, CURVATURES, NOISE / batch**0.5)
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
     places = list(runs.values())[-1]
-    _ellipse(axes[0], variance, "--", color=RED, zorder=4, label="_two deviations")
+    _ellipse(axes[0], variance, "--", color=RED, zorder=4, label="ball")
+    axes[0].legend(**ABOVE)
+    reach = (1.05 * places[:, 0].abs().max()).nan_to_num(FAR).clamp(5, FAR).item()
+    axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
     off = _distances(axes[1], variance, places)
     measured = {f"distance after {step} steps": off[step] for step in (20, STEPS)}
     last = (places[-1, 0] - places[-2, 0]).norm()
@@ -97,18 +103,18 @@ def _noisy_paths(make: MakeOptimizer, errors: Tensor, **options: Any) -> Tensor:
 
 def _bowl_and_distance(axes: Any) -> None:
     contour(axes[0], quadratic(condition=4), points=101)
-    axes[0].set_title(f"One path of {STEPS} steps")
+    axes[0].set_title("")
     axes[1].set(xlim=(0, STEPS), ylim=(0.02, 20), yscale="log", xlabel="step")
-    axes[1].set(ylabel="distance to the minimum, log scale", title=f"All {PATHS} paths")
+    axes[1].set(ylabel="distance to the minimum, log scale")
 
 
 def _distances(ax: Axes, variance: Tensor, places: Tensor) -> Tensor:
     """Draw how far the paths are from the minimum, and return the root of the mean square, ``[steps + 1]``."""
     off = (places**2).sum(-1).mean(-1).sqrt()
-    ax.plot(places[:, 0].norm(dim=-1), color="0.7", linewidth=1, label="path on the left")
+    ax.plot(places[:, 0].norm(dim=-1), color="0.7", linewidth=1, label="path at left")
     ax.plot(off, color=BLUE, linewidth=2.5, label=f"{PATHS} paths")
-    ax.axhline(variance.sum().sqrt().item(), color=RED, linestyle="--", label="predicted radius")
-    ax.legend(loc="lower left")
+    ax.axhline(variance.sum().sqrt().item(), color=RED, linestyle="--", label="predicted")
+    ax.legend(**ABOVE)
     return off
 
 
@@ -160,6 +166,30 @@ def floors(rates: Tensor, measured: Tensor) -> Figure:
 def _ellipse(ax: Axes, variance: Tensor, dash: str, **style: Any) -> None:
     wide, high = 2 * variance.sqrt()
     ax.plot(wide * TURN.cos(), high * TURN.sin(), dash, **style)
+
+
+def ten_passes(batch: int | None, rates: Iterable[float] = (0.5, 1, 2, 4)) -> tuple[float, list[float]]:
+    """The best of some learning rates after ten passes over the digits, and its loss on them before and after each.
+
+    Args:
+        batch: how many images are drawn for a step; all of them if None.
+        rates: to choose from.
+
+    >>> lr, losses = ten_passes(None, rates=[0.5, 1])
+    >>> lr, len(losses)
+    (1, 11)
+    """
+    images, labels = digits()
+    steps = 1 if batch is None else round(len(images) / batch)
+    tried = {}
+    for lr in rates:
+        model = small_net(64, 16, 10)
+        tried[lr] = [cross_entropy(model(images), labels).item()]
+        for seed in range(10):
+            train(model, SGD, images, labels, steps, batch=batch, seed=seed, lr=lr)
+            tried[lr].append(cross_entropy(model(images), labels).item())
+    best = min(tried, key=lambda lr: tried[lr][-1])
+    return best, tried[best]
 
 
 def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor) -> float:

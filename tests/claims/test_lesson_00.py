@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from edu_optim import SGD, Adam
+from edu_optim.lab.lesson_00 import SIX, first_race, hundred_steps
 
 X = torch.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=torch.float64)
 
@@ -129,3 +130,53 @@ def test_beside_the_range_it_creeps_or_overshoots(lr):
         assert losses[-1] > 0.06 and losses[-1] == min(losses)
     else:
         assert losses[1] > 5 * losses[0]
+
+
+@pytest.mark.parametrize("lr", [0.003, 0.02, 0.1])
+@pytest.mark.parametrize("surface", first_race().controls["surface"].options)
+def test_six_paths_from_one_start(surface, lr):
+    """All six start at the same place and read the slope wherever they stand, and no two take the same path."""
+    race = first_race()
+    assert len(set(race.at(surface=surface, lr=lr, step=0).numbers.values())) == 1
+    paths = [
+        [tuple(place) for place in line.get_xydata()]
+        for line in race.at(surface=surface, lr=lr, step=20).fig.axes[0].get_lines()
+        if line.get_label() in SIX
+    ]
+    assert len({tuple(path) for path in paths}) == len(SIX)
+
+
+def test_the_leader_of_the_race_changes():
+    """They share one learning rate, so it is no fair race: who is ahead changes as you drag."""
+
+    def leader(**setting):
+        found = first_race().at(**setting).numbers
+        losses = {name: float(words.split("loss ")[1]) for name, words in found.items() if "diverged" not in words}
+        return min(losses, key=losses.get)
+
+    assert len({leader(lr=lr) for lr in (0.001, 0.005, 0.01, 0.02, 0.1)}) > 1
+    assert len({leader(step=step) for step in (5, 20, 60, 100)}) > 1
+
+
+@pytest.mark.parametrize("length", [0.001, 0.03, 0.1])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_half_of_all_short_steps_go_down(length, seed):
+    """About half of them: those that turn off by less than a quarter turn from the step against the gradient.
+    None of the hundred lowers the loss more than that one step, and it took no trying."""
+    fig, falls, against = hundred_steps(length, seed)
+    assert 35 <= (falls > 0).sum() <= 65
+    assert falls.max() < against
+    for line in fig.axes[1].get_lines()[:2]:
+        for angle, fall in line.get_xydata():
+            assert (fall > 0) == (abs(angle) < 90) or abs(abs(angle) - 90) < 3
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_in_a_million_dimensions_random_directions_are_at_right_angles(seed):
+    """With a million knobs nearly every random direction is close to a right angle and changes the loss little;"""
+    draws = torch.Generator().manual_seed(seed)
+    gradient = torch.randn(1_000_000, generator=draws)
+    for _ in range(20):
+        step = torch.randn(1_000_000, generator=draws)
+        cosine = torch.nn.functional.cosine_similarity(step, gradient, dim=0)
+        assert abs(90 - torch.rad2deg(torch.arccos(cosine))) < 0.3

@@ -56,7 +56,7 @@ def test_two_different_rates_land_on_the_minimum(condition, start):
 
 
 def test_the_steps_that_a_constant_rate_needs():
-    """It turns out that $2/(m+L)$ still needs 386 steps to a millionth of the distance."""
+    """Even $2/(m+L)$ needs 386 steps to a millionth of the distance."""
     x = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
     design = torch.stack([x, torch.ones_like(x)], dim=-1)
     curvatures = torch.linalg.eigvalsh(2 * design.T @ design / 4)
@@ -120,3 +120,62 @@ def test_the_loss_is_a_sum_of_two_parts(condition, lr):
     floor = x**2 / 2 * (1 - lr) ** (2 * steps)
     wall = condition * y**2 / 2 * (1 - lr * condition) ** (2 * steps)
     torch.testing.assert_close(run.losses, floor + wall)
+
+
+@pytest.mark.parametrize("start", [(-4.0, 1.0), (2.0, 3.0), (5.0, -0.9)])
+@pytest.mark.parametrize("condition", [10, 25])
+def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condition, start):
+    """A little below $2/(m+L) = 0.0769$ the wall's part dies out much sooner, and the floor's part hardly later.
+    The more steps you take, the closer the best rate comes to $2/(m+L)$: the crossing is the best in the long run, not
+    """
+    crossing, best = 2 / (1 + condition), []
+    lr = torch.linspace(0.8 * crossing, 1.01 * crossing, 200001, dtype=torch.float64)
+    for steps in (30, 300, 3000):
+        floor, wall = 2 * steps * (1 - lr).abs().log(), 2 * steps * (1 - lr * condition).abs().log()
+        parts = floor + 2 * math.log(abs(start[0])), wall + 2 * math.log(abs(start[1])) + math.log(condition)
+        best.append(lr[torch.logaddexp(*parts).argmin()].item())
+    assert best[0] < best[1] < best[2] < crossing
+    assert best[2] == pytest.approx(crossing, rel=2e-3)
+
+
+@pytest.mark.parametrize("condition", [4, 300])
+@pytest.mark.parametrize("angle", [0, 70])
+def test_newton_needs_one_step_on_any_bowl(condition, angle):
+    """One step, on any bowl."""
+    bowl = problems.quadratic(condition, angle)
+    p = torch.tensor([2.0, -3.0], dtype=torch.float64, requires_grad=True)
+    (g,) = torch.autograd.grad(bowl(p), p)
+    after = p - torch.linalg.solve(torch.autograd.functional.hessian(bowl, p), g)
+    assert after.abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("share", [0.1, 0.7, 1.3, 1.99])
+def test_below_the_edge_a_step_never_climbs(share):
+    """So with any rate below $2/L$ a step never climbs, whatever the surface."""
+    draws = torch.Generator().manual_seed(0)
+    p = 3 * torch.randn(500, 2, generator=draws, dtype=torch.float64)
+
+    def wavy(points):  # curvatures between -2 and 2: neither a bowl nor convex
+        return torch.cos(points).sum(-1) + torch.sin(points.sum(-1) / 2)
+
+    largest, lr = 1.5, share * 2 / 1.5
+    p.requires_grad_()
+    (g,) = torch.autograd.grad(wavy(p).sum(), p)
+    drop = wavy(p) - wavy(p - lr * g)
+    assert (drop >= lr * (1 - lr * largest / 2) * (g**2).sum(-1) - 1e-12).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_network_settles_at_the_edge(seed):
+    """At 2 the path crosses its edge within ten steps, and a bowl would throw it out for ever.
+    The network's path is thrown to a place that is less steep: there the largest curvature is about $2/\\eta$, and the
+    At a rate of 3 this one breaks down."""
+    small = lesson_01.training_at(0.5, seed=seed)
+    assert small[:, 1].max() < 2 / 0.5
+    for lr in (1.5, 2):
+        found = lesson_01.training_at(lr, seed=seed)
+        assert found[1, 1] > 2 * 2 / lr
+        assert found[-1, 1] == pytest.approx(2 / lr, rel=0.2)
+        assert found[-1, 0] < 0.15
+    assert lesson_01.training_at(3, seed=seed, steps=60)[:, 0].max() > 5
