@@ -56,12 +56,12 @@ def _path(optimizer, options, start, gradient, steps):
     (rule, columns, names), (group,) = seen[0], runner.param_groups
     letters = len(signature(rule).buffers)
     state = [numpy.array(start, dtype=float), *(column[0].numpy() for column in columns[2:])]
-    path = [state[0]]
+    path = [state[0].copy()]  # a rule may write to what it is given
     for t in range(1, steps + 1):
         hyper = runner.hyper(group, float(t))
         results = rule(state[0], numpy.array(gradient(state[0])), *state[1:], **{name: hyper[name] for name in names})
         if not isinstance(results, tuple) or len(results) != 1 + letters:
             return None
         state = [numpy.array(result) for result in results]
-        path.append(state[0])
+        path.append(state[0].copy())
     return torch.from_numpy(numpy.stack(path))
