@@ -123,7 +123,7 @@ def test_the_rule_with_the_most_launches_gains_most():
 
 
 def test_the_bill_agrees_with_what_was_measured():
-    """The bill with the memory kept is a quarter short: four prices are a model, and a byte costs less in a cache and more where several streams meet."""  # noqa: E501
+    """The bill with the memory kept is a quarter short: four prices are a model, in which a byte costs the same in a cache and out of it."""  # noqa: E501
     for kept, way in ((False, "lists"), (True, "lists, memory kept")):
         found = lab.bills(17, 152, 7, 12e6, kept)
         assert 0.7 < sum(found["lists"].values()) / lab.MEASURED[way][-1] < 1.1
