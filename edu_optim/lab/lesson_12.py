@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -154,18 +156,22 @@ def bills(
     return {"lists": over_lists, "loop in C": bill(1, 4 * arrays * weights, 0)}
 
 
+def _items(ax: Axes) -> None:
+    looks = [Patch(facecolor=color, hatch=hatch, edgecolor="white") for color, hatch in COLORS.values()]
+    clock = Line2D([], [], color=BLACK, marker="D", linestyle="")
+    ax.legend([*looks, clock], [*COLORS, "the clock"], loc="center left", bbox_to_anchor=(1.01, 0.5))
+    ax.set_xlabel("milliseconds a step")
+
+
 def _stack(ax: Axes, costs: dict[str, dict[str, float]]) -> None:
     """Draw each bill as a bar of its items, in milliseconds."""
     for row, items in enumerate(costs.values()):
         left = 0.0
         for item, seconds in items.items():
             color, hatch = COLORS[item]
-            label = item if row == 0 else f"_{item}"
-            ax.barh(row, 1e3 * seconds, left=left, color=color, hatch=hatch, edgecolor="white", label=label)
+            ax.barh(row, 1e3 * seconds, left=left, color=color, hatch=hatch, edgecolor="white")
             left += 1e3 * seconds
-    ax.set(
-        xlabel="milliseconds a step", yticks=range(len(costs)), yticklabels=list(costs), ylim=(-0.6, len(costs) - 0.4)
-    )
+    ax.set(yticks=range(len(costs)), yticklabels=list(costs), ylim=(-0.6, len(costs) - 0.4))
 
 
 def bill_and_clock() -> Figure:
@@ -177,9 +183,9 @@ def bill_and_clock() -> Figure:
     fig, ax = figure(width=7.4, height=2.6)
     fresh, kept = (bills(17, 152, 7, 12e6, kept) for kept in (False, True))
     costs = {"lists": fresh["lists"], "lists, memory kept": kept["lists"], "loop in C": fresh["loop in C"]}
+    _items(ax)
     _stack(ax, costs)
     ax.plot([1e3 * MEASURED[name][-1] for name in costs], range(3), "D", color=BLACK, label="the clock")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return fig
 
 
@@ -197,6 +203,7 @@ def play(count: Callable[[Callable[..., Any]], tuple[int, float]]) -> Experiment
     """
     return Experiment(
         _bills,
+        _items,
         width=7.4,
         height=2.6,
         rule=choice("rule", *RULES),
@@ -221,7 +228,6 @@ def _bills(ax: Axes, *, rule: str, weights: float, kept: bool, ticking: bool, co
         ax.plot(list(measured.values()), range(2), "D", color=BLACK, label="the clock")
     ax.set_xlim(0, 1.05 * max(*totals.values(), *measured.values()))
     ax.set_title(f"{rule}, {int(weights):,} weights")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     largest = max(costs["lists"], key=lambda item: costs["lists"][item])
     return {
         "lists, milliseconds by the bill": totals["lists"],
