@@ -8,7 +8,7 @@ import torch
 from cells import Lesson
 
 from edu_optim import kernel, rules
-from edu_optim.lab.lesson_12 import play
+from edu_optim.lab import lesson_12 as lab
 from edu_optim.signature import signature
 
 
@@ -16,7 +16,7 @@ def run(*ids):
     return Lesson("12").run("imports", *ids)
 
 
-LESSON = Lesson("12").later("imports", "counter", "one-step", "bytes-of-a-rule")
+LESSON = Lesson("12").later("imports", "counter", "one-step")
 counted = LESSON.function("counted")
 
 
@@ -39,7 +39,7 @@ def test_bytes_are_those_of_each_operand_and_each_result():
     with LESSON["Counter"]() as counter:
         LESSON["multi_tensor"](rules.gradient_descent, columns, {"lr": 0.5})
     assert counter.bytes == 4000 * (2 + 3 + 2)
-    assert LESSON["bytes_over_lists"](rules.gradient_descent) == 4 * (2 + 3 + 2)
+    assert counted(LESSON["multi_tensor"], rule=rules.gradient_descent).bytes == counter.bytes
 
 
 @pytest.mark.parametrize("rule", [rules.momentum, rules.adam, rules.amsgrad])
@@ -55,12 +55,30 @@ def test_the_text_that_is_printed_is_the_rule_that_ships():
     assert "inspect.getsource(rules.adam)" in Lesson("12").sources["the-text"]
 
 
-def test_the_clock_counts_until_it_is_told_to_measure():
-    experiment = play(lambda weights: counted(LESSON["multi_tensor"], 1, weights).bytes)
-    assert experiment.at(weights=2).numbers == {"lists, bytes a step": 2000 * 152, "compiled, bytes a step": 2000 * 28}
-    measured = experiment.at(weights=2, measure=True).numbers
-    assert [name.partition(",")[0] for name in measured] == ["torch's loop", "lists", "compiled"]
-    assert all(0 < number < 1e6 for number in measured.values())
+def test_each_control_of_the_bill_changes_it():
+    experiment = lab.play(lambda rule: (17, 152))
+    first = experiment.numbers
+    for name, value in {"rule": "momentum", "weights": 100, "kept": True}.items():
+        other = experiment.at(**{name: value}).numbers
+        assert other["lists against the loop"] != first["lists against the loop"]
+
+
+def test_the_bill_of_the_experiment_is_the_one_by_hand():
+    cells = run("counter", "one-step", "prices", "bill")
+    assert lab.bills(17, 152, 7, 12_000_000) == cells["bills"]
+
+
+def test_the_clock_is_read_when_it_is_ticked():
+    measured = lab.play(lambda rule: (17, 152)).at(weights=200, ticking=True).numbers
+    clock = {name: value for name, value in measured.items() if name.endswith("by the clock")}
+    assert len(clock) == 2
+    assert all(0 < value < 1000 for value in clock.values())
+
+
+def test_a_temporary_lives_from_its_launch_to_the_last_that_reads_it():
+    """Momentum, by hand: momentum * b, (1 - dampening) * g, their sum, lr * b, the new p; then p and b are written."""
+    assert lab.lives(rules.momentum) == [("mul", 1, 3), ("mul", 2, 3), ("add", 3, 7), ("mul", 4, 5), ("sub", 5, 7)]
+    assert len(lab.lives(rules.adam)) == 14
 
 
 def test_the_careless_split_leaves_two_powers_in_the_loop_and_the_right_one_none():

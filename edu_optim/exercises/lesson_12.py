@@ -191,6 +191,76 @@ def launches(rule, tensors, run):
     return of_one * tensors if run == "per_tensor" else of_one
 
 
+# A time from bytes
+
+
+def step_seconds(rule, weights, run, launch, speed):
+    launches, arrays = {
+        ("gradient_descent", "multi_tensor"): (2 + 1, 2 + 3 + 2),
+        ("momentum", "multi_tensor"): (5 + 2, 2 + 2 + 3 + 2 + 3 + 4),
+        ("gradient_descent", "compiled"): (1, 3),
+        ("momentum", "compiled"): (1, 5),
+    }[rule, run]
+    return launches * launch + 8 * weights * arrays / speed
+
+
+SECONDS = [
+    edit(
+        "four bytes a number",
+        {"8 * weights": "4 * weights"},
+        why="Four bytes are those of float32.",
+        ask="How many bytes are 64 bits?",
+    ),
+    edit(
+        "the launches are free",
+        {"launches * launch + ": ""},
+        why="The bytes are counted right, and nobody has asked for the work.",
+        ask="With one weight, what is left to pay for?",
+    ),
+    edit(
+        "the bytes are free",
+        {" + 8 * weights * arrays / speed": ""},
+        why="The launches are counted right.",
+        ask="What grows with the weights?",
+    ),
+    edit(
+        "the bytes are multiplied by the speed",
+        {"arrays / speed": "arrays * speed"},
+        why="More speed makes the step longer that way.",
+        ask="Bytes, and bytes a second: what gives seconds?",
+    ),
+    edit(
+        "the results are not written back",
+        {"2 + 1, 2 + 3 + 2)": "2, 2 + 3)", "5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5, 2 + 2 + 3 + 2 + 3)"},
+        why="Over lists they are left lying in temporaries.",
+        ask="Which launch puts the new numbers into the model, and what does it read and write?",
+    ),
+    edit(
+        "the temporaries are free",
+        {"2 + 3 + 2)": "3)", "2 + 2 + 3 + 2 + 3 + 4)": "5)"},
+        why="Over lists it takes as few bytes as the loop in C.",
+        ask="Where does the result of `lr * g` lie, and who reads it next?",
+    ),
+    edit(
+        "in the loop the gradient is written too",
+        {"(1, 3)": "(1, 4)", "(1, 5)": "(1, 6)"},
+        why="A rule reads its gradient and returns none.",
+        ask="Which of the arguments comes back changed?",
+    ),
+    edit(
+        "in the loop nothing is written",
+        {"(1, 3)": "(1, 2)", "(1, 5)": "(1, 3)"},
+        why="The loop reads what the rule takes, and the results have to get into memory too.",
+        ask="Which lines of the loop in C end up in an array?",
+    ),
+    edit(
+        "the loop has a launch for each sign",
+        {"(1, 3)": "(3, 3)", "(1, 5)": "(7, 5)"},
+        why="Its bytes are counted right.",
+        ask="How often does Python call the loop in a step?",
+    ),
+]
+
 EXERCISES = [
     Exercise(
         "concatenated",
@@ -258,6 +328,26 @@ EXERCISES = [
             ("adadelta", 1, "multi_tensor"),
             ("adadelta", 131, "per_tensor"),
             ("adadelta", 131, "multi_tensor"),
+        ),
+        secret=True,
+    ),
+    Exercise(
+        "step_seconds",
+        step_seconds,
+        [
+            "Seconds are launches times `launch`, plus bytes divided by `speed`. How many of each in the two runs?",
+            "In the loop each array is read or written once, as in *By hand*. Over lists write down every launch: a "
+            "number times a tensor reads one and makes one, a sum of two tensors reads two and makes one.",
+            "Over lists gradient descent has three launches: `lr * g`, the difference, and the copy into `p`. They "
+            "touch 2, 3 and 2 arrays. Momentum has seven.",
+        ],
+        SECONDS,
+        at(
+            "step_seconds",
+            ("gradient_descent", 12_345, "multi_tensor", 3e-6, 17e9),
+            ("momentum", 777, "compiled", 4e-6, 21e9),
+            ("momentum", 1_234_567, "multi_tensor", 2.5e-6, 13e9),
+            ("gradient_descent", 3_456_789, "compiled", 7e-6, 33e9),
         ),
         secret=True,
     ),

@@ -187,6 +187,114 @@ FIT = [
     ),
 ]
 
+
+# What a map says
+
+
+def read_map(rates, losses):
+    losses = [loss if loss == loss else float("inf") for loss in losses]
+    best = losses.index(min(losses))
+    if best in (0, len(losses) - 1):
+        return "edge"
+    if max(losses[best - 1], losses[best + 1]) > 10 * losses[best]:
+        return "coarse"
+    return rates[best]
+
+
+WITHOUT_NAN = '    losses = [loss if loss == loss else float("inf") for loss in losses]\n'
+AT_THE_EDGE = '    if best in (0, len(losses) - 1):\n        return "edge"\n'
+READ = [
+    edit(
+        "a lost run counts as a loss",
+        {WITHOUT_NAN: "    losses = [loss if loss == loss else -1.0 for loss in losses]\n"},
+        why="A run that ends at NaN is taken for the lowest.",
+        ask="What does your code make of NaN, which is neither above nor below any number?",
+    ),
+    edit(
+        "NaN is compared as if it were a number",
+        {WITHOUT_NAN: ""},
+        why="Each comparison with NaN is false, so what `min` finds, and whether a neighbor is too high, is chance.",
+        ask="What are `nan < 1` and `nan > 1`?",
+    ),
+    edit(
+        "the edge is taken for an optimum",
+        {AT_THE_EDGE: "    best = min(max(best, 1), len(losses) - 2)\n"},
+        {AT_THE_EDGE: AT_THE_EDGE.replace('"edge"', "rates[best]")},
+        why="Beyond the edge nothing was tried.",
+        ask="What is the loss at the rate after the last one?",
+    ),
+    edit(
+        "the first place is no edge",
+        {"best in (0, len(losses) - 1)": "best == len(losses) - 1"},
+        why="A map may end too early on the left as well.",
+        ask="Which loss lies to the left of the first?",
+    ),
+    edit(
+        "the last place is no edge",
+        {"best in (0, len(losses) - 1)": "best == 0"},
+        {
+            "best in (0, len(losses) - 1)": "best == 0",
+            "max(losses[best - 1], losses[best + 1])": "max(losses[best - 1], *losses[best + 1 : best + 2])",
+        },
+        why="A map may end too early on the right as well.",
+        ask="Which loss lies to the right of the last?",
+    ),
+    edit(
+        "the highest loss is looked for",
+        {"losses.index(min(losses))": "losses.index(max(losses))"},
+        why="The place that you look at has the highest loss.",
+        ask="Which loss would you rather end at?",
+    ),
+    edit(
+        "a notch of one square is believed",
+        {'    if max(losses[best - 1], losses[best + 1]) > 10 * losses[best]:\n        return "coarse"\n': ""},
+        why="The edge is seen, and the neighbors are not asked.",
+        ask="How do you know what the loss is between two points of the map?",
+    ),
+    edit(
+        "both neighbors must be high",
+        {"max(losses[best - 1]": "min(losses[best - 1]"},
+        why="A cliff on one side is passed over.",
+        ask="If the next rate is lost, and the one before is fine, is the best rate safe?",
+    ),
+    edit(
+        "only the next rate is looked at",
+        {"max(losses[best - 1], losses[best + 1])": "losses[best + 1]"},
+        why="The neighbor below the best rate may be far off as well.",
+        ask="How many neighbors has a point inside the map?",
+    ),
+    edit(
+        "only the rate before is looked at",
+        {"max(losses[best - 1], losses[best + 1])": "losses[best - 1]"},
+        why="The neighbor above the best rate may be far off as well.",
+        ask="How many neighbors has a point inside the map?",
+    ),
+    edit(
+        "any higher neighbor counts",
+        {"> 10 * losses[best]": "> losses[best]"},
+        why="Around a minimum every neighbor is higher.",
+        ask="How much higher is too much, in the words of the exercise?",
+    ),
+    edit(
+        "the loss is returned",
+        {"return rates[best]": "return losses[best]"},
+        why="Edges and notches are seen.",
+        ask="Who sets the optimizer up next needs which of the two numbers?",
+    ),
+]
+
+LOST = float("nan")
+MAPS = [
+    ([0.01, 0.02, 0.05, 0.13, 0.3], [3.0, 1.1, 0.7, 1.9, LOST]),
+    ([0.01, 0.03, 0.07, 0.2], [3.0, 2.5, 1.7, 0.9]),
+    ([0.02, 0.03, 0.08, 0.2], [0.4, 0.6, 1.7, 2.9]),
+    ([0.01, 0.02, 0.06, 0.14, 0.4], [4.0, 2.1, 0.3, LOST, LOST]),
+    ([0.003, 0.02, 0.06, 0.11, 0.4], [7.0, 5.1, 0.3, 0.8, 4.0]),
+    ([0.003, 0.02, 0.05, 0.12, 0.4], [2.0, 1.3, 0.2, 6.4, 9.0]),
+    ([0.002, 0.02, 0.04, 0.12, 0.5], [LOST, 1.3, 0.9, 0.6, 2.2]),
+    ([0.002, 0.01, 0.07, 0.1], [1.8, 0.9, 5.1, float("inf")]),
+]
+
 EXERCISES = [
     Exercise(
         "settings_that_fit",
@@ -197,6 +305,19 @@ EXERCISES = [
         ],
         FIT,
         at("settings_that_fit", (10**9, 1210, 2), (10**9, 1210, 0), (65_537, 64, 1), (3 * 2**30, 77, 3), (100, 9, 2)),
+        secret=True,
+    ),
+    Exercise(
+        "read_map",
+        read_map,
+        [
+            "Make lost runs comparable first: what is infinite is higher than all the rest. Where is the lowest loss?",
+            "`loss == loss` is false for NaN alone. `losses.index(min(losses))` is the place; the places 0 and "
+            "`len(losses) - 1` have only one neighbor.",
+            "Inside, compare the higher of the two neighbors with ten times the lowest loss.",
+        ],
+        READ,
+        at("read_map", *MAPS),
         secret=True,
     ),
     Exercise(

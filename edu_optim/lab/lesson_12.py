@@ -1,44 +1,241 @@
-"""The experiment of lesson 12: what a step of Adam costs, counted or timed; and a count of page faults."""
+"""The pictures and the experiment of lesson 12: what a step costs, by the clock and as a bill of four prices."""
 
 import importlib.util
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from ..optimizers import Adam
-from ..plot import BLUE
+from .. import rules
+from ..optimizers import SGD, Adadelta, Adam
+from ..plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, figure, label_ends
 from ..trace import MakeOptimizer
-from .controls import rate, switch
+from .controls import choice, rate, switch
 from .experiment import Experiment
 
-WAYS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {
-    "torch's loop": (torch.optim.Adam, {"foreach": False}),
-    "lists": (Adam, {"run": "multi_tensor"}),
-    "compiled": (Adam, {"run": "compiled"}),
+# Measured once: 26 November 2026, one core of an Intel Xeon in a virtual machine, 48 KiB, 2 MiB and 480 MiB of cache,
+# Linux 6.18 with pages of 4 KiB, torch 2.13, float32, one tensor; seconds of CPU time, the least of 15 steps.
+# "memory kept": MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=1000000000 in the environment.
+MEASURED_AT = [120, 379, 1200, 3795, 12_000, 37_947, 120_000, 379_473, 1_200_000, 3_794_733, 12_000_000]
+MEASURED = {
+    "lists": [97e-6, 108e-6, 104e-6, 108e-6, 130e-6, 237e-6, 1.13e-3, 2.24e-3, 9.07e-3, 46.9e-3, 278.4e-3],
+    "lists, memory kept": [90e-6, 90e-6, 92e-6, 96e-6, 114e-6, 228e-6, 572e-6, 2.24e-3, 7.03e-3, 32.5e-3, 126.1e-3],
+    "torch, foreach": [45e-6, 46e-6, 48e-6, 53e-6, 60e-6, 90e-6, 232e-6, 715e-6, 2.19e-3, 8.25e-3, 55.7e-3],
+    "torch, fused": [22e-6, 22e-6, 23e-6, 25e-6, 30e-6, 46e-6, 109e-6, 282e-6, 727e-6, 2.65e-3, 13.4e-3],
+    "loop in C": [42e-6, 46e-6, 47e-6, 48e-6, 51e-6, 64e-6, 139e-6, 314e-6, 764e-6, 2.55e-3, 13.5e-3],
 }
-IN_THE_LOOP = 28  # bytes a weight: p, g, m and v read, p, m and v written, four bytes each
+# What each thing costs alone: the loop in C on 120 weights; `0.9 * x` on a TensorList of one number; `x.mul_(1.0)` on
+# 50 million numbers; `torch.empty(n).fill_(1.0)` less `x.fill_(1.0)`, for each page fault.
+PRICES = {"Python": 42e-6, "launch": 2.64e-6, "byte": 1 / 28e9, "page fault": 1.11e-6}
+PRODUCT = {"x.mul_(1.0)": 14.1e-3, "torch.mul(x, 1.0, out=y)": 28.7e-3}  # on 50 million numbers
+FAULTS = 164_067  # page faults of a step over lists, at twelve million weights
+BY_TORCH_COMPILE = {"first step": 6.5, "later": 18.6e-3}  # of torch.optim.Adam, at twelve million weights
+ARITHMETIC = 210e9  # operations a second of a product of two matrices of 1000 x 1000
+PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc always asks the system
+COLORS = {"Python": (GRAY, ""), "launches": (ORANGE, "//"), "bytes": (BLUE, ""), "page faults": (RED, "\\\\")}
+RULES: dict[str, tuple[Callable[..., Any], MakeOptimizer, dict[str, Any]]] = {
+    "Adam": (rules.adam, Adam, {}),
+    "gradient descent": (rules.gradient_descent, SGD, {}),
+    "momentum": (rules.momentum, SGD, {"momentum": 0.9}),
+    "Adadelta": (rules.adadelta, Adadelta, {}),
+}
 
 
-def play(bytes_over_lists: Callable[[int], float]) -> Experiment:
-    """Bytes that a step of Adam moves or, if the box is ticked, the time that it takes here and now.
+def clock() -> Figure:
+    """The time of a step of Adam against the number of weights, as it was measured once, beside what bytes predict.
+
+    >>> len(clock().axes[0].get_lines())
+    5
+    """
+    fig, ax = figure(width=7.4, height=4.2)
+    shown = {"lists": (RED, "-", "o"), "lists, memory kept": (ORANGE, "--", "s"), "torch, foreach": (BLUE, "-.", "^")}
+    for name, (color, dash, marker) in (shown | {"loop in C": (GREEN, "-", "D")}).items():
+        times = [1e3 * seconds for seconds in MEASURED[name]]
+        ax.plot(MEASURED_AT, times, color=color, linestyle=dash, marker=marker, markersize=5, label=name)
+    bytes_alone = [1e3 * 28 * weights * PRICES["byte"] for weights in MEASURED_AT[3:]]
+    ax.plot(MEASURED_AT[3:], bytes_alone, color="0.4", linestyle=":", label="28 bytes a weight")
+    ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
+    label_ends(ax)
+    return fig
+
+
+class _Lives(TorchDispatchMode):
+    """Notes, for each new tensor, at which launch it came and after which one it went."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches, self.lives = 0, []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        self.launches += 1
+        if torch.is_tensor(result) and not any(result is given for given in tree_leaves(args)):
+            life = [function.overloadpacket.__name__, self.launches, None]
+            self.lives.append(life)
+            weakref.finalize(result, lambda: life.__setitem__(2, self.launches))
+        return result
+
+
+def lives(rule: Callable[..., Any] = rules.adam) -> list[tuple[str, int, int]]:
+    """The operation, the launch that makes it and the last launch before it goes, for each temporary of a step.
+
+    >>> lives(rules.gradient_descent)
+    [('mul', 1, 2), ('sub', 2, 3)]
+    """
+    p, g, *buffers = (torch.ones(2) for _ in range(rule.__code__.co_argcount))
+    settings = {"lr": 0.5, "t": 1} if "t" in rule.__code__.co_varnames else {"lr": 0.5}
+    with _Lives() as noted:
+        results = rule(p, g, *buffers, **settings)
+        for old, new in zip([p, *buffers], results, strict=True):
+            old.copy_(new)
+    return [(name, born, died or noted.launches) for name, born, died in noted.lives]
+
+
+def temporaries() -> Figure:
+    """The temporaries of a step of Adam, each from the launch that makes it to the last one before it goes.
+
+    >>> temporaries().axes[0].get_xlabel()
+    'launch'
+    """
+    fig, ax = figure(width=6.4, height=3.6)
+    results = iter("mvp")
+    for row, (name, born, died) in enumerate(lives()):
+        ax.barh(row, died - born + 1, left=born - 0.5, height=0.8, color=BLUE if died < 15 else ORANGE)
+        ax.text(born - 0.7, row, name, ha="right", va="center", fontsize=10)
+        if died > 14:
+            ax.text(16, row, f"new {next(results)}", ha="center", va="center", fontsize=10)
+    ax.set(xlabel="launch", ylabel="temporary", xlim=(-1, 18), xticks=range(1, 18, 2), yticks=[], ylim=(13.7, -0.7))
+    return fig
+
+
+def bill(launches: float, moved: float, faults: float) -> dict[str, float]:
+    """What a step should take, in seconds, item by item: counts times `PRICES`.
 
     Args:
-        bytes_over_lists: your count for a number of weights, in float32, where the rule runs over lists.
+        launches: how many.
+        moved: bytes that are read or written.
+        faults: page faults.
 
-    >>> print(play(lambda weights: 152 * weights).text)
-    lists, bytes a step: 1.52e+07
-    compiled, bytes a step: 2.8e+06
+    >>> {item: f"{seconds:.2g}" for item, seconds in bill(17, 0, 1000).items()}
+    {'Python': '4.2e-05', 'launches': '4.5e-05', 'bytes': '0', 'page faults': '0.0011'}
+    """
+    return {
+        "Python": PRICES["Python"],
+        "launches": launches * PRICES["launch"],
+        "bytes": moved * PRICES["byte"],
+        "page faults": faults * PRICES["page fault"],
+    }
+
+
+def bills(
+    launches: float, moved: float, arrays: int, weights: float, kept: bool = False
+) -> dict[str, dict[str, float]]:
+    """The bills of a rule over lists and as a loop in C.
+
+    Args:
+        launches, moved: of a step over lists, and bytes a weight, each tensor once that goes in or comes out.
+        arrays: how many tensors as long as the parameter the loop reads or writes.
+        weights: how many, in float32.
+        kept: whether the memory of temporaries is kept from step to step.
+
+    >>> round(sum(bills(17, 152, 7, 12e6)["lists"].values()), 3)
+    0.276
+    """
+    temporaries = launches - (arrays - 1) / 2  # each launch makes one, but for those that write a result back
+    fresh = 4 * weights >= FRESH and not kept
+    faults = temporaries * 4 * weights / PAGE if fresh else 0
+    over_lists = bill(launches, (moved + 4 * launches) * weights, faults)  # what is overwritten is fetched first
+    return {"lists": over_lists, "loop in C": bill(1, 4 * arrays * weights, 0)}
+
+
+def _items(ax: Axes) -> None:
+    looks = [Patch(facecolor=color, hatch=hatch, edgecolor="white") for color, hatch in COLORS.values()]
+    clock = Line2D([], [], color=BLACK, marker="D", linestyle="")
+    ax.legend([*looks, clock], [*COLORS, "the clock"], loc="center left", bbox_to_anchor=(1.01, 0.5))
+    ax.set_xlabel("milliseconds a step")
+
+
+def _stack(ax: Axes, costs: dict[str, dict[str, float]]) -> None:
+    """Draw each bill as a bar of its items, in milliseconds."""
+    for row, items in enumerate(costs.values()):
+        left = 0.0
+        for item, seconds in items.items():
+            color, hatch = COLORS[item]
+            ax.barh(row, 1e3 * seconds, left=left, color=color, hatch=hatch, edgecolor="white")
+            left += 1e3 * seconds
+    ax.set(yticks=range(len(costs)), yticklabels=list(costs), ylim=(-0.6, len(costs) - 0.4))
+
+
+def bill_and_clock() -> Figure:
+    """The bills of Adam at twelve million weights, with and without page faults, and what the clock said.
+
+    >>> bill_and_clock().axes[0].get_xlabel()
+    'milliseconds a step'
+    """
+    fig, ax = figure(width=7.4, height=2.6)
+    fresh, kept = (bills(17, 152, 7, 12e6, kept) for kept in (False, True))
+    costs = {"lists": fresh["lists"], "lists, memory kept": kept["lists"], "loop in C": fresh["loop in C"]}
+    _items(ax)
+    _stack(ax, costs)
+    ax.plot([1e3 * MEASURED[name][-1] for name in costs], range(3), "D", color=BLACK, label="the clock")
+    return fig
+
+
+def play(count: Callable[[Callable[..., Any]], tuple[int, float]]) -> Experiment:
+    """What a step should take over lists and as a loop in C, item by item; and by the clock, here and now, if ticked.
+
+    Args:
+        count: your count of a rule over lists: its launches, and the bytes a weight that they read and write.
+
+    >>> print(play(lambda rule: (17, 152)).text)
+    lists, milliseconds by the bill: 276
+    of it page faults: 66 %
+    loop in C, milliseconds by the bill: 12
+    lists against the loop: 23
     """
     return Experiment(
-        _clock,
-        height=2.4,
-        weights=rate("weights", "thousands", 100, 1, 1000),
-        measure=switch("take the time, here and now"),
-        bytes_over_lists=bytes_over_lists,
+        _bills,
+        _items,
+        width=7.4,
+        height=2.6,
+        rule=choice("rule", *RULES),
+        weights=rate("weights", "", 12_000_000, 100, 12_000_000),
+        kept=switch("memory of temporaries is kept"),
+        ticking=switch("the clock, here and now"),
+        count=count,
     )
+
+
+def _bills(ax: Axes, *, rule: str, weights: float, kept: bool, ticking: bool, count: Callable) -> dict[str, Any]:
+    """What a step should take, item by item, by the prices of the machine on which this lesson was written."""
+    text, make, options = RULES[rule]
+    launches, moved = count(text)
+    costs = bills(launches, moved, 2 * text.__code__.co_argcount - 1, weights, kept)
+    _stack(ax, costs)
+    totals = {name: 1e3 * sum(items.values()) for name, items in costs.items()}
+    measured = {}
+    if ticking:
+        ways = {"lists": "multi_tensor", "loop in C": "compiled"}
+        measured = {name: 1e3 * seconds(make, options | {"run": run}, int(weights)) for name, run in ways.items()}
+        ax.plot(list(measured.values()), range(2), "D", color=BLACK, label="the clock")
+    ax.set_xlim(0, 1.05 * max(*totals.values(), *measured.values()))
+    ax.set_title(f"{rule}, {int(weights):,} weights")
+    largest = max(costs["lists"], key=lambda item: costs["lists"][item])
+    return {
+        "lists, milliseconds by the bill": totals["lists"],
+        f"of it {largest}": f"{100e3 * costs['lists'][largest] / totals['lists']:.0f} %",
+        "loop in C, milliseconds by the bill": totals["loop in C"],
+        "lists against the loop": totals["lists"] / totals["loop in C"],
+        **{f"{name}, milliseconds by the clock": value for name, value in measured.items()},
+    }
 
 
 def page_faults(work: Callable[[], Any]) -> int | None:
@@ -56,25 +253,29 @@ def page_faults(work: Callable[[], Any]) -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-def _clock(ax: Axes, *, weights: float, measure: bool, bytes_over_lists: Callable[[int], float]) -> dict[str, float]:
-    """What a step of Adam takes, in bytes that it moves or in microseconds."""
-    whole = int(1000 * weights)
-    if measure:
-        costs, unit = {name: 1e6 * _seconds(*way, whole) for name, way in WAYS.items()}, "microseconds a step"
-    else:
-        costs, unit = {"lists": bytes_over_lists(whole), "compiled": IN_THE_LOOP * whole}, "bytes a step"
-    ax.barh(list(costs), list(costs.values()), color=BLUE)
-    ax.set(xlabel=unit, title=f"Adam, {whole:,} weights")
-    return {f"{name}, {unit}": cost for name, cost in costs.items()}
+def faults_of_a_step(run: str, weights: int = 10_000_000) -> int | None:
+    """Page faults of the second step of Adam, as `page_faults` counts them.
+
+    >>> faults_of_a_step("compiled", 10) in (None, 0)
+    True
+    """
+    p = torch.ones(weights, requires_grad=True)
+    p.grad, optimizer = torch.ones(weights), Adam([p], run=run)
+    optimizer.step()
+    return page_faults(optimizer.step)
 
 
-def _seconds(make: MakeOptimizer, options: dict[str, Any], weights: int, rounds: int = 7) -> float:
-    """The median time of a step."""
+def seconds(make: MakeOptimizer, options: dict[str, Any], weights: int, rounds: int = 7) -> float:
+    """The median time of a step, here and now.
+
+    >>> 0 < seconds(Adam, {"run": "per_tensor"}, 10) < 1
+    True
+    """
     p = torch.ones(weights, requires_grad=True)
     p.grad = torch.ones(weights)
-    optimizer, times = make([p], lr=1e-3, **options), []
-    for _ in range(rounds):
+    optimizer, times = make([p], **{"lr": 1e-3, **options}), []
+    for _ in range(rounds + 1):  # the first makes buffers and the kernel
         start = time.perf_counter()
         optimizer.step()
         times.append(time.perf_counter() - start)
-    return sorted(times)[rounds // 2]
+    return sorted(times[1:])[rounds // 2]

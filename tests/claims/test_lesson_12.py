@@ -1,0 +1,132 @@
+"""What lesson 12 says of launches, bytes, temporaries and loops, counted for other rules, sizes and numbers."""
+
+import pytest
+import torch
+from cells import Lesson
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from edu_optim import Adam, kernel, rules
+from edu_optim.execute import compiled, multi_tensor, per_tensor
+from edu_optim.lab import lesson_12 as lab
+from edu_optim.signature import signature
+
+LESSON = Lesson("12").later("imports", "counter", "one-step")
+counted = LESSON.function("counted")
+OTHERS = [rules.gradient_descent, rules.momentum, rules.nesterov, rules.adagrad, rules.rmsprop, rules.adadelta]
+others = pytest.mark.parametrize("rule", OTHERS, ids=lambda rule: rule.__name__)
+
+
+class Made(TorchDispatchMode):
+    """Counts new tensors of a size."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size, self.count = size, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        given = {x.data_ptr() for x in torch.utils._pytree.tree_leaves(args) if torch.is_tensor(x)}
+        result = function(*args, **(kwargs or {}))
+        for x in torch.utils._pytree.tree_leaves(result):
+            self.count += torch.is_tensor(x) and x.numel() == self.size and x.data_ptr() not in given
+        return result
+
+
+def kinds(rule):
+    return kernel.partition({name: (0.5, 0.5) if name == "betas" else 0.5 for name in signature(rule)[1]})[0]
+
+
+def adam_of(make, size=50_000, **options):
+    p = torch.ones(size, requires_grad=True)
+    p.grad = torch.ones(size)
+    optimizer = make([p], lr=0.1, **options)
+    optimizer.step()
+    return optimizer
+
+
+@others
+def test_there_is_a_launch_for_each_sign_and_one_for_each_result(rule):
+    """Seventeen launches for a tensor: one for each sign of the arithmetic that touches it, and three to write `p`, `m` and `v` back."""  # noqa: E501
+    signs = sum(node.op[:4] == "call" for node in kernel.split(rule, kinds(rule))[1].graph.nodes)
+    assert counted(multi_tensor, rule=rule).launches == signs + 1 + len(signature(rule)[0])
+
+
+@others
+def test_launches_grow_with_the_tensors_one_by_one_and_not_over_lists(rule):
+    """One by one they grow with the number of tensors."""
+    for tensors in (2, 9):
+        assert counted(per_tensor, tensors, rule).launches == tensors * counted(per_tensor, 1, rule).launches
+        assert counted(multi_tensor, tensors, rule).launches == counted(multi_tensor, 1, rule).launches
+        assert counted(multi_tensor, tensors, rule).bytes == counted(per_tensor, tensors, rule).bytes
+
+
+@others
+def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
+    """Adam offers far less, so once a model does not fit into the caches its time is that of its bytes, in whatever language it is written."""  # noqa: E501
+    signs = sum(node.op[:4] == "call" for node in kernel.split(rule, kinds(rule))[1].graph.nodes)
+    for number_of_bytes in (4, 8):
+        assert signs / (number_of_bytes * (2 * rule.__code__.co_argcount - 1)) < 0.1 * 7.5
+    for size in (200, 5000):
+        assert 2 * size**3 / (3 * 4 * size**2) > 7.5
+
+
+@others
+def test_the_loop_makes_no_tensor_and_lists_make_one_for_each_sign(rule):
+    """The loop in C makes no tensor, so it has nothing to map."""
+    for size in (1000, 77_777):
+        columns = [[torch.ones(size)] for _ in range(rule.__code__.co_argcount)]
+        compiled(rule, columns, {"lr": 0.1})
+        with Made(size) as by_the_loop:
+            compiled(rule, columns, {"lr": 0.2})
+        with Made(size) as over_lists:
+            multi_tensor(rule, columns, {"lr": 0.2})
+        assert by_the_loop.count == 0
+        assert over_lists.count == len(lab.lives(rule)) > 1
+
+
+def test_foreach_makes_few_temporaries():
+    """`foreach` works in place, so it makes few temporaries; `fused` is one loop, written by hand; and `torch.compile` traces what you give it, for graphics cards too."""  # noqa: E501
+    counts = {}
+    ways = {"foreach": (torch.optim.Adam, {"foreach": True}), "fused": (torch.optim.Adam, {"fused": True})}
+    for name, (make, options) in (ways | {"lists": (Adam, {"run": "multi_tensor"})}).items():
+        optimizer = adam_of(make, **options)
+        with Made(50_000) as made:
+            optimizer.step()
+        counts[name] = made.count
+    assert counts["lists"] == 14
+    assert counts["fused"] == 0 < counts["foreach"] < 4
+
+
+def test_one_loop_serves_all_shapes_and_settings():
+    """Shapes, learning rates and betas may change as they like, since they are arguments."""
+    before = None
+    for size, lr, betas in ((3, 0.1, (0.9, 0.999)), (1000, 2.0, (0.5, 0.7))):
+        columns = [[torch.rand(size, dtype=torch.float64)] for _ in range(4)]
+        expected = rules.adam(*(column[0].clone() for column in columns), t=3, lr=lr, betas=betas)
+        compiled(rules.adam, columns, {"t": 3, "lr": lr, "betas": betas, "eps": 1e-8})
+        for new, wanted in zip([columns[0], *columns[2:]], expected, strict=True):
+            torch.testing.assert_close(new[0], wanted, rtol=1e-12, atol=0)
+        text = kernel.loop(*kernel.split(rules.adam, kinds(rules.adam)))
+        assert before in (None, text)
+        before = text
+
+
+def test_the_rule_with_the_most_launches_gains_most():
+    """Of the four rules gradient descent has the fewest launches and gains least from a loop; Adadelta has the most and gains most."""  # noqa: E501
+    experiment = lab.play(
+        lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(counted(multi_tensor, rule=rule))
+    )
+    for settings in ({}, {"kept": True}, {"weights": 100_000}):
+        gains = {rule: experiment.at(rule=rule, **settings).numbers["lists against the loop"] for rule in lab.RULES}
+        launches = {rule: counted(multi_tensor, rule=text).launches for rule, (text, *_) in lab.RULES.items()}
+        assert min(gains, key=gains.get) == min(launches, key=launches.get) == "gradient descent"
+        assert max(gains, key=gains.get) == max(launches, key=launches.get) == "Adadelta"
+
+
+def test_the_bill_agrees_with_what_was_measured():
+    """The bill with the memory kept is a quarter short: four prices are a model, in which a byte costs the same in a cache and out of it."""  # noqa: E501
+    for kept, way in ((False, "lists"), (True, "lists, memory kept")):
+        found = lab.bills(17, 152, 7, 12e6, kept)
+        assert 0.7 < sum(found["lists"].values()) / lab.MEASURED[way][-1] < 1.1
+    assert 0.8 < sum(found["loop in C"].values()) / lab.MEASURED["loop in C"][-1] < 1.1
+    few = lab.bills(17, 152, 7, 120)
+    assert 0.8 < sum(few["lists"].values()) / lab.MEASURED["lists"][0] < 1.1
