@@ -40,7 +40,6 @@ def first_race() -> Experiment:
     return Experiment(
         six_paths,
         _surface_from_above,
-        width=7.6,
         height=4.4,
         step=Player("steps", "of 100", 60, 0, 100),
         lr=rate("learning rate", "", 0.02, 0.001, 0.3),

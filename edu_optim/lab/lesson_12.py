@@ -204,7 +204,6 @@ def play(count: Callable[[Callable[..., Any]], tuple[int, float]]) -> Experiment
     return Experiment(
         _bills,
         _items,
-        width=7.4,
         height=2.6,
         rule=choice("rule", *RULES),
         weights=rate("weights", "", 12_000_000, 100, 12_000_000),
