@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judged import built, changes, expected, family, programs
 
+import edu_optim
 from edu_optim import rules
 from edu_optim.check import check
 from edu_optim.check.observe import probes
@@ -198,7 +199,7 @@ class Remembers:
 
 STYLES = {
     "adam": [
-        *[paper, count_first, results_last, in_float32, count_in_float32, with_math_sqrt, settings_in_a_dict],
+        *[paper, count_first, in_float32, count_in_float32, with_math_sqrt, settings_in_a_dict],
         *[state_in_a_dict, other_courses_letters, in_place, over_lists, decorated],
         functools.partial(rules.adam, eps=1e-3),
         torch.compile(rules.adam),
@@ -267,6 +268,47 @@ def test_a_convention_passes_and_is_told_with_a_difference(answer, like, name):
     verdict = check(answer, like=like)
     assert verdict.passed and verdict.text.startswith(f"correct, but {name}\n") and verdict.difference
     assert "float32" not in verdict.text
+
+
+def buffer_first(p, g, b, *, lr, momentum):
+    b = momentum * b + g
+    return b, p - lr * (g + momentum * b)
+
+
+def means_swapped(p, g, m, v, *, t, lr, betas, eps):
+    p, m, v = rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+    return p, v, m
+
+
+def buffer_first_uphill(p, g, b, *, lr, momentum):
+    b = momentum * b + g
+    return b, p + lr * (g + momentum * b)
+
+
+ORDERS = [
+    (buffer_first, "mended_nesterov", "b, p", "p, b", "b is taken for p"),
+    (buffer_first, "nesterov", "b, p", "p, b", "b is taken for p"),
+    (means_swapped, "adam", "p, v, m", "p, m, v", "v is taken for m"),
+    (results_last, "adam", "m, v, p", "p, m, v", "m is taken for p"),
+    (buffer_first_uphill, "nesterov", "b, p", "p, b", "b is taken for p"),
+]
+
+
+@pytest.mark.parametrize(("answer", "like", "own", "usual", "taken"), ORDERS)
+def test_another_order_of_the_results_is_told(answer, like, own, usual, taken):
+    verdict = check(answer, like=like)
+    assert f"It returns {own}, and the rules of the course return {usual}: " in verdict.text and taken in verdict.text
+    if answer is buffer_first_uphill:
+        assert verdict.name == "the steps go uphill"
+    else:
+        assert verdict.kind == "convention" and verdict.headline == "correct, but its results come in another order"
+
+
+def test_from_rule_takes_the_first_result_for_the_parameter():
+    p = torch.ones(1, requires_grad=True)
+    p.grad = torch.full((1,), 3.0)
+    edu_optim.from_rule(buffer_first)([p], lr=0.5, momentum=0.5).step()
+    assert p.item() == 3.0
 
 
 # Wrong, and what is said

@@ -1,4 +1,4 @@
-"""What an answer does when it is tried: a task of a lesson, or a rule in any letters and style."""
+"""What an answer does when it is tried: what was seen of it, and a rule in any letters and style."""
 
 import ast
 import copy
@@ -13,6 +13,7 @@ import torch
 
 from ..signature import signature
 from .compare import Raised, Seen
+from .kinds import Wrong
 from .letters import Unclear, asked_for, meanings, readings
 from .sandbox import codes
 
@@ -38,10 +39,13 @@ class Trial:
     Args:
         watch: takes a program and a condition, and yields what the program does under it.
         conditions: the values that options may have of which the answer knows nothing; one of them must fit.
+        rtol: the largest relative difference that is right, where it is larger than that of rounding.
         seen: all that the answer did.
         dtypes: of the numbers that it kept or returned.
         notes: what should be said about how it was tried.
         error: what it raised, if that is why it ended.
+        order: of its results, where it is not the usual one: for each its letter, and the letter that usually stands
+            there.
         asked: the options that it looked for in its state.
         counts: whether it returned the step count, which is then passed to it at the next step.
         runs: of programs, as far as they were asked for.
@@ -53,10 +57,12 @@ class Trial:
 
     watch: Callable
     conditions: list = field(default_factory=lambda: [{}])
+    rtol: float = 0.0
     seen: list = field(default_factory=list)
     dtypes: set = field(default_factory=set)
     notes: list = field(default_factory=list)
     error: BaseException | None = None
+    order: tuple = ()
     asked: set = field(default_factory=set)
     counts: bool = False
     runs: dict = field(default_factory=dict)
@@ -106,36 +112,6 @@ def tame(value):
         return torch.as_tensor(value).detach().clone()
     except Exception:
         return f"a{'n' * (type(value).__name__[0] in 'aeiou')} {type(value).__name__}"
-
-
-class Wrong(Exception):
-    """An answer that cannot be gone on with, and why.
-
-    >>> from edu_optim.check import check
-    >>> check(lambda p, g, b, lr, momentum: p - lr * g, like="momentum").says
-    ('It returns 1 value, and 2 are needed: p, b.',)
-    """
-
-
-def trials_of_task(answer, exercise):
-    """An answer to a task, watched as the exercise says.
-
-    >>> from edu_optim.exercises import EXERCISES
-    >>> next(trials_of_task(lambda lr, beta: 3.0, EXERCISES["to_torch"])).seen[0].value
-    3.0
-    """
-    last = []
-
-    def attempt(*given, **named):
-        last[:] = [answer(*given, **named)]
-        return last[0]
-
-    trial = Trial(lambda function, condition: (Seen(*pair) for pair in exercise.observe(function)))
-    trial.collect(trial.watch(attempt, {}))
-    returns = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(exercise.reference))))
-    if last == [None] and any(isinstance(node, ast.Return) for node in returns):
-        trial.error = Wrong("returns nothing")
-    yield trial
 
 
 # Rules
@@ -285,7 +261,8 @@ class _Call:
         )
         self.signature = inspect.signature(answer)
         self.letters = letters
-        self.order = _order_of_results(answer, reading, letters)
+        self.usual_order = ["p", *sorted(letters, key=[*reading.bound.values(), *letters].index)]
+        self.order = _order_of_results(answer, reading, self.usual_order)
         self.memory, self.t = Memory(), None
 
     def __call__(self, p, g, buffers, hyper):
@@ -325,6 +302,8 @@ class _Call:
             self.trial.counts, self.t = True, values.pop()
         if len(values) == 1 and (changed or len(needed) == 1):
             return {**{name: given[name] for name in needed}, "p": values[0]}
+        if self.order != self.usual_order and len(values) == len(self.order):
+            self.trial.order = tuple(zip(needed, self.usual_order, strict=True))
         if len(values) != len(needed):
             some = f"{len(values)} value{'s' * (len(values) != 1)}"
             raise Wrong(f"it returns {some}, and {len(needed)} are needed: {', '.join(needed)}")
@@ -405,16 +384,15 @@ def _equal(one, two):
     return bool((torch.as_tensor(one) == torch.as_tensor(two)).all())
 
 
-def _order_of_results(answer, reading, letters):
+def _order_of_results(answer, reading, usual):
     """What is returned in which order: as the text names it, else p and then the buffers as they are taken."""
-    order = ["p", *sorted(letters, key=[*reading.bound.values(), *letters].index)]
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(answer))))
     except (OSError, TypeError, SyntaxError):
-        return order
+        return usual
     for node in ast.walk(tree):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             named = [reading.bound.get(getattr(part, "id", None)) for part in node.value.elts]
-            if sorted(filter(None, named)) == sorted(order):
-                return [name for name in named if name]
-    return order
+            if sorted(name or "p" for name in named) == sorted(usual):
+                return [name or "p" for name in named]
+    return usual

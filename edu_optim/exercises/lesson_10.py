@@ -5,7 +5,7 @@ import torch
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
 from .lesson_00 import LOOP
-from .loops import notes, recorded
+from .loops import CLEARED_AFTER_THE_STEP, leave_gradients, notes, recorded
 
 BATCH = "            optimizer.step()\n            scheduler.step()\n"
 
@@ -37,10 +37,13 @@ def _scheduled():
 
 
 def _watch_schedule(answer):
-    model, recorder, scheduler = _scheduled()
     x, y = (column.double() for column in line_points())
-    answer(model, recorder, scheduler, [(x[:2], y[:2]), (x[2:], y[2:])], 3)
-    yield from notes(model, recorder)
+    for when in ("", "with a gradient left from before, "):
+        model, recorder, scheduler = _scheduled()
+        if when:
+            leave_gradients(model)
+        answer(model, recorder, scheduler, [(x[:2], y[:2]), (x[2:], y[2:])], 3)
+        yield from notes(model, recorder, when)
 
 
 def _watch_resume(answer):
@@ -89,6 +92,7 @@ EXERCISES = [
                 ask="Which call moves the schedule on?",
             ),
             LOOP[0],
+            CLEARED_AFTER_THE_STEP,
         ],
         _watch_schedule,
     ),

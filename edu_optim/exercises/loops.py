@@ -2,6 +2,22 @@
 
 import torch
 
+from .exercise import convention
+
+CLEARED_AFTER_THE_STEP = convention(
+    "the gradient is cleared after the step",
+    *(
+        {
+            f"{indent}optimizer.zero_grad()\n": "",
+            f"{indent}optimizer.step()\n": f"{indent}optimizer.step()\n{indent}optimizer.zero_grad()\n",
+        }
+        for indent in (" " * 12, " " * 8)
+    ),
+    why="It is right as long as no gradient is left from before: what p.grad holds when the loop begins is in the "
+    "first step.",
+    ask="Whoever looks at the gradients after a step finds none. Before `backward`, zero_grad() covers both.",
+)
+
 
 class Recorded(torch.optim.SGD):
     """Gradient descent that writes down the gradient and the learning rate of each step.
@@ -30,6 +46,19 @@ class Recorded(torch.optim.SGD):
         self.rates.append(group["lr"])
         super().step()
         return loss
+
+
+def leave_gradients(model):
+    """Put a gradient where one from before may be left.
+
+    >>> from edu_optim.problems import line_model
+    >>> model = line_model()
+    >>> leave_gradients(model)
+    >>> model.weight.grad.item()
+    0.5
+    """
+    for p in model.parameters():
+        p.grad = torch.full_like(p, 0.5)
 
 
 def recorded(model, **options):
