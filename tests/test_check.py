@@ -197,21 +197,79 @@ class Remembers:
         return self.update(w, dw, lr, mu)
 
 
+# Lists of parameters, lists of states and a dict of options, as in d2l
+
+
+def plain_over_lists(params, states, hyperparams):
+    for p in params:
+        p.data.sub_(hyperparams["lr"] * p.grad)
+        p.grad.data.zero_()
+
+
+def momentum_over_lists(params, states, hyperparams):
+    for p, v in zip(params, states, strict=True):
+        with torch.no_grad():
+            v[:] = hyperparams["momentum"] * v + p.grad
+            p[:] -= hyperparams["lr"] * v
+
+
+def adadelta_over_lists(params, states, hyperparams):
+    rho, eps = hyperparams["rho"], 1e-5
+    for p, (s, delta) in zip(params, states, strict=True):
+        with torch.no_grad():
+            s[:] = rho * s + (1 - rho) * p.grad**2
+            g = (delta + eps).sqrt() / (s + eps).sqrt() * p.grad
+            p[:] -= g
+            delta[:] = rho * delta + (1 - rho) * g * g
+
+
+def adam_over_lists(params, states, hyperparams):
+    beta1, beta2, eps = 0.9, 0.999, 1e-6
+    for p, (v, s) in zip(params, states, strict=True):
+        with torch.no_grad():
+            v[:] = beta1 * v + (1 - beta1) * p.grad
+            s[:] = beta2 * s + (1 - beta2) * p.grad**2
+            v_hat, s_hat = v / (1 - beta1 ** hyperparams["t"]), s / (1 - beta2 ** hyperparams["t"])
+            p[:] -= hyperparams["lr"] * v_hat / (s_hat.sqrt() + eps)
+    hyperparams["t"] += 1
+
+
+def half_corrected_over_lists(params, states, hyperparams):
+    for p, (v, s) in zip(params, states, strict=True):
+        with torch.no_grad():
+            v[:] = 0.9 * v + 0.1 * p.grad
+            s[:] = 0.999 * s + 0.001 * p.grad**2
+            p[:] -= hyperparams["lr"] * v / (1 - 0.9 ** hyperparams["t"]) / (s.sqrt() + 1e-6)
+
+
+def rmsprop_over_lists(params, states, hyperparams):
+    gamma, eps = hyperparams["gamma"], 1e-6
+    for p, s in zip(params, states, strict=True):
+        with torch.no_grad():
+            s[:] = gamma * s + (1 - gamma) * p.grad**2
+            p[:] -= hyperparams["lr"] * p.grad / (s + eps).sqrt()
+
+
+def alpha_by_another_name(w, dw, s, lr, weight_decay, eps):
+    s = weight_decay * s + (1 - weight_decay) * dw**2
+    return w - lr * dw / (s**0.5 + eps), s
+
+
 STYLES = {
     "adam": [
         *[paper, count_first, in_float32, count_in_float32, with_math_sqrt, settings_in_a_dict],
-        *[state_in_a_dict, other_courses_letters, in_place, over_lists, decorated],
+        *[state_in_a_dict, other_courses_letters, in_place, over_lists, decorated, adam_over_lists],
         functools.partial(rules.adam, eps=1e-3),
         torch.compile(rules.adam),
         lambda p, g, m, v, **k: rules.adam(p, g, m, v, **k),
         lambda *columns, **options: rules.adam(*columns, **options),
     ],
-    "rmsprop": [numpy_rmsprop, with_decay_rate],
+    "rmsprop": [numpy_rmsprop, with_decay_rate, alpha_by_another_name],
     "adamw": [adamw_in_one_line],
-    "gradient_descent": [gradient_first, bare_tensor],
+    "gradient_descent": [gradient_first, bare_tensor, plain_over_lists],
     "adagrad": [capital],
-    "adadelta": [without_a_rate],
-    "momentum": [positional_only, initials_of_weights, Remembers().update, Remembers()],
+    "adadelta": [without_a_rate, adadelta_over_lists],
+    "momentum": [momentum_over_lists, positional_only, initials_of_weights, Remembers().update, Remembers()],
 }
 
 
@@ -258,6 +316,7 @@ CONVENTIONS = [
     (begins_with_the_first_square, "rmsprop", "the mean square starts at the first square"),
     (eps_hat_and_late_decay, "adamw", "eps is not corrected and the decay comes after the step"),
     (eps_inside, "adamw", "eps sits inside the root"),
+    (rmsprop_over_lists, "rmsprop", "eps sits inside the root"),
     (as_printed, "amsgrad", "nothing is corrected"),
     (with_velocity_inside, "momentum", "lr sits inside the velocity"),
 ]
@@ -379,10 +438,16 @@ def all_nan(p, g, m, v, *, t, lr, betas, eps):
     return p * math.nan, m * math.nan, v * math.nan
 
 
+def falling_rate(p, g, m, v, *, t, lr, betas, eps):
+    return rules.adam(p, g, m, v, t=t, lr=lr / t**0.5, betas=betas, eps=eps)
+
+
 AFTER_LR = "the step is remembered after lr has scaled it"
 WRONG = [
     (only_p, "adam", "error", None, "it returns 1 value, and 3 are needed: p, m, v"),
     (mean_of_all, "gradient_descent", "unknown", None, "p after step 1"),
+    (falling_rate, "adam", "mistake", "lr is divided by the root of the step count", "Kingma & Ba 2015"),
+    (half_corrected_over_lists, "adam", "mistake", "only the mean gradient is corrected", "far too small"),
     (rebinds, "gradient_descent", "mistake", "returns nothing", "without giving back a result"),
     (raises_late, "adam", "error", None, "KeyError: 'late'\nin raises_late, line"),
     (raises_mute, "gradient_descent", "error", None, "Mute: (its __str__ raises RuntimeError)"),
@@ -410,6 +475,10 @@ def test_a_wrong_rule_is_told_what_it_does(answer, like, kind, name, said):
     verdict = check(answer, like=like)
     assert (verdict.kind, verdict.name) == (kind, name), verdict
     assert said.lower() in verdict.text.lower(), verdict
+
+
+def test_what_was_told_by_its_place_alone_is_said():
+    assert "'weight_decay' as alpha" in check(alpha_by_another_name, like="rmsprop").text
 
 
 def test_a_buffer_that_is_right_in_another_convention_is_not_held_against_an_answer():

@@ -14,7 +14,7 @@ import torch
 from ..signature import signature
 from .compare import Raised, Seen
 from .kinds import Wrong
-from .letters import Unclear, asked_for, meanings, readings
+from .letters import Reading, Unclear, asked_for, meanings, readings
 from .sandbox import codes
 
 STEPS = 12
@@ -127,9 +127,10 @@ def trials_of_rule(answer, reference):
     """
     letters, names = signature(reference)
     numbers = constants(answer)
-    failed = None
-    for reading in readings(answer, ["p", "g", *letters], names, asked_for(answer)):
-        _refuse_missing(answer, reading, letters)
+    failed, of_lists = None, _takes_lists(answer)
+    for reading in [of_lists] if of_lists else readings(answer, ["p", "g", *letters], names, asked_for(answer)):
+        if not of_lists:
+            _refuse_missing(answer, reading, letters)
 
         def run(kind, first, reading=reading):
             trial = Trial(functools.partial(_walk_program, letters, names))
@@ -140,7 +141,7 @@ def trials_of_rule(answer, reference):
             trial.conditions = absent(reading.takes() | trial.asked, names, some, reference)
             return trial
 
-        for kind in (_Call, _CallOfArrays, _CallOfFloats):
+        for kind in (_CallOfLists,) if of_lists else (_Call, _CallOfArrays, _CallOfFloats):
             trial = run(kind, 1)
             if trial.error is not None and len(trial.seen) == 1:  # at the first call: perhaps it wants other numbers
                 failed = failed or trial
@@ -153,6 +154,15 @@ def trials_of_rule(answer, reference):
             break
     if failed:
         yield failed
+
+
+def _takes_lists(answer):
+    """How a function is called that takes lists of parameters and of states, and a dict of options, as in d2l."""
+    names = list(inspect.signature(answer).parameters)
+    wanted = [("params",), ("state",), ("state",)]
+    if len(names) == 3 and all(meanings(name, one) for name, one in zip(names, wanted, strict=True)):
+        return Reading(dict(zip(names, ["params", "states", "state"], strict=True)))
+    return None
 
 
 def _refuse_missing(answer, reading, letters):
@@ -331,6 +341,19 @@ class _CallOfFloats:
         found = torch.tensor([[value.item() for value in (a, *c)] for a, c in rows], dtype=torch.float64)
         p, *buffers = found.T.reshape(-1, *p.shape)
         return p, buffers
+
+
+class _CallOfLists(_Call):
+    """With a list of one parameter, whose gradient it holds, a list of its buffers, and a dict of options."""
+
+    def __call__(self, p, g, buffers, hyper):
+        leaf, kept = p.clone().requires_grad_(), [buffer.clone() for buffer in buffers]
+        leaf.grad = g.clone()
+        options = Memory({"t": hyper["t"]} if "t" in hyper else {})
+        options.hyper, options.p, options.asked = hyper, p, self.trial.asked
+        self.answer([leaf], [kept[0] if len(kept) == 1 else tuple(kept)], options)
+        self.trial.dtypes.add(leaf.dtype)
+        return leaf.detach(), kept
 
 
 class Memory(dict):
