@@ -255,6 +255,11 @@ def alpha_by_another_name(w, dw, s, lr, weight_decay, eps):
     return w - lr * dw / (s**0.5 + eps), s
 
 
+def options_in_a_dict(w, dw, v, config):
+    v = config["momentum"] * v + dw
+    return w - config["lr"] * v, v
+
+
 STYLES = {
     "adam": [
         *[paper, count_first, in_float32, count_in_float32, with_math_sqrt, settings_in_a_dict],
@@ -269,7 +274,14 @@ STYLES = {
     "gradient_descent": [gradient_first, bare_tensor, plain_over_lists],
     "adagrad": [capital],
     "adadelta": [without_a_rate, adadelta_over_lists],
-    "momentum": [momentum_over_lists, positional_only, initials_of_weights, Remembers().update, Remembers()],
+    "momentum": [
+        momentum_over_lists,
+        options_in_a_dict,
+        positional_only,
+        initials_of_weights,
+        Remembers().update,
+        Remembers(),
+    ],
 }
 
 

@@ -153,6 +153,27 @@ def steps_at_the_top(model, optimizer, x, y, epochs):
         ((model(x) - y) ** 2).mean().backward()
 
 
+def cleared_once(model, optimizer, x, y, epochs):
+    optimizer.zero_grad()
+    for _ in range(epochs):
+        ((model(x) - y) ** 2).mean().backward()
+        optimizer.step()
+
+
+def steps_once(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ((model(x) - y) ** 2).mean().backward()
+    optimizer.step()
+
+
+def all_pairs(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ((model(x) - y.squeeze()) ** 2).mean().backward()
+        optimizer.step()
+
+
 def an_optimizer_for_each_epoch(model, optimizer, x, y, epochs):
     for _ in range(epochs):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -185,6 +206,9 @@ WRONG = [
     (no_backward, "training_loop", "the slope is never asked for"),
     (neither_backward_nor_step, "training_loop", "the optimizer never steps and the slope is never asked for"),
     (sum_that_piles_up, "training_loop", "the gradients add up and the loss is a sum, not a mean"),
+    (cleared_once, "training_loop", "the gradients add up"),
+    (steps_once, "training_loop", "the optimizer steps after the loop, not in it"),
+    (all_pairs, "training_loop", "every prediction is compared with every label"),
     (steps_at_the_top, "training_loop", "the optimizer steps before backward"),
     (an_optimizer_for_each_epoch, "training_loop", None),
     (forgets_slowly, "disguise", "Adagrad's memory fades"),

@@ -13,7 +13,7 @@ import torch
 
 from ..signature import signature
 from .compare import Raised, Seen
-from .kinds import Wrong
+from .kinds import Wrong, came
 from .letters import Reading, Unclear, asked_for, meanings, readings
 from .sandbox import codes
 
@@ -306,8 +306,9 @@ class _Call:
             self.memory = next(
                 (value for value in values if value is self.memory or isinstance(value, dict)), self.memory
             )
-            values = [value for value in values if not isinstance(value, dict)][:1] or [given["p"]]
-            needed = ["p"]
+            values = [value for value in values if not isinstance(value, dict)]
+            if not self.letters or self.letters[0] not in self.reading.takes():
+                values, needed = values[:1] or [given["p"]], ["p"]
         if len(values) == len(needed) + 1 and "t" in self.reading.takes():
             self.trial.counts, self.t = True, values.pop()
         if len(values) == 1 and (changed or len(needed) == 1):
@@ -316,6 +317,8 @@ class _Call:
             self.trial.order = tuple(zip(needed, self.usual_order, strict=True))
         if len(values) != len(needed):
             some = f"{len(values)} value{'s' * (len(values) != 1)}"
+            if isinstance(returned, dict | str):
+                raise Wrong(f"it returns {came(returned)}, and {len(needed)} values are needed: {', '.join(needed)}")
             raise Wrong(f"it returns {some}, and {len(needed)} are needed: {', '.join(needed)}")
         return dict(zip(needed, values, strict=True))
 

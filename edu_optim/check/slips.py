@@ -70,10 +70,7 @@ def _made_of_others(entry, entries):
 
 
 def _does(entries, trial, family, rounding):
-    try:
-        program = family.program(entries)
-    except SyntaxError:  # of two edits that do not go together
-        return False
+    program = family.program(entries)
     return program is not None and fits(trial.seen, trial.again(program, {}), rounding)
 
 

@@ -4,7 +4,7 @@ import torch
 
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
-from .loops import CLEARED_AFTER_THE_STEP, leave_gradients, notes, recorded
+from .loops import SLIPS, leave_gradients, notes, recorded
 
 NO_ZERO_GRAD = edit(
     "the gradients add up",
@@ -24,7 +24,7 @@ CLEARED_TOO_LATE = edit(
 LOOP = [
     NO_ZERO_GRAD,
     CLEARED_TOO_LATE,
-    CLEARED_AFTER_THE_STEP,
+    *SLIPS,
     edit(
         "the optimizer steps before backward",
         {

@@ -132,6 +132,12 @@ CATALOG = [
         ask="The weights of a mean add up to one; what do beta1 and 1 add up to?",
     ),
     edit(
+        "beta and 1 - beta have changed places",
+        {"beta1 * m + (1 - beta1)": "(1 - beta1) * m + beta1", "beta2 * v + (1 - beta2)": "(1 - beta2) * v + beta2"},
+        why="Both means hardly remember anything.",
+        ask="With beta1 = 0.9, how much of the old mean should be kept?",
+    ),
+    edit(
         "the betas are swapped",
         {"beta1, beta2 = betas": "beta2, beta1 = betas"},
         why="Each mean fades with the other's beta: the gradient is remembered for long and its square hardly at all.",

@@ -5,9 +5,7 @@ import torch
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
 from .lesson_00 import LOOP
-from .loops import CLEARED_AFTER_THE_STEP, leave_gradients, notes, recorded
-
-BATCH = "            optimizer.step()\n            scheduler.step()\n"
+from .loops import BATCH, SLIPS, leave_gradients, notes, recorded
 
 
 def scheduled_loop(model, optimizer, scheduler, batches, epochs):
@@ -92,7 +90,7 @@ EXERCISES = [
                 ask="Which call moves the schedule on?",
             ),
             LOOP[0],
-            CLEARED_AFTER_THE_STEP,
+            *SLIPS,
         ],
         _watch_schedule,
     ),
