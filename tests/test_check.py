@@ -356,7 +356,20 @@ def buffer_first_uphill(p, g, b, *, lr, momentum):
     return b, p + lr * (g + momentum * b)
 
 
+def buffer_first_by_new_names(p, g, b, *, lr, momentum):
+    velocity = momentum * b + g
+    moved = p - lr * (g + momentum * velocity)
+    return velocity, moved
+
+
+def means_swapped_by_new_names(p, g, m, v, *, t, lr, betas, eps):
+    moved, first, second = rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+    return moved, second, first
+
+
 ORDERS = [
+    (buffer_first_by_new_names, "nesterov", "b, p", "p, b", "b is taken for p"),
+    (means_swapped_by_new_names, "adam", "p, v, m", "p, m, v", "v is taken for m"),
     (buffer_first, "mended_nesterov", "b, p", "p, b", "b is taken for p"),
     (buffer_first, "nesterov", "b, p", "p, b", "b is taken for p"),
     (means_swapped, "adam", "p, v, m", "p, m, v", "v is taken for m"),
@@ -465,6 +478,17 @@ WRONG = [
     (raises_mute, "gradient_descent", "error", None, "Mute: (its __str__ raises RuntimeError)"),
     (exits, "gradient_descent", "error", None, "it ended with SystemExit"),
     (no_lr, "rmsprop", "mistake", "lr is not used", "as they would be at a learning rate of 1"),
+    (
+        lambda p, g, lr: (p - lr * g, None),
+        "gradient_descent",
+        "error",
+        None,
+        "it returns 2 values, and 1 is needed: p.",
+    ),
+    (lambda p, g, lr: True, "gradient_descent", "error", None, "it returns True where a number or tensor is wanted."),
+    (lambda p, g, lr: [g, "no"], "gradient_descent", "error", None, "it returns 2 values, and 1 is needed"),
+    (lambda p, g, lr: 1.5, "gradient_descent", "unknown", None, "yours one number, right a tensor of shape [6]"),
+    (lambda params, states, hyperparams: hyperparams["nope"], "momentum", "error", None, "KeyError: 'nope'"),
     (no_buffer, "momentum", "error", None, "it takes no b; it must take the parameter p, its gradient g, the buffer b"),
     (doubles_late, "adam", "unknown", None, "the buffer v after step 3 is"),
     (

@@ -144,7 +144,7 @@ def side_by_side(one, two):
     a, b = _number(one), _number(two)
     if torch.is_tensor(a) and torch.is_tensor(b):
         if a.shape != b.shape:
-            return tuple(f"of shape {list(x.shape)}" if x.ndim else "one number" for x in (a, b))
+            return tuple(f"a tensor of shape {list(x.shape)}" if x.ndim else "one number" for x in (a, b))
         gaps = ((a - b).abs() / b.abs()).nan_to_num(math.inf, math.inf).flatten()
         gaps = torch.where((a == b).flatten() | (a.isnan() & b.isnan()).flatten(), -1.0, gaps)
         a, b = a.flatten()[gaps.argmax()].item(), b.flatten()[gaps.argmax()].item()

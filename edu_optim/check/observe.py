@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ..signature import signature
-from .compare import Raised, Seen
+from .compare import PARTLY, Raised, Seen, first_mismatch
 from .kinds import Wrong, came
 from .letters import Reading, Unclear, asked_for, meanings, readings
 from .sandbox import codes
@@ -132,10 +132,10 @@ def trials_of_rule(answer, reference):
         if not of_lists:
             _refuse_missing(answer, reading, letters)
 
-        def run(kind, first, reading=reading):
+        def run(kind, first, order=None, reading=reading):
             trial = Trial(functools.partial(_walk_program, letters, names))
             trial.notes += [reading.assumed] * bool(reading.assumed)
-            make = functools.partial(kind, answer, reading, letters, first, trial)
+            make = functools.partial(kind, answer, reading, letters, first, trial, order)
             trial.collect(_walk(make, letters, names, {}))
             some = [*numbers, *left_alone(answer, reading)]
             trial.conditions = absent(reading.takes() | trial.asked, names, some, reference)
@@ -149,6 +149,8 @@ def trials_of_rule(answer, reference):
             coarse = sorted(str(dtype).removeprefix("torch.") for dtype in trial.dtypes - {torch.float64})
             trial.notes += [f"It is computed in {' and '.join(coarse)} and judged at its rounding"] * bool(coarse)
             yield trial
+            if first_mismatch(trial.seen, trial.again(reference, trial.conditions[0]), *PARTLY):
+                yield from (run(kind, 1, order) for order in _other_orders(answer, reading, letters))
             if trial.counts:
                 yield run(kind, 0)
             break
@@ -261,7 +263,7 @@ def _walk_program(letters, names, rule, fixed):
 class _Call:
     """A reader's rule, called as a rule of the course, with tensors."""
 
-    def __init__(self, answer, reading, letters, first, trial):
+    def __init__(self, answer, reading, letters, first, trial, order=None):
         plain = inspect.isfunction(answer)
         self.answer, self.reading, self.first, self.trial = (
             answer if plain else copy.deepcopy(answer),
@@ -271,8 +273,8 @@ class _Call:
         )
         self.signature = inspect.signature(answer)
         self.letters = letters
-        self.usual_order = ["p", *sorted(letters, key=[*reading.bound.values(), *letters].index)]
-        self.order = _order_of_results(answer, reading, self.usual_order)
+        self.usual_order = _usual_order(reading, letters)
+        self.order = order or _order_in_text(answer, reading, letters) or self.usual_order
         self.memory, self.t = Memory(), None
 
     def __call__(self, p, g, buffers, hyper):
@@ -313,13 +315,14 @@ class _Call:
             self.trial.counts, self.t = True, values.pop()
         if len(values) == 1 and (changed or len(needed) == 1):
             return {**{name: given[name] for name in needed}, "p": values[0]}
-        if self.order != self.usual_order and len(values) == len(self.order):
+        if self.order != self.usual_order and len(values) == len(needed) == len(self.order):
             self.trial.order = tuple(zip(needed, self.usual_order, strict=True))
         if len(values) != len(needed):
             some = f"{len(values)} value{'s' * (len(values) != 1)}"
             if isinstance(returned, dict | str):
                 raise Wrong(f"it returns {came(returned)}, and {len(needed)} values are needed: {', '.join(needed)}")
-            raise Wrong(f"it returns {some}, and {len(needed)} are needed: {', '.join(needed)}")
+            are = "is" if len(needed) == 1 else "are"
+            raise Wrong(f"it returns {some}, and {len(needed)} {are} needed: {', '.join(needed)}")
         return dict(zip(needed, values, strict=True))
 
 
@@ -352,7 +355,7 @@ class _CallOfLists(_Call):
     def __call__(self, p, g, buffers, hyper):
         leaf, kept = p.clone().requires_grad_(), [buffer.clone() for buffer in buffers]
         leaf.grad = g.clone()
-        options = Memory({"t": hyper["t"]} if "t" in hyper else {})
+        options = _Options({"t": hyper["t"]} if "t" in hyper else {})
         options.hyper, options.p, options.asked = hyper, p, self.trial.asked
         self.answer([leaf], [kept[0] if len(kept) == 1 else tuple(kept)], options)
         self.trial.dtypes.add(leaf.dtype)
@@ -400,9 +403,20 @@ class Memory(dict):
             self[name] = value
 
 
+class _Options(Memory):
+    """Options alone: whatever else is looked for in there is missing."""
+
+    def __missing__(self, key):
+        found = self._option(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+
 def _number(value):
-    if not isinstance(value, int | float) and not torch.is_tensor(value) and not hasattr(value, "__array__"):
-        raise Wrong(f"it returns a {type(value).__name__} where a number or tensor is wanted")
+    known = isinstance(value, int | float) or torch.is_tensor(value) or hasattr(value, "__array__")
+    if isinstance(value, bool) or not known:
+        raise Wrong(f"it returns {came(value)} where a number or tensor is wanted")
     return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, int | float) else None).detach()
 
 
@@ -410,15 +424,28 @@ def _equal(one, two):
     return bool((torch.as_tensor(one) == torch.as_tensor(two)).all())
 
 
-def _order_of_results(answer, reading, usual):
-    """What is returned in which order: as the text names it, else p and then the buffers as they are taken."""
+def _usual_order(reading, letters):
+    """p, and then the buffers as they are taken."""
+    return ["p", *sorted(letters, key=[*reading.bound.values(), *letters].index)]
+
+
+def _order_in_text(answer, reading, letters):
+    """What is returned in which order, if the text names it."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(answer))))
     except (OSError, TypeError, SyntaxError):
-        return usual
+        return None
     for node in ast.walk(tree):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             named = [reading.bound.get(getattr(part, "id", None)) for part in node.value.elts]
-            if sorted(name or "p" for name in named) == sorted(usual):
+            if sorted(name or "p" for name in named) == sorted(["p", *letters]):
                 return [name or "p" for name in named]
-    return usual
+    return None
+
+
+def _other_orders(answer, reading, letters):
+    """In which other orders the results may come, where the text does not tell: p last, or two buffers swapped."""
+    usual = _usual_order(reading, letters)
+    if len(usual) == 1 or _order_in_text(answer, reading, letters):
+        return []
+    return [[*usual[1:], "p"], *([["p", *reversed(usual[1:])]] if len(usual) == 3 else [])]
