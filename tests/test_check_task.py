@@ -330,17 +330,24 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
 
     assert check(late, like="to_torch").name == "the sign is wrong, and only the sign, in 2 of 3 numbers"
     assert check(lambda lr, beta: 1 / lr / (1 - beta) if beta else 3.0, like="to_torch").name is None
+    assert check(lambda lr, beta: lr * (1 - beta) * (1 + (beta == 0)), like="to_torch").name is None
+    factor = check(lambda *given: lesson_03.critical_momentum(*given) / 3, like="critical_momentum").name
+    assert factor == "your answer is about 0.3333 times the right one"
     assert check(lambda lr, beta: 0.3, like="to_torch").name is None
 
 
 CHANGED = [
+    (lambda lr, c, v, b: lr * v / b / (2 - lr * c), "noise_ball", "as if a factor were missing"),
+    (lambda lr, c, v, b: lr**2 * v / b / (c * (2 - lr * c)), "noise_ball", "as if a factor were there twice"),
+    (lambda t, length, peak: min(1, (t + 1) / length), "warmup", "as if a factor were missing"),
+    (lambda lr, n: lr * sum(t**0.5 for t in range(1, n + 1)), "adagrad_distance", "as if a minus were missing"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "a plus stood where a minus"),
     (lambda c, lr, a: round(math.log(a) / math.log(abs(1 - lr * c))), "steps_needed", "rounded to the nearest, not up"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log10(abs(1 - lr * c))), "steps_needed", "a logarithm were to base"),
     (
         lambda m, w, b: m / (8 * w * (2 + b)),
         "settings_that_fit",
-        "is no whole number, and rounded down",
+        "rounded down, your answer is the right one",
     ),
     (lambda t: 2 / t, "weighted_mean_rate", "as if a whole number in it were one smaller"),
     (lambda d, lr, m: d / lr * (1 - m * (1 - d)), "l2_coefficient", "as if it multiplied where it should divide"),

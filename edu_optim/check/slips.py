@@ -36,7 +36,9 @@ def slip(trial, exercise, family, rounding):
     if asked is None or isinstance(asked, bool | dict) or isinstance(asked, list) and isinstance(asked[0], dict):
         return _two_mistakes(trial, family, rounding)
     pairs = _numbers(trial.seen, list(trial.again(family.program(()), {})))
-    return pairs and (_relation(pairs) or _one_change(trial, family, rounding, len(pairs)))
+    if not pairs:
+        return None
+    return _relation(pairs) or _one_change(trial, family, rounding, pairs)
 
 
 # Two mistakes
@@ -113,21 +115,14 @@ FACTORS |= {math.pi / 180: "pi / 180", math.log(2): "log(2), 0.6931,", 1 / math.
 
 def _relation(pairs):
     """What holds of all pairs, if it is one thing and tells more than one of them from what is right."""
-    count, names = len(pairs), []
-    for name, change in RELATIONS.items():
-        if _holds(pairs, change):
-            names.append(name)
-    for words, back in BACK.items():
-        if _holds([(y, x) for x, y in pairs], back):
-            names.append(f"no whole number, and rounded {words} it is the right one")
-    signs = sum(x != y for x, y in pairs)
+    count, signs = len(pairs), sum(x * y < 0 for x, y in pairs)
     if 0 < signs < count and all(alike(abs(x), abs(y), *CLOSE) for x, y in pairs):
         return _entry(f"the sign is wrong, and only the sign, in {signs} of {count} numbers", "")
-    if not names:
-        names = _steady(pairs)
-    if len(names) != 1:
-        return None
-    return _entry(f"your answer is {names[0]}", f"So it is with all {count} numbers that were compared.")
+    names = [f"your answer is {name}" for name, change in RELATIONS.items() if _holds(pairs, change)]
+    turned = [(y, x) for x, y in pairs]
+    names += [f"rounded {words}, your answer is the right one" for words, back in BACK.items() if _holds(turned, back)]
+    names = names or [f"your answer is {name}" for name in _steady(pairs)]
+    return _entry(names[0], f"So it is with all {count} numbers that were compared.") if len(names) == 1 else None
 
 
 def _holds(pairs, change):
@@ -153,10 +148,15 @@ def _steady(pairs):
     found = []
     if y and x and _holds(pairs, lambda right: right * x / y):
         word = next((word for factor, word in FACTORS.items() if math.isclose(factor, x / y, rel_tol=1e-6)), None)
-        found.append(f"{word or f'{x / y:.4g}'} times the right one")
-    if _holds(pairs, lambda right: right + x - y):
-        found.append(f"{abs(x - y):.4g} {'more' if x > y else 'less'} than the right one")
+        found.append(f"{word or _rounded(x / y)} times the right one")
+    if all(math.isclose(a - b, x - y, rel_tol=1e-6, abs_tol=1e-12 * abs(a)) for a, b in pairs):
+        found.append(f"{_rounded(abs(x - y))} {'more' if x > y else 'less'} than the right one")
     return found
+
+
+def _rounded(value):
+    text = f"{value:.4g}"
+    return text if math.isclose(float(text), value, rel_tol=1e-9) else f"about {text}"
 
 
 def _entry(name, why, ask="Which step of yours could do that?"):
@@ -166,17 +166,17 @@ def _entry(name, why, ask="Which step of yours could do that?"):
 # One change in the formula
 
 
-def _one_change(trial, family, rounding, count):
+def _one_change(trial, family, rounding, pairs):
     """A change of one place in the reference's text that does all that was seen, None where two kinds of change do."""
     names = set()
     for name, program in _changed(family.reference):
         if name not in names and fits(trial.seen, trial.again(program, {}), rounding):
             names.add(name)
-    if len(names) != 1 or count < 2:
+    if len(names) != 1 or sum(not alike(x, y, *CLOSE) for x, y in pairs) < 2:
         return None
     return _entry(
         names.pop(),
-        f"With that one change the right formula gives all {count} of your numbers.",
+        f"With that one change the right formula gives all {len(pairs)} of your numbers.",
         "Which step of yours could do that?",
     )
 
@@ -235,6 +235,15 @@ def _others(node):
         }
         for name, kind, one, two in swaps.get(type(op), []):
             yield name, ast.BinOp(one, kind(), two)
+        if isinstance(op, ast.Mult):
+            yield from (("as if a factor were missing", one) for one in (left, right))
+            yield from (("as if a factor were there twice", ast.BinOp(node, op, one)) for one in (left, right))
+        elif isinstance(op, ast.Div):
+            yield "as if a divisor were missing", left
+            yield "as if 1 stood above a divisor", ast.BinOp(ast.Constant(1), op, right)
+        elif isinstance(op, ast.Add | ast.Sub):
+            kept = [one for one, gone in ((left, right), (right, left)) if not isinstance(gone, ast.Constant)]
+            yield from (("as if a term were missing", one) for one in kept)
         if isinstance(op, ast.Pow):
             value = getattr(right, "value", None)
             what = {2: "square", 0.5: "root"}.get(value, "power")
@@ -250,6 +259,8 @@ def _others(node):
             yield name, ast.Call(func, node.args, node.keywords)
         if called in DROPPED and len(node.args) == 1:
             yield DROPPED[called], node.args[0]
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        yield "as if a minus were missing", node.operand
     elif isinstance(node, ast.Constant) and type(node.value) is int:
         yield "as if a whole number in it were one larger", ast.Constant(node.value + 1)
         yield "as if a whole number in it were one smaller", ast.Constant(node.value - 1)
