@@ -467,6 +467,11 @@ def falling_rate(p, g, m, v, *, t, lr, betas, eps):
     return rules.adam(p, g, m, v, t=t, lr=lr / t**0.5, betas=betas, eps=eps)
 
 
+def soon_nan(p, g, s, a, lr, alpha, eps):
+    s, a = alpha * s + (1 - alpha) * g**2, alpha * a + (2 - alpha) * g
+    return p - lr * g / ((s - a**2) ** 0.5 + eps), s, a
+
+
 AFTER_LR = "the step is remembered after lr has scaled it"
 WRONG = [
     (only_p, "adam", "error", None, "it returns 1 value, and 3 are needed: p, m, v"),
@@ -501,6 +506,7 @@ WRONG = [
     (half_mended, "adadelta", "convention", "the step is remembered after lr has scaled it", "correct, but"),
     (late_look_ahead, "nesterov", "mistake", "the new velocity stands where the old one belongs", "lr sits inside"),
     (all_nan, "adam", "unknown", None, "yours nan"),
+    (soon_nan, "rmsprop_centered", "unknown", None, "yours nan"),
     (lambda p, g, mystery, lr: p, "gradient_descent", "error", None, "'mystery' takes cannot be told"),
     (lambda p, g, s, lr, weight_decay: p, "rmsprop", "error", None, "none is known yet for alpha, eps."),
 ]

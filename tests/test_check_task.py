@@ -258,7 +258,8 @@ def test_a_gradient_from_before_the_loop_is_told_and_not_held_against_it(answer,
 
 # An answer of another kind
 
-ODD = [[1.0, 2.0], [1.0], (0.5,), torch.ones(2, 3), "0.5", True, {"a": 1}, print, object(), [], numpy.ones(3), {1.0}]
+ODD = [10**400, numpy.array("x"), numpy.bool_(True), torch.ones(1, dtype=torch.bool), torch.ones(3, device="meta")]
+ODD += [[1.0, 2.0], [1.0], (0.5,), torch.ones(2, 3), "0.5", True, {"a": 1}, print, object(), [], numpy.ones(3), {1.0}]
 
 
 @pytest.mark.parametrize(

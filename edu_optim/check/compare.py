@@ -112,14 +112,22 @@ def fits(seen, watched, rounding):
 
 
 def tells(seen):
-    """Whether there is a finite number in what was seen: where all is nan, many mistakes look alike.
+    """Whether there are finite numbers that move in what was seen, or all are finite: many mistakes look alike as nan.
 
     >>> tells([Seen("p", torch.tensor(math.nan))])
     False
     """
     values = [one.value for one in seen if one.judged and not isinstance(one.value, Raised)]
     tensors = [value for value in values if torch.is_tensor(value)]
-    return any(bool(value.isfinite().any()) for value in tensors) if tensors else bool(values)
+    if not tensors or all(bool(value.isfinite().all()) for value in tensors):
+        return bool(values)
+    before = {}
+    for value in tensors:
+        last = before.get(value.shape, value)
+        if bool((last.isfinite() & value.isfinite() & (last != value)).any()):
+            return True
+        before[value.shape] = value
+    return False
 
 
 def is_real(value):

@@ -2,6 +2,7 @@
 
 import collections.abc
 import numbers
+import sys
 
 import torch
 
@@ -49,9 +50,16 @@ def _size(value):
     return getattr(value, "size", None) if hasattr(value, "__array__") else None
 
 
+def _is_numeric(value):
+    """Whether a tensor or an array holds numbers: not truth values, words or objects."""
+    return value.dtype is not torch.bool if torch.is_tensor(value) else value.dtype.kind in "iufc"
+
+
 def _number(value):
-    if isinstance(value, bool) or getattr(value, "dtype", None) in (bool, torch.bool):
+    if isinstance(value, bool) or (hasattr(value, "dtype") and not _is_numeric(value)):
         return None
+    if isinstance(value, int):
+        return value if abs(value) < sys.float_info.max else None
     if not isinstance(value, int | float | complex) and hasattr(value, "__float__") and not hasattr(value, "dtype"):
         return float(value)  # such as a Fraction, or a number of SymPy
     return value if _size(value) == 1 else None
@@ -78,10 +86,11 @@ def _item(value, right):
 
 def _tensor(value, right):
     try:
-        shape = (value if torch.is_tensor(value) else torch.as_tensor(value)).squeeze().shape
-    except Exception:
+        found = torch.as_tensor(value).detach().to_dense().cpu()
+    except Exception:  # such as an array of words, or a tensor without numbers
         return None
-    return value if shape == right.squeeze().shape else None
+    fits = found.squeeze().shape == right.squeeze().shape and _is_numeric(found)
+    return (found if torch.is_tensor(value) else value) if fits else None
 
 
 def wanted(right):
@@ -117,6 +126,8 @@ def came(value):
         return f"the text {value[:40]!r}"
     if torch.is_tensor(value) or type(value).__module__ == "numpy":
         what = "a tensor" if torch.is_tensor(value) else "an array"
+        if not _is_numeric(value) or getattr(value, "is_meta", False):
+            return f"{what} without numbers"
         return f"{what} of shape {list(value.shape)}" if value.ndim else f"{what} of one number"
     kind = type(value).__name__
     if isinstance(value, list | tuple | set):

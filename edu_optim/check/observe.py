@@ -109,7 +109,7 @@ def tame(value):
     if isinstance(value, list | tuple):
         return [tame(item) for item in value]
     try:
-        return torch.as_tensor(value).detach().clone()
+        return torch.as_tensor(value).detach().to_dense().cpu().clone()
     except Exception:
         return f"a{'n' * (type(value).__name__[0] in 'aeiou')} {type(value).__name__}"
 
