@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judged import built, changes, expected, family, programs
 
+import edu_optim
 from edu_optim import rules
 from edu_optim.check import check
 from edu_optim.check.observe import probes
@@ -196,21 +197,91 @@ class Remembers:
         return self.update(w, dw, lr, mu)
 
 
+# Lists of parameters, lists of states and a dict of options, as in d2l
+
+
+def plain_over_lists(params, states, hyperparams):
+    for p in params:
+        p.data.sub_(hyperparams["lr"] * p.grad)
+        p.grad.data.zero_()
+
+
+def momentum_over_lists(params, states, hyperparams):
+    for p, v in zip(params, states, strict=True):
+        with torch.no_grad():
+            v[:] = hyperparams["momentum"] * v + p.grad
+            p[:] -= hyperparams["lr"] * v
+
+
+def adadelta_over_lists(params, states, hyperparams):
+    rho, eps = hyperparams["rho"], 1e-5
+    for p, (s, delta) in zip(params, states, strict=True):
+        with torch.no_grad():
+            s[:] = rho * s + (1 - rho) * p.grad**2
+            g = (delta + eps).sqrt() / (s + eps).sqrt() * p.grad
+            p[:] -= g
+            delta[:] = rho * delta + (1 - rho) * g * g
+
+
+def adam_over_lists(params, states, hyperparams):
+    beta1, beta2, eps = 0.9, 0.999, 1e-6
+    for p, (v, s) in zip(params, states, strict=True):
+        with torch.no_grad():
+            v[:] = beta1 * v + (1 - beta1) * p.grad
+            s[:] = beta2 * s + (1 - beta2) * p.grad**2
+            v_hat, s_hat = v / (1 - beta1 ** hyperparams["t"]), s / (1 - beta2 ** hyperparams["t"])
+            p[:] -= hyperparams["lr"] * v_hat / (s_hat.sqrt() + eps)
+    hyperparams["t"] += 1
+
+
+def half_corrected_over_lists(params, states, hyperparams):
+    for p, (v, s) in zip(params, states, strict=True):
+        with torch.no_grad():
+            v[:] = 0.9 * v + 0.1 * p.grad
+            s[:] = 0.999 * s + 0.001 * p.grad**2
+            p[:] -= hyperparams["lr"] * v / (1 - 0.9 ** hyperparams["t"]) / (s.sqrt() + 1e-6)
+
+
+def rmsprop_over_lists(params, states, hyperparams):
+    gamma, eps = hyperparams["gamma"], 1e-6
+    for p, s in zip(params, states, strict=True):
+        with torch.no_grad():
+            s[:] = gamma * s + (1 - gamma) * p.grad**2
+            p[:] -= hyperparams["lr"] * p.grad / (s + eps).sqrt()
+
+
+def alpha_by_another_name(w, dw, s, lr, weight_decay, eps):
+    s = weight_decay * s + (1 - weight_decay) * dw**2
+    return w - lr * dw / (s**0.5 + eps), s
+
+
+def options_in_a_dict(w, dw, v, config):
+    v = config["momentum"] * v + dw
+    return w - config["lr"] * v, v
+
+
 STYLES = {
     "adam": [
-        *[paper, count_first, results_last, in_float32, count_in_float32, with_math_sqrt, settings_in_a_dict],
-        *[state_in_a_dict, other_courses_letters, in_place, over_lists, decorated],
+        *[paper, count_first, in_float32, count_in_float32, with_math_sqrt, settings_in_a_dict],
+        *[state_in_a_dict, other_courses_letters, in_place, over_lists, decorated, adam_over_lists],
         functools.partial(rules.adam, eps=1e-3),
         torch.compile(rules.adam),
         lambda p, g, m, v, **k: rules.adam(p, g, m, v, **k),
         lambda *columns, **options: rules.adam(*columns, **options),
     ],
-    "rmsprop": [numpy_rmsprop, with_decay_rate],
+    "rmsprop": [numpy_rmsprop, with_decay_rate, alpha_by_another_name],
     "adamw": [adamw_in_one_line],
-    "gradient_descent": [gradient_first, bare_tensor],
+    "gradient_descent": [gradient_first, bare_tensor, plain_over_lists],
     "adagrad": [capital],
-    "adadelta": [without_a_rate],
-    "momentum": [positional_only, initials_of_weights, Remembers().update, Remembers()],
+    "adadelta": [without_a_rate, adadelta_over_lists],
+    "momentum": [
+        momentum_over_lists,
+        options_in_a_dict,
+        positional_only,
+        initials_of_weights,
+        Remembers().update,
+        Remembers(),
+    ],
 }
 
 
@@ -257,6 +328,7 @@ CONVENTIONS = [
     (begins_with_the_first_square, "rmsprop", "the mean square starts at the first square"),
     (eps_hat_and_late_decay, "adamw", "eps is not corrected and the decay comes after the step"),
     (eps_inside, "adamw", "eps sits inside the root"),
+    (rmsprop_over_lists, "rmsprop", "eps sits inside the root"),
     (as_printed, "amsgrad", "nothing is corrected"),
     (with_velocity_inside, "momentum", "lr sits inside the velocity"),
 ]
@@ -267,6 +339,60 @@ def test_a_convention_passes_and_is_told_with_a_difference(answer, like, name):
     verdict = check(answer, like=like)
     assert verdict.passed and verdict.text.startswith(f"correct, but {name}\n") and verdict.difference
     assert "float32" not in verdict.text
+
+
+def buffer_first(p, g, b, *, lr, momentum):
+    b = momentum * b + g
+    return b, p - lr * (g + momentum * b)
+
+
+def means_swapped(p, g, m, v, *, t, lr, betas, eps):
+    p, m, v = rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+    return p, v, m
+
+
+def buffer_first_uphill(p, g, b, *, lr, momentum):
+    b = momentum * b + g
+    return b, p + lr * (g + momentum * b)
+
+
+def buffer_first_by_new_names(p, g, b, *, lr, momentum):
+    velocity = momentum * b + g
+    moved = p - lr * (g + momentum * velocity)
+    return velocity, moved
+
+
+def means_swapped_by_new_names(p, g, m, v, *, t, lr, betas, eps):
+    moved, first, second = rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+    return moved, second, first
+
+
+ORDERS = [
+    (buffer_first_by_new_names, "nesterov", "b, p", "p, b", "b is taken for p"),
+    (means_swapped_by_new_names, "adam", "p, v, m", "p, m, v", "v is taken for m"),
+    (buffer_first, "mended_nesterov", "b, p", "p, b", "b is taken for p"),
+    (buffer_first, "nesterov", "b, p", "p, b", "b is taken for p"),
+    (means_swapped, "adam", "p, v, m", "p, m, v", "v is taken for m"),
+    (results_last, "adam", "m, v, p", "p, m, v", "m is taken for p"),
+    (buffer_first_uphill, "nesterov", "b, p", "p, b", "b is taken for p"),
+]
+
+
+@pytest.mark.parametrize(("answer", "like", "own", "usual", "taken"), ORDERS)
+def test_another_order_of_the_results_is_told(answer, like, own, usual, taken):
+    verdict = check(answer, like=like)
+    assert f"It returns {own}, and the rules of the course return {usual}: " in verdict.text and taken in verdict.text
+    if answer is buffer_first_uphill:
+        assert verdict.name == "the steps go uphill"
+    else:
+        assert verdict.kind == "convention" and verdict.headline == "correct, but its results come in another order"
+
+
+def test_from_rule_takes_the_first_result_for_the_parameter():
+    p = torch.ones(1, requires_grad=True)
+    p.grad = torch.full((1,), 3.0)
+    edu_optim.from_rule(buffer_first)([p], lr=0.5, momentum=0.5).step()
+    assert p.item() == 3.0
 
 
 # Wrong, and what is said
@@ -337,15 +463,37 @@ def all_nan(p, g, m, v, *, t, lr, betas, eps):
     return p * math.nan, m * math.nan, v * math.nan
 
 
+def falling_rate(p, g, m, v, *, t, lr, betas, eps):
+    return rules.adam(p, g, m, v, t=t, lr=lr / t**0.5, betas=betas, eps=eps)
+
+
+def soon_nan(p, g, s, a, lr, alpha, eps):
+    s, a = alpha * s + (1 - alpha) * g**2, alpha * a + (2 - alpha) * g
+    return p - lr * g / ((s - a**2) ** 0.5 + eps), s, a
+
+
 AFTER_LR = "the step is remembered after lr has scaled it"
 WRONG = [
     (only_p, "adam", "error", None, "it returns 1 value, and 3 are needed: p, m, v"),
     (mean_of_all, "gradient_descent", "unknown", None, "p after step 1"),
+    (falling_rate, "adam", "mistake", "lr is divided by the root of the step count", "Kingma & Ba 2015"),
+    (half_corrected_over_lists, "adam", "mistake", "only the mean gradient is corrected", "far too small"),
     (rebinds, "gradient_descent", "mistake", "returns nothing", "without giving back a result"),
     (raises_late, "adam", "error", None, "KeyError: 'late'\nin raises_late, line"),
     (raises_mute, "gradient_descent", "error", None, "Mute: (its __str__ raises RuntimeError)"),
     (exits, "gradient_descent", "error", None, "it ended with SystemExit"),
     (no_lr, "rmsprop", "mistake", "lr is not used", "as they would be at a learning rate of 1"),
+    (
+        lambda p, g, lr: (p - lr * g, None),
+        "gradient_descent",
+        "error",
+        None,
+        "it returns 2 values, and 1 is needed: p.",
+    ),
+    (lambda p, g, lr: True, "gradient_descent", "error", None, "it returns True where a number or tensor is wanted."),
+    (lambda p, g, lr: [g, "no"], "gradient_descent", "error", None, "it returns 2 values, and 1 is needed"),
+    (lambda p, g, lr: 1.5, "gradient_descent", "unknown", None, "yours one number, right a tensor of shape [6]"),
+    (lambda params, states, hyperparams: hyperparams["nope"], "momentum", "error", None, "KeyError: 'nope'"),
     (no_buffer, "momentum", "error", None, "it takes no b; it must take the parameter p, its gradient g, the buffer b"),
     (doubles_late, "adam", "unknown", None, "the buffer v after step 3 is"),
     (
@@ -358,6 +506,7 @@ WRONG = [
     (half_mended, "adadelta", "convention", "the step is remembered after lr has scaled it", "correct, but"),
     (late_look_ahead, "nesterov", "mistake", "the new velocity stands where the old one belongs", "lr sits inside"),
     (all_nan, "adam", "unknown", None, "yours nan"),
+    (soon_nan, "rmsprop_centered", "unknown", None, "yours nan"),
     (lambda p, g, mystery, lr: p, "gradient_descent", "error", None, "'mystery' takes cannot be told"),
     (lambda p, g, s, lr, weight_decay: p, "rmsprop", "error", None, "none is known yet for alpha, eps."),
 ]
@@ -368,6 +517,10 @@ def test_a_wrong_rule_is_told_what_it_does(answer, like, kind, name, said):
     verdict = check(answer, like=like)
     assert (verdict.kind, verdict.name) == (kind, name), verdict
     assert said.lower() in verdict.text.lower(), verdict
+
+
+def test_what_was_told_by_its_place_alone_is_said():
+    assert "'weight_decay' as alpha" in check(alpha_by_another_name, like="rmsprop").text
 
 
 def test_a_buffer_that_is_right_in_another_convention_is_not_held_against_an_answer():

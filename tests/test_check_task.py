@@ -1,6 +1,8 @@
 """The exercises that are no rule: right answers pass, wrong ones are told what they do, and no secret is told."""
 
 import collections
+import fractions
+import math
 import types
 
 import numpy
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from judged import built, changes
 
 from edu_optim.check import check, hint
-from edu_optim.exercises import EXERCISES, lesson_04, lesson_08, lesson_09
+from edu_optim.check.kinds import came, fitted, wanted
+from edu_optim.check.tasks import returned_by_reference
+from edu_optim.exercises import EXERCISES, lesson_03, lesson_04, lesson_08, lesson_09
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
 by_task = pytest.mark.parametrize("name", TASKS)
@@ -79,13 +83,26 @@ def groups_of_two_kinds(model, lr, weight_decay):
     ]
 
 
+def cleared_before_and_after(model, optimizer, x, y, epochs):
+    optimizer.zero_grad()
+    for _ in range(epochs):
+        ((model(x) - y) ** 2).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
 RIGHT = [
+    (cleared_before_and_after, "training_loop"),
     (trained_with_closures, "training_loop"),
     (steps_by_walking, "steps_needed"),
     (groups_of_two_kinds, "parameter_groups"),
     (lambda lr, growth: lr * 2 / torch.tensor(growth).double().sqrt().add(1), "edge_from_explosion"),
     (lambda lr, beta: numpy.float64(lr) - lr * beta, "to_torch"),
+    (lambda lr, beta: fractions.Fraction(lr) * (1 - fractions.Fraction(beta)), "to_torch"),
+    (lambda lr, beta: torch.tensor(lr) * (1 - beta), "to_torch"),
     (lambda: (0.1, 0.99, 1500), "negative_variance"),
+    (lambda *given: iter(lesson_03.travel_after_drop(*given)), "travel_after_drop"),
+    (lambda name, lr, t: {**lesson_08.disguise(name, lr, t), "eps": 1e-9}, "disguise"),
     (lambda *given: [lesson_04.look_ahead_path(*given)[k].clone() for k in range(given[-1])], "look_ahead_path"),
 ]
 
@@ -123,6 +140,40 @@ def neither_backward_nor_step(model, optimizer, x, y, epochs):
         optimizer.zero_grad()
 
 
+def sum_that_piles_up(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        ((model(x) - y) ** 2).sum().backward()
+        optimizer.step()
+
+
+def steps_at_the_top(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.step()
+        optimizer.zero_grad()
+        ((model(x) - y) ** 2).mean().backward()
+
+
+def cleared_once(model, optimizer, x, y, epochs):
+    optimizer.zero_grad()
+    for _ in range(epochs):
+        ((model(x) - y) ** 2).mean().backward()
+        optimizer.step()
+
+
+def steps_once(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ((model(x) - y) ** 2).mean().backward()
+    optimizer.step()
+
+
+def all_pairs(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ((model(x) - y.squeeze()) ** 2).mean().backward()
+        optimizer.step()
+
+
 def an_optimizer_for_each_epoch(model, optimizer, x, y, epochs):
     for _ in range(epochs):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
@@ -153,7 +204,12 @@ WRONG = [
     (strictly_below, "steps_needed", "one step too many where the last lands exactly on the accuracy"),
     (the_balls, "look_ahead_path", "the places where the method stands, not those ahead"),
     (no_backward, "training_loop", "the slope is never asked for"),
-    (neither_backward_nor_step, "training_loop", None),
+    (neither_backward_nor_step, "training_loop", "the optimizer never steps and the slope is never asked for"),
+    (sum_that_piles_up, "training_loop", "the gradients add up and the loss is a sum, not a mean"),
+    (cleared_once, "training_loop", "the gradients add up"),
+    (steps_once, "training_loop", "the optimizer steps after the loop, not in it"),
+    (all_pairs, "training_loop", "every prediction is compared with every label"),
+    (steps_at_the_top, "training_loop", "the optimizer steps before backward"),
     (an_optimizer_for_each_epoch, "training_loop", None),
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
@@ -175,6 +231,141 @@ def test_a_wrong_answer_is_told_what_it_does(answer, like, name):
     assert not verdict.passed and verdict.name == name, verdict
 
 
+def cleared_after(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        ((model(x) - y) ** 2).mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def scheduled_and_cleared_after(model, optimizer, scheduler, batches, epochs):
+    for _ in range(epochs):
+        for x, y in batches:
+            ((model(x) - y) ** 2).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            scheduler.step()
+
+
+@pytest.mark.parametrize(
+    ("answer", "like"), [(cleared_after, "training_loop"), (scheduled_and_cleared_after, "scheduled_loop")]
+)
+def test_a_gradient_from_before_the_loop_is_told_and_not_held_against_it(answer, like):
+    verdict = check(answer, like=like)
+    assert verdict.kind == "convention" and verdict.name == "the gradient is cleared after the step"
+    assert "with a gradient left from before, the gradient at step 1" in verdict.text
+
+
+# An answer of another kind
+
+ODD = [10**400, numpy.array("x"), numpy.bool_(True), torch.ones(1, dtype=torch.bool), torch.ones(3, device="meta")]
+ODD += [[1.0, 2.0], [1.0], (0.5,), torch.ones(2, 3), "0.5", True, {"a": 1}, print, object(), [], numpy.ones(3), {1.0}]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in TASKS if "loop" not in name and name not in ("resume", "concatenated")]
+)
+def test_an_answer_of_another_kind_is_told_what_is_wanted_and_what_came(name):
+    def odd(*given):
+        return value
+
+    right = returned_by_reference(TASKS[name])
+    for value in [*ODD, 3.0, math.nan, 1j]:
+        fits = fitted(value, right) is not None
+        verdict = check(odd, like=name)
+        assert not verdict.passed
+        if not fits:
+            (said,) = verdict.says
+            assert verdict.headline == "not yet: what it returns does not fit"
+            assert said.lower().startswith(f"{wanted(right).lower()} is wanted, and {name}(")
+            assert "Error" not in said and came(value[0] if f"{name}(...)[0] is" in said else value) in said, said
+
+
+def test_what_comes_back_now_and_then_only_is_told_with_its_call():
+    def warmup(t, length, peak):
+        if t < length:
+            return peak * (t + 1) / length
+
+    text = check(warmup).text
+    assert text == "not yet: what it returns does not fit\nA number is wanted, and warmup(11, 7, 0.61) returns nothing."
+
+
+def test_what_cannot_be_used_is_told_apart_from_what_raises():
+    def parameter_groups(model, lr, weight_decay):
+        return [{"parms": model.parameters(), "lr": lr}]
+
+    assert "What parameter_groups(...) returns cannot be used: KeyError: 'params'" in check(parameter_groups).text
+
+
+# One number and another
+
+RELATED = [
+    (lambda y: -y, "your answer is the right one with the other sign"),
+    (lambda y: 1 / y, "your answer is the reciprocal of the right one"),
+    (lambda y: y**2, "your answer is the square of the right one"),
+    (lambda y: y**0.5, "your answer is the root of the right one"),
+    (lambda y: 1 - y, "your answer is 1 minus the right one"),
+    (lambda y: y + 1, "your answer is 1 more than the right one"),
+    (lambda y: y - 1, "your answer is 1 less than the right one"),
+    (lambda y: 100 * y, "your answer is 100 times the right one"),
+    (lambda y: math.degrees(y), "your answer is 180 / pi times the right one"),
+    (lambda y: y / math.log(10), "your answer is 1 / log(10), 0.4343, times the right one"),
+    (lambda y: 7.3 * y, "your answer is 7.3 times the right one"),
+]
+
+
+@pytest.mark.parametrize("like", ["to_torch", "same_ball_rate", "best_momentum", "half_life", "step_after_silence"])
+@pytest.mark.parametrize(("change", "name"), RELATED)
+def test_what_an_answer_has_to_do_with_the_right_one_is_told(change, name, like):
+    known = {entry.name for entry in TASKS[like].catalog}
+    verdict = check(lambda *given: change(TASKS[like].reference(*given)), like=like)
+    assert verdict.name == name or verdict.name in known, verdict
+    if verdict.name == name:
+        for given, value in TASKS[like].observe(TASKS[like].reference):
+            assert change(value) != value, given
+
+
+def test_a_relation_is_told_only_where_it_holds_throughout():
+    def late(lr, beta):
+        return -lr * (1 - beta) if beta else lr
+
+    assert check(late, like="to_torch").name == "the sign is wrong, and only the sign, in 2 of 3 numbers"
+    assert check(lambda lr, beta: 1 / lr / (1 - beta) if beta else 3.0, like="to_torch").name is None
+    assert check(lambda lr, beta: lr * (1 - beta) * (1 + (beta == 0)), like="to_torch").name is None
+    factor = check(lambda *given: lesson_03.critical_momentum(*given) / 3, like="critical_momentum").name
+    assert factor == "your answer is about 0.3333 times the right one"
+    assert check(lambda lr, beta: 0.3, like="to_torch").name is None
+
+
+CHANGED = [
+    (lambda lr, c, v, b: lr * v / b / (2 - lr * c), "noise_ball", "as if a factor were missing"),
+    (lambda lr, c, v, b: lr**2 * v / b / (c * (2 - lr * c)), "noise_ball", "as if a factor were there twice"),
+    (lambda t, length, peak: min(1, (t + 1) / length), "warmup", "as if a factor were missing"),
+    (lambda lr, n: lr * sum(t**0.5 for t in range(1, n + 1)), "adagrad_distance", "as if a minus were missing"),
+    (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "a plus stood where a minus"),
+    (lambda c, lr, a: round(math.log(a) / math.log(abs(1 - lr * c))), "steps_needed", "rounded to the nearest, not up"),
+    (lambda c, lr, a: math.ceil(math.log(a) / math.log10(abs(1 - lr * c))), "steps_needed", "a logarithm were to base"),
+    (
+        lambda m, w, b: m / (8 * w * (2 + b)),
+        "settings_that_fit",
+        "rounded down, your answer is the right one",
+    ),
+    (lambda t: 2 / t, "weighted_mean_rate", "as if a whole number in it were one smaller"),
+    (lambda d, lr, m: d / lr * (1 - m * (1 - d)), "l2_coefficient", "as if it multiplied where it should divide"),
+    (
+        lambda lr, c: ((1 - lr * c) / (1 + lr * c)) ** 0.5 if lr * c < 1 else 0,
+        "critical_momentum",
+        "as if a root",
+    ),
+    (lambda g, rho, eps: -eps / ((1 - rho) * g**2 + eps) ** 0.5 * g, "first_step_of_adadelta", "as if a root were mis"),
+]
+
+
+@pytest.mark.parametrize(("answer", "like", "said"), CHANGED)
+def test_a_formula_that_is_wrong_in_one_place_is_told_the_place(answer, like, said):
+    assert said in check(answer, like=like).name
+
+
 def test_what_is_missing_is_not_compared_with_something_else():
     assert check(neither_backward_nor_step, like="training_loop").difference[1:] == ("0", "5")
 
@@ -182,7 +373,7 @@ def test_what_is_missing_is_not_compared_with_something_else():
 def test_a_prediction_is_not_given_away():
     verdict = check(lambda: 7.0, like="distance_without_zero_grad")
     assert verdict.text == "not yet\ndistance_without_zero_grad(): yours 7, right smaller"
-    assert check(lambda: "1.0", like="distance_without_zero_grad").text.endswith("yours 1.0, right a number")
+    assert check(lambda: math.nan, like="distance_without_zero_grad").text.endswith("yours nan, right a number")
     secret = check(lambda: {**lesson_08.LINEUP, "B": "no correction"}, like="suspects")
     assert secret.text == "not yet\nsuspect B: yours no correction"
 

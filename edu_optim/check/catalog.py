@@ -83,8 +83,13 @@ class Family:
             if texts is None:
                 return None
         space = dict(self.space)
-        for text in reversed(texts.values()):  # what is called first
-            exec(_compiled(text, self.name), space)
+        try:
+            for text in reversed(texts.values()):  # what is called first
+                exec(_compiled(text, self.name), space)
+        except SyntaxError:
+            if len(entries) > 1:  # they do not go together
+                return None
+            raise
         return space[self.name]
 
     @staticmethod

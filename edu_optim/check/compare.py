@@ -89,6 +89,47 @@ def first_mismatch(seen, right, rtol, atol, whole=True):
     return (None, two) if two is not None else None
 
 
+def until(seen, watched):
+    """What was watched, up to where ``seen`` ends.
+
+    >>> [one.value for one in until([Seen("p", 1.0)], [Seen("p", 2.0), Seen("q", 3.0)])]
+    [2.0]
+    """
+    last = seen[-1].label, seen[-1].part
+    for one in watched:
+        yield one
+        if (one.label, one.part) == last:
+            return
+
+
+def fits(seen, watched, rounding):
+    """Whether all that was seen is in what was watched, which may go on after it.
+
+    >>> fits([Seen("p", 1.0)], [Seen("p", 1.0), Seen("p", 2.0)], (1e-6, 0))
+    True
+    """
+    return first_mismatch(seen, watched, *rounding, whole=False) is None
+
+
+def tells(seen):
+    """Whether there are finite numbers that move in what was seen, or all are finite: many mistakes look alike as nan.
+
+    >>> tells([Seen("p", torch.tensor(math.nan))])
+    False
+    """
+    values = [one.value for one in seen if one.judged and not isinstance(one.value, Raised)]
+    tensors = [value for value in values if torch.is_tensor(value)]
+    if not tensors or all(bool(value.isfinite().all()) for value in tensors):
+        return bool(values)
+    before = {}
+    for value in tensors:
+        last = before.get(value.shape, value)
+        if bool((last.isfinite() & value.isfinite() & (last != value)).any()):
+            return True
+        before[value.shape] = value
+    return False
+
+
 def is_real(value):
     """Whether a value is one real number.
 
@@ -111,7 +152,7 @@ def side_by_side(one, two):
     a, b = _number(one), _number(two)
     if torch.is_tensor(a) and torch.is_tensor(b):
         if a.shape != b.shape:
-            return f"of shape {list(a.shape)}", f"of shape {list(b.shape)}"
+            return tuple(f"a tensor of shape {list(x.shape)}" if x.ndim else "one number" for x in (a, b))
         gaps = ((a - b).abs() / b.abs()).nan_to_num(math.inf, math.inf).flatten()
         gaps = torch.where((a == b).flatten() | (a.isnan() & b.isnan()).flatten(), -1.0, gaps)
         a, b = a.flatten()[gaps.argmax()].item(), b.flatten()[gaps.argmax()].item()

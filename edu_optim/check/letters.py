@@ -186,6 +186,11 @@ def _filled(signature, plainly, chosen, columns, names, asked):
             options = ", ".join([*columns, *names])
             known = {*bound.values(), *(("betas",) if "beta1" in bound.values() else ())}
             lacking = [name for name in [*columns, *names] if name not in known]
+            unknown = [p for p, told in zip(plainly, chosen, strict=True) if not told and p.name not in bound]
+            if lacking in [[name] for name in names] and [p.default for p in unknown] == [parameter.empty]:
+                bound[parameter.name] = lacking[0]  # the one option that is left, for the one argument
+                by_place.append(parameter.name)
+                continue
             options += f"; none is known yet for {', '.join(lacking)}" if lacking else ""
             raise Unclear(
                 f"what the argument {parameter.name!r} takes cannot be told{hint or '.'} Understood are {options}."
@@ -204,9 +209,9 @@ def _filled(signature, plainly, chosen, columns, names, asked):
     missing = [] if "state" in bound.values() else left
     score = 1000 * -len(missing) + 20 * (len(bound) - len(by_place)) + sum(name == bound[name] for name in bound)
     score += 10 * ("lr" in bound.values())
-    return [(score, Reading(bound, rest, more, _in_order(bound, by_place))) for more in gathered]
+    return [(score, Reading(bound, rest, more, _in_order(bound, by_place, names))) for more in gathered]
 
 
-def _in_order(bound, by_place):
-    unknown = [f"{name!r} as {bound[name]}" for name in by_place if bound[name] in ("p", "g")]
+def _in_order(bound, by_place, names):
+    unknown = [f"{name!r} as {bound[name]}" for name in by_place if bound[name] in ("p", "g") or bound[name] in names]
     return f"its arguments were taken by their place: {', '.join(unknown)}" if unknown else ""

@@ -1,4 +1,4 @@
-"""What an answer does when it is tried: a task of a lesson, or a rule in any letters and style."""
+"""What an answer does when it is tried: what was seen of it, and a rule in any letters and style."""
 
 import ast
 import copy
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import torch
 
 from ..signature import signature
-from .compare import Raised, Seen
-from .letters import Unclear, asked_for, meanings, readings
+from .compare import PARTLY, Raised, Seen, first_mismatch
+from .kinds import Wrong, came
+from .letters import Reading, Unclear, asked_for, meanings, readings
 from .sandbox import codes
 
 STEPS = 12
@@ -38,10 +39,13 @@ class Trial:
     Args:
         watch: takes a program and a condition, and yields what the program does under it.
         conditions: the values that options may have of which the answer knows nothing; one of them must fit.
+        rtol: the largest relative difference that is right, where it is larger than that of rounding.
         seen: all that the answer did.
         dtypes: of the numbers that it kept or returned.
         notes: what should be said about how it was tried.
         error: what it raised, if that is why it ended.
+        order: of its results, where it is not the usual one: for each its letter, and the letter that usually stands
+            there.
         asked: the options that it looked for in its state.
         counts: whether it returned the step count, which is then passed to it at the next step.
         runs: of programs, as far as they were asked for.
@@ -53,10 +57,12 @@ class Trial:
 
     watch: Callable
     conditions: list = field(default_factory=lambda: [{}])
+    rtol: float = 0.0
     seen: list = field(default_factory=list)
     dtypes: set = field(default_factory=set)
     notes: list = field(default_factory=list)
     error: BaseException | None = None
+    order: tuple = ()
     asked: set = field(default_factory=set)
     counts: bool = False
     runs: dict = field(default_factory=dict)
@@ -103,39 +109,9 @@ def tame(value):
     if isinstance(value, list | tuple):
         return [tame(item) for item in value]
     try:
-        return torch.as_tensor(value).detach().clone()
+        return torch.as_tensor(value).detach().to_dense().cpu().clone()
     except Exception:
         return f"a{'n' * (type(value).__name__[0] in 'aeiou')} {type(value).__name__}"
-
-
-class Wrong(Exception):
-    """An answer that cannot be gone on with, and why.
-
-    >>> from edu_optim.check import check
-    >>> check(lambda p, g, b, lr, momentum: p - lr * g, like="momentum").says
-    ('It returns 1 value, and 2 are needed: p, b.',)
-    """
-
-
-def trials_of_task(answer, exercise):
-    """An answer to a task, watched as the exercise says.
-
-    >>> from edu_optim.exercises import EXERCISES
-    >>> next(trials_of_task(lambda lr, beta: 3.0, EXERCISES["to_torch"])).seen[0].value
-    3.0
-    """
-    last = []
-
-    def attempt(*given, **named):
-        last[:] = [answer(*given, **named)]
-        return last[0]
-
-    trial = Trial(lambda function, condition: (Seen(*pair) for pair in exercise.observe(function)))
-    trial.collect(trial.watch(attempt, {}))
-    returns = ast.walk(ast.parse(textwrap.dedent(inspect.getsource(exercise.reference))))
-    if last == [None] and any(isinstance(node, ast.Return) for node in returns):
-        trial.error = Wrong("returns nothing")
-    yield trial
 
 
 # Rules
@@ -151,20 +127,21 @@ def trials_of_rule(answer, reference):
     """
     letters, names = signature(reference)
     numbers = constants(answer)
-    failed = None
-    for reading in readings(answer, ["p", "g", *letters], names, asked_for(answer)):
-        _refuse_missing(answer, reading, letters)
+    failed, of_lists = None, _takes_lists(answer)
+    for reading in [of_lists] if of_lists else readings(answer, ["p", "g", *letters], names, asked_for(answer)):
+        if not of_lists:
+            _refuse_missing(answer, reading, letters)
 
-        def run(kind, first, reading=reading):
+        def run(kind, first, order=None, reading=reading):
             trial = Trial(functools.partial(_walk_program, letters, names))
             trial.notes += [reading.assumed] * bool(reading.assumed)
-            make = functools.partial(kind, answer, reading, letters, first, trial)
+            make = functools.partial(kind, answer, reading, letters, first, trial, order)
             trial.collect(_walk(make, letters, names, {}))
             some = [*numbers, *left_alone(answer, reading)]
             trial.conditions = absent(reading.takes() | trial.asked, names, some, reference)
             return trial
 
-        for kind in (_Call, _CallOfArrays, _CallOfFloats):
+        for kind in (_CallOfLists,) if of_lists else (_Call, _CallOfArrays, _CallOfFloats):
             trial = run(kind, 1)
             if trial.error is not None and len(trial.seen) == 1:  # at the first call: perhaps it wants other numbers
                 failed = failed or trial
@@ -172,11 +149,22 @@ def trials_of_rule(answer, reference):
             coarse = sorted(str(dtype).removeprefix("torch.") for dtype in trial.dtypes - {torch.float64})
             trial.notes += [f"It is computed in {' and '.join(coarse)} and judged at its rounding"] * bool(coarse)
             yield trial
+            if first_mismatch(trial.seen, trial.again(reference, trial.conditions[0]), *PARTLY):
+                yield from (run(kind, 1, order) for order in _other_orders(answer, reading, letters))
             if trial.counts:
                 yield run(kind, 0)
             break
     if failed:
         yield failed
+
+
+def _takes_lists(answer):
+    """How a function is called that takes lists of parameters and of states, and a dict of options, as in d2l."""
+    names = list(inspect.signature(answer).parameters)
+    wanted = [("params",), ("state",), ("state",)]
+    if len(names) == 3 and all(meanings(name, one) for name, one in zip(names, wanted, strict=True)):
+        return Reading(dict(zip(names, ["params", "states", "state"], strict=True)))
+    return None
 
 
 def _refuse_missing(answer, reading, letters):
@@ -275,7 +263,7 @@ def _walk_program(letters, names, rule, fixed):
 class _Call:
     """A reader's rule, called as a rule of the course, with tensors."""
 
-    def __init__(self, answer, reading, letters, first, trial):
+    def __init__(self, answer, reading, letters, first, trial, order=None):
         plain = inspect.isfunction(answer)
         self.answer, self.reading, self.first, self.trial = (
             answer if plain else copy.deepcopy(answer),
@@ -285,7 +273,8 @@ class _Call:
         )
         self.signature = inspect.signature(answer)
         self.letters = letters
-        self.order = _order_of_results(answer, reading, letters)
+        self.usual_order = _usual_order(reading, letters)
+        self.order = order or _order_in_text(answer, reading, letters) or self.usual_order
         self.memory, self.t = Memory(), None
 
     def __call__(self, p, g, buffers, hyper):
@@ -319,15 +308,21 @@ class _Call:
             self.memory = next(
                 (value for value in values if value is self.memory or isinstance(value, dict)), self.memory
             )
-            values = [value for value in values if not isinstance(value, dict)][:1] or [given["p"]]
-            needed = ["p"]
+            values = [value for value in values if not isinstance(value, dict)]
+            if not self.letters or self.letters[0] not in self.reading.takes():
+                values, needed = values[:1] or [given["p"]], ["p"]
         if len(values) == len(needed) + 1 and "t" in self.reading.takes():
             self.trial.counts, self.t = True, values.pop()
         if len(values) == 1 and (changed or len(needed) == 1):
             return {**{name: given[name] for name in needed}, "p": values[0]}
+        if self.order != self.usual_order and len(values) == len(needed) == len(self.order):
+            self.trial.order = tuple(zip(needed, self.usual_order, strict=True))
         if len(values) != len(needed):
             some = f"{len(values)} value{'s' * (len(values) != 1)}"
-            raise Wrong(f"it returns {some}, and {len(needed)} are needed: {', '.join(needed)}")
+            if isinstance(returned, dict | str):
+                raise Wrong(f"it returns {came(returned)}, and {len(needed)} values are needed: {', '.join(needed)}")
+            are = "is" if len(needed) == 1 else "are"
+            raise Wrong(f"it returns {some}, and {len(needed)} {are} needed: {', '.join(needed)}")
         return dict(zip(needed, values, strict=True))
 
 
@@ -352,6 +347,19 @@ class _CallOfFloats:
         found = torch.tensor([[value.item() for value in (a, *c)] for a, c in rows], dtype=torch.float64)
         p, *buffers = found.T.reshape(-1, *p.shape)
         return p, buffers
+
+
+class _CallOfLists(_Call):
+    """With a list of one parameter, whose gradient it holds, a list of its buffers, and a dict of options."""
+
+    def __call__(self, p, g, buffers, hyper):
+        leaf, kept = p.clone().requires_grad_(), [buffer.clone() for buffer in buffers]
+        leaf.grad = g.clone()
+        options = _Options({"t": hyper["t"]} if "t" in hyper else {})
+        options.hyper, options.p, options.asked = hyper, p, self.trial.asked
+        self.answer([leaf], [kept[0] if len(kept) == 1 else tuple(kept)], options)
+        self.trial.dtypes.add(leaf.dtype)
+        return leaf.detach(), kept
 
 
 class Memory(dict):
@@ -395,9 +403,20 @@ class Memory(dict):
             self[name] = value
 
 
+class _Options(Memory):
+    """Options alone: whatever else is looked for in there is missing."""
+
+    def __missing__(self, key):
+        found = self._option(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+
 def _number(value):
-    if not isinstance(value, int | float) and not torch.is_tensor(value) and not hasattr(value, "__array__"):
-        raise Wrong(f"it returns a {type(value).__name__} where a number or tensor is wanted")
+    known = isinstance(value, int | float) or torch.is_tensor(value) or hasattr(value, "__array__")
+    if isinstance(value, bool) or not known:
+        raise Wrong(f"it returns {came(value)} where a number or tensor is wanted")
     return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, int | float) else None).detach()
 
 
@@ -405,16 +424,28 @@ def _equal(one, two):
     return bool((torch.as_tensor(one) == torch.as_tensor(two)).all())
 
 
-def _order_of_results(answer, reading, letters):
-    """What is returned in which order: as the text names it, else p and then the buffers as they are taken."""
-    order = ["p", *sorted(letters, key=[*reading.bound.values(), *letters].index)]
+def _usual_order(reading, letters):
+    """p, and then the buffers as they are taken."""
+    return ["p", *sorted(letters, key=[*reading.bound.values(), *letters].index)]
+
+
+def _order_in_text(answer, reading, letters):
+    """What is returned in which order, if the text names it."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(answer))))
     except (OSError, TypeError, SyntaxError):
-        return order
+        return None
     for node in ast.walk(tree):
         if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
             named = [reading.bound.get(getattr(part, "id", None)) for part in node.value.elts]
-            if sorted(filter(None, named)) == sorted(order):
-                return [name for name in named if name]
-    return order
+            if sorted(name or "p" for name in named) == sorted(["p", *letters]):
+                return [name or "p" for name in named]
+    return None
+
+
+def _other_orders(answer, reading, letters):
+    """In which other orders the results may come, where the text does not tell: p last, or two buffers swapped."""
+    usual = _usual_order(reading, letters)
+    if len(usual) == 1 or _order_in_text(answer, reading, letters):
+        return []
+    return [[*usual[1:], "p"], *([["p", *reversed(usual[1:])]] if len(usual) == 3 else [])]

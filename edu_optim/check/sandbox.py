@@ -45,10 +45,11 @@ def in_time(work, answer, seconds=SECONDS):
     outcome = {}
 
     def run():
-        try:
-            outcome["result"] = work()
-        except BaseException as error:
-            outcome["error"] = error
+        with contextlib.suppress(TooSlow):  # one that comes while another is handled
+            try:
+                outcome["result"] = work()
+            except BaseException as error:
+                outcome["error"] = error
 
     thread = threading.Thread(target=run, daemon=True)
     with undone(answer):
@@ -56,17 +57,17 @@ def in_time(work, answer, seconds=SECONDS):
         try:
             thread.join(seconds)
         finally:
-            stopped = not thread.is_alive() or _stop(thread)
+            stopped = not thread.is_alive() or _stop(thread, outcome)
     ended = dict(outcome)  # what a thread does that ends later changes nothing
     if not stopped or isinstance(ended.get("error"), TooSlow):
         return None, ended.get("error") or TooSlow()
     return ended.get("result"), ended.get("error")
 
 
-def _stop(thread):
+def _stop(thread, outcome):
     """Raise `TooSlow` in a thread until it ends, for another second at most; whether it has ended."""
     until = time.monotonic() + 1
-    while thread.is_alive() and time.monotonic() < until:
+    while thread.is_alive() and not outcome and time.monotonic() < until:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(TooSlow))
         thread.join(0.005)
     return False

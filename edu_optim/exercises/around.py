@@ -303,6 +303,15 @@ def around(letters, names):
     for taken in dict.fromkeys([*((name,) for name in own), tuple(name for name in own if name != "lr"), tuple(own)]):
         for source, words in {"self.defaults": "the constructor", "self.param_groups[0]": "the first group"}.items():
             found += [_taken_from(taken, source, words)] if taken else []
+    if "t" not in names:
+        found.append(
+            edit(
+                "lr is divided by the root of the step count",
+                {TIMED: f'                options["lr"] = group["lr"] / t**0.5\n{TIMED}'},
+                why="The rule takes lr as it comes; who wants it to fall writes a schedule.",
+                ask="If a schedule already changes lr from step to step, by what is your step multiplied?",
+            )
+        )
     if letters == ("b",):
         found.append(
             edit(

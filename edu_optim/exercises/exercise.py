@@ -69,7 +69,7 @@ class Exercise:
         catalog: the entries that apply to the reference's text.
         observe: takes an answer and yields pairs of a label and a value, all that it did when it was tried. None for a
             rule of `edu_optim.rules`, which is watched as a rule or as an optimizer class, whichever the answer is.
-        rtol: the largest relative difference that is still right.
+        rtol: the largest relative difference that is still right, where it is larger than that of rounding.
         secret: whether the right values must not be told.
 
     >>> Exercise("double", lambda x: 2 * x, ["Add it to itself."]).secret
@@ -81,7 +81,7 @@ class Exercise:
     hints: list
     catalog: list = ()
     observe: Callable | None = None
-    rtol: float = 1e-6
+    rtol: float = 0.0
     secret: bool = False
 
 
@@ -94,7 +94,7 @@ def at(name, *inputs):
 
     def observe(answer):
         for given in inputs:
-            yield f"{name}({', '.join(map(_short, given))})", answer(*map(_own, given))
+            yield f"{name}({', '.join(map(short, given))})", answer(*map(_own, given))
 
     return observe
 
@@ -103,7 +103,12 @@ def _own(value):
     return list(value) if isinstance(value, list) else value
 
 
-def _short(value):
+def short(value):
+    """A number, a word or a list of them, as it stands in a call.
+
+    >>> short([0.123456, "per_tensor"])
+    "[0.1235, 'per_tensor']"
+    """
     if isinstance(value, list):
-        return f"[{', '.join(map(_short, value))}]"
+        return f"[{', '.join(map(short, value))}]"
     return f"{value:.4g}" if isinstance(value, float) else repr(value)

@@ -4,7 +4,7 @@ import torch
 
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
-from .loops import notes, recorded
+from .loops import SLIPS, leave_gradients, notes, recorded
 
 NO_ZERO_GRAD = edit(
     "the gradients add up",
@@ -24,6 +24,7 @@ CLEARED_TOO_LATE = edit(
 LOOP = [
     NO_ZERO_GRAD,
     CLEARED_TOO_LATE,
+    *SLIPS,
     edit(
         "the optimizer steps before backward",
         {
@@ -31,7 +32,19 @@ LOOP = [
                 "        optimizer.step()\n        optimizer.zero_grad()\n        loss.backward()\n"
             )
         },
-        why="Every step follows the gradient of the round before; the first finds none.",
+        why="Every step follows the gradient of the round before; the first finds none, or an old one.",
+        ask="Which line must have run before `step()` can know the slope?",
+    ),
+    edit(
+        "the optimizer steps before backward",
+        {
+            "        loss = ((model(x) - y) ** 2).mean()\n": (
+                "        optimizer.step()\n        loss = ((model(x) - y) ** 2).mean()\n"
+            ),
+            "        loss.backward()\n        optimizer.step()\n": "        loss.backward()\n",
+        },
+        why="The round begins with the step, so the last gradient is never used; the first step finds none, or an old "
+        "one.",
         ask="Which line must have run before `step()` can know the slope?",
     ),
     edit(
@@ -82,11 +95,13 @@ def training_loop(model, optimizer, x, y, epochs):
 
 
 def _watch_training(answer):
-    for epochs in (5, 2):
+    for epochs, when in [(5, ""), (2, "with a gradient left from before, ")]:
         model, (x, y) = line_model().double(), line_points()
         diary = recorded(model)
+        if when:
+            leave_gradients(model)
         answer(model, diary, x.double(), y.double(), epochs)
-        yield from notes(model, diary, f"asked for {epochs} epochs, ")
+        yield from notes(model, diary, f"asked for {epochs} epochs, {when}")
 
 
 def distance_without_zero_grad():

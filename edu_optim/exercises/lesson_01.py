@@ -18,6 +18,8 @@ CATALOG = [
     edit(
         "the steps go uphill",
         *({f"p - lr * {step}": f"p + lr * {step}"} for step in STEP),
+        {"p - b": "p + b"},
+        {"(lr * g + momentum * b)": "-(lr * g + momentum * b)"},
         why="Between the gradient and the parameter a minus sign is missing, or there is one too many.",
         ask="The gradient points uphill; how many minus signs must stand between it and the parameter?",
     ),
@@ -38,6 +40,12 @@ CATALOG = [
         *({f"p - lr * {step}": f"p - lr * lr * {step}"} for step in STEP),
         why="The step is multiplied by lr once more than it should be.",
         ask="In which of your lines does lr stand?",
+    ),
+    edit(
+        "the step comes back without the parameter",
+        *({f"p = p - lr * {step}": f"p = -lr * {step}"} for step in STEP),
+        why="What is returned is how far the parameter should move, not where it is then.",
+        ask="Where would the next step start from?",
     ),
     edit(
         "the weight is multiplied by lr",

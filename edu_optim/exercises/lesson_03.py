@@ -62,6 +62,18 @@ CATALOG = [
         ask="Which of your two lines should come first?",
     ),
     edit(
+        "momentum and 1 - momentum have changed places",
+        {"momentum * b + (1 - dampening) * g": "(1 - momentum) * b + momentum * g"},
+        why="With momentum 0.9 the velocity keeps a tenth of itself and takes in nine tenths of the gradient.",
+        ask="How much of the old velocity should be left after a step with momentum 0.9?",
+    ),
+    edit(
+        "the newest gradient is kept as the velocity",
+        {"return p, b": "return p, g"},
+        why="The next step meets this gradient in the place of a velocity, so nothing older is remembered.",
+        ask="Which of your quantities should the next step find in the buffer?",
+    ),
+    edit(
         "nothing fades",
         {"momentum * b + (1": "b + (1"},
         {"b = momentum * b + g": "b = b + g"},

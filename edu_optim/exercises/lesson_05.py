@@ -30,6 +30,13 @@ CATALOG = [
         ask="The root undoes a power; where is that power taken?",
     ),
     edit(
+        "the gradients are collected, not their squares",
+        {"s + g**2": "s + g"},
+        {"(1 - alpha) * g**2": "(1 - alpha) * g"},
+        why="Gradients of both signs cancel each other, and a negative sum has no root.",
+        ask="Which power of the gradient has no sign?",
+    ),
+    edit(
         "the step divides by the value from before this gradient",
         {
             "    s = s + g**2  # (1) all squares so far\n    p = p - lr * g / (s**0.5 + eps)": (

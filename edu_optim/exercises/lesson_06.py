@@ -69,6 +69,12 @@ CATALOG = [
         ask="If all gradients are alike, how much do they vary?",
     ),
     edit(
+        "the mean is taken off on top as well",
+        {"g / ((s - a**2)": "(g - a) / ((s - a**2)"},
+        why="The step is driven by how far the gradient is from its mean: a steady slope drives nothing in the end.",
+        ask="If every gradient were 1, should the parameter move?",
+    ),
+    edit(
         "the mean is kept but not taken off",
         {"(s - a**2) ** 0.5": "s**0.5"},
         why="This is plain RMSprop.",

@@ -34,6 +34,15 @@ CATALOG = [
         ask="When a step is worked out, which steps has the optimizer already taken?",
     ),
     edit(
+        "the step divides by the value from before this gradient",
+        {
+            "    s = rho * s + (1 - rho) * g**2  # (1) running mean of the squared gradients\n": "",
+            "    u = rho * u +": "    s = rho * s + (1 - rho) * g**2\n    u = rho * u +",
+        },
+        why="At the first step s is zero, so eps alone stands below.",
+        ask="Which of your lines should come first?",
+    ),
+    edit(
         "there is no eps on top",
         {"(u + eps) ** 0.5": "u**0.5"},
         why="The first step is zero, so there is no step to learn from, and it stands still for ever.",

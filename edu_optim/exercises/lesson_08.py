@@ -24,6 +24,18 @@ M, V, LARGEST = "m / (1 - beta1**t)", "v / (1 - beta2**t)", "v_max / (1 - beta2*
 FIRST_T = "What is t when the very first gradient comes in?"
 CATALOG = [
     edit(
+        "lr is divided by the root of the step count",
+        {"p - lr * m_hat": "p - lr / t**0.5 * m_hat"},
+        why="The proofs of Kingma & Ba 2015 and of Reddi et al. 2018 let lr fall so; the rule takes lr as it comes.",
+        ask="If a schedule already changes lr from step to step, by what is your step multiplied?",
+    ),
+    edit(
+        "lr is divided by the step count",
+        {"p - lr * m_hat": "p - lr / t * m_hat"},
+        why="The steps shrink as 1/t; the rule takes lr as it comes.",
+        ask="If a schedule already changes lr from step to step, by what is your step multiplied?",
+    ),
+    edit(
         "the means are not corrected",
         {M: "m", V: "v"},
         why="They start at zero and are used as they are, so the first step is too long: 3.16 lr at the usual betas.",
@@ -118,6 +130,12 @@ CATALOG = [
         {"(1 - beta1) * g ": "g "},
         why="The gradient enters m at full weight, so m is up to 1 / (1 - beta1) times too large.",
         ask="The weights of a mean add up to one; what do beta1 and 1 add up to?",
+    ),
+    edit(
+        "beta and 1 - beta have changed places",
+        {"beta1 * m + (1 - beta1)": "(1 - beta1) * m + beta1", "beta2 * v + (1 - beta2)": "(1 - beta2) * v + beta2"},
+        why="Both means hardly remember anything.",
+        ask="With beta1 = 0.9, how much of the old mean should be kept?",
     ),
     edit(
         "the betas are swapped",

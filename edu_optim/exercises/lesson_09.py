@@ -18,12 +18,13 @@ RULES = {
 }
 
 DECAY = "    p = p - lr * weight_decay * p  # (1) decay\n"
+L2 = "    g = g + weight_decay * p\n"
 ADAM = "return adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)  # (2) Adam"
 AMSGRAD = "return amsgrad(p, g, m, v, v_max, t=t, lr=lr, betas=betas, eps=eps)  # (2) AMSGrad"
 CATALOG = [
     edit(
         "the decay goes through the gradient",
-        {DECAY: "    g = g + weight_decay * p\n"},
+        {DECAY: L2},
         why="It is added to the gradient, so Adam divides it by the gradient's own size: this is L2 through Adam.",
         ask="How far does a weight shrink here if its gradient is zero, and how far if its gradient is large?",
     ),
@@ -32,6 +33,21 @@ CATALOG = [
         {"lr * weight_decay * p": "weight_decay * p"},
         why="The weight shrinks by weight_decay at every step; in torch's form lr multiplies it.",
         ask="If a schedule takes lr to zero, should the weights go on shrinking?",
+    ),
+    edit(
+        "the decay is multiplied by lr twice",
+        {"lr * weight_decay * p": "lr * lr * weight_decay * p"},
+        why="lr stands in the decay once more than in torch's form.",
+        ask="By what is a weight multiplied with lr = 0.1 and weight_decay = 0.1, if no gradient comes?",
+    ),
+    *(
+        edit(
+            "the decay acts twice, on the weight and through the gradient",
+            {DECAY: both},
+            why="Once it shrinks the weight, and once more it is divided by the gradient's size.",
+            ask="Through which of the two may the decay not pass, the gradient or the weight?",
+        )
+        for both in (DECAY + L2, L2 + DECAY)
     ),
     edit(
         "nothing decays",

@@ -5,9 +5,7 @@ import torch
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
 from .lesson_00 import LOOP
-from .loops import notes, recorded
-
-BATCH = "            optimizer.step()\n            scheduler.step()\n"
+from .loops import BATCH, SLIPS, leave_gradients, notes, recorded
 
 
 def scheduled_loop(model, optimizer, scheduler, batches, epochs):
@@ -37,10 +35,13 @@ def _scheduled():
 
 
 def _watch_schedule(answer):
-    model, recorder, scheduler = _scheduled()
     x, y = (column.double() for column in line_points())
-    answer(model, recorder, scheduler, [(x[:2], y[:2]), (x[2:], y[2:])], 3)
-    yield from notes(model, recorder)
+    for when in ("", "with a gradient left from before, "):
+        model, recorder, scheduler = _scheduled()
+        if when:
+            leave_gradients(model)
+        answer(model, recorder, scheduler, [(x[:2], y[:2]), (x[2:], y[2:])], 3)
+        yield from notes(model, recorder, when)
 
 
 def _watch_resume(answer):
@@ -89,6 +90,7 @@ EXERCISES = [
                 ask="Which call moves the schedule on?",
             ),
             LOOP[0],
+            *SLIPS,
         ],
         _watch_schedule,
     ),

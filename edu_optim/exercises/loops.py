@@ -2,6 +2,23 @@
 
 import torch
 
+from .exercise import convention, edit
+
+BATCH = "            optimizer.step()\n            scheduler.step()\n"
+CLEARED_AFTER_THE_STEP = convention(
+    "the gradient is cleared after the step",
+    *(
+        {
+            f"{indent}optimizer.zero_grad()\n": "",
+            f"{indent}optimizer.step()\n": f"{indent}optimizer.step()\n{indent}optimizer.zero_grad()\n",
+        }
+        for indent in (" " * 12, " " * 8)
+    ),
+    why="It is right as long as no gradient is left from before: what p.grad holds when the loop begins is in the "
+    "first step.",
+    ask="Whoever looks at the gradients after a step finds none. Before `backward`, zero_grad() covers both.",
+)
+
 
 class Recorded(torch.optim.SGD):
     """Gradient descent that writes down the gradient and the learning rate of each step.
@@ -30,6 +47,47 @@ class Recorded(torch.optim.SGD):
         self.rates.append(group["lr"])
         super().step()
         return loss
+
+
+EPOCHS = "    for _ in range(epochs):\n"
+SLIPS = [
+    CLEARED_AFTER_THE_STEP,
+    edit(
+        "the gradients add up",
+        *(
+            {EPOCHS: f"    optimizer.zero_grad()\n{EPOCHS}", f"{indent}optimizer.zero_grad()\n": ""}
+            for indent in (" " * 12, " " * 8)
+        ),
+        why="They are cleared once, before the loop, and each step follows the sum of all gradients since.",
+        ask="`backward` adds to what is in `p.grad`; how often must the old ones go?",
+    ),
+    edit(
+        "the optimizer steps after the loop, not in it",
+        {BATCH: "            scheduler.step()\n        optimizer.step()\n"},
+        {"        optimizer.step()\n": "    optimizer.step()\n"},
+        why="The gradients of the rounds before the last move nothing.",
+        ask="How far in must the line stand for the loop to run it every time?",
+    ),
+    edit(
+        "every prediction is compared with every label",
+        {"(model(x) - y)": "(model(x) - y.T)"},
+        why="[n, 1] minus [n] is [n, n] in torch, so the loss is the mean over all pairs.",
+        ask="Which shapes have the prediction and the label, and which has their difference?",
+    ),
+]
+
+
+def leave_gradients(model):
+    """Put a gradient where one from before may be left.
+
+    >>> from edu_optim.problems import line_model
+    >>> model = line_model()
+    >>> leave_gradients(model)
+    >>> model.weight.grad.item()
+    0.5
+    """
+    for p in model.parameters():
+        p.grad = torch.full_like(p, 0.5)
 
 
 def recorded(model, **options):
