@@ -230,7 +230,8 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     for ax, (title, by) in zip(axes[0], errors.items(), strict=True):
         for name, error in by.items():
             ax.plot(GRID[1:], error[1:], label=name, markevery=2, **look("Adam" if name == "L2" else name))
-        ax.plot(GRID[[1, -1]], error[:1].expand(2), color="0.5", linewidth=1, label="no decay")
+        without = next(iter(by.values()))[:1].expand(2)
+        ax.plot(GRID[[1, -1]], without, color="0.5", linewidth=1, label="no decay")
         ax.set(title=title, xscale="log", xlabel="weight decay λ, log scale")
     axes[0, 0].set_ylabel("error on unseen examples")
     for ax in axes[0]:

@@ -132,7 +132,7 @@ def test_without_the_correction_the_loss_rises(seed):
 
 
 def test_tuned_they_are_level_on_the_digits():
-    """All three get more than 96 in a hundred right."""
+    """No: all three get more than 96 in a hundred right."""
     best = on_digits(seeds=8)
     assert min(right for _, right in best.values()) > 0.96
     assert [f"{lr:g}" for lr, _ in best.values()] == ["1", "0.1", "0.01"]
@@ -164,7 +164,7 @@ def test_the_rates_of_frequent_words_are_too_small_for_rare_ones(options):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_expected_mean_is_right_after_the_division(seed):
-    """Then an average of averages obeys the same sum, and dividing makes the *expected* mean right:"""
+    """The expectation of a sum is the sum of the expectations, so dividing makes the *expected* mean right:"""
     gradients = torch.tensor(noise(60_000, seed)).reshape(20_000, 3) * 2 - 0.7
     m = 0.0
     for t in (1, 2, 3):
