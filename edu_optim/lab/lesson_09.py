@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..base import from_rule
 from ..optimizers import AdamW
-from ..plot import RED, figure, label_ends, look
+from ..plot import RED, figure, heat, label_ends, look
 from ..rules import adam, adamw
 from ..trace import MakeOptimizer
 from .comparison import overlay, rivals
@@ -220,20 +220,42 @@ def _examples(seed: int, units: Tensor, steps: int) -> tuple[Tensor, ...]:
 
 
 def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
-    """The errors over the decays of ``GRID``, a panel for each title, beside the error without decay.
+    """The least error at each decay of ``GRID``, a panel for each title, beside the least error without decay.
 
-    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(12)}})
+    Args:
+        errors: title -> name -> mean errors ``[7, 12]`` over ``RATES`` and ``GRID``.
+
+    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(7, 12)}})
     >>> fig.axes[0].get_title()
     'one unit'
     """
     fig, axes = figure(len(errors), sharey=True, squeeze=False)
     for ax, (title, by) in zip(axes[0], errors.items(), strict=True):
         for name, error in by.items():
-            ax.plot(GRID[1:], error[1:], label=name, markevery=2, **look("Adam" if name == "L2" else name))
-        without = next(iter(by.values()))[:1].expand(2)
+            least = error.amin(0)
+            ax.plot(GRID[1:], least[1:], label=name, markevery=2, **look("Adam" if name == "L2" else name))
+        without = next(iter(by.values()))[:, 0].min().expand(2)
         ax.plot(GRID[[1, -1]], without, color="0.5", linewidth=1, label="no decay")
         ax.set(title=title, xscale="log", xlabel="weight decay λ, log scale")
     axes[0, 0].set_ylabel("error on unseen examples")
     for ax in axes[0]:
         label_ends(ax)
+    return fig
+
+
+def error_maps(errors: Mapping[str, Tensor]) -> Figure:
+    """The errors, cut at 1, over learning rate and decay, a map for each name.
+
+    Args:
+        errors: name -> mean errors ``[7, 12]`` over ``RATES`` and ``GRID``; those without decay are left out.
+
+    >>> error_maps({"AdamW": torch.ones(7, 12)}).axes[0].get_title()
+    'AdamW'
+    """
+    fig, axes = figure(len(errors), squeeze=False)
+    for ax, (name, error) in zip(axes[0], errors.items(), strict=True):
+        heat(ax, RATES, GRID[1:], error[:, 1:].clamp(max=1), "error on unseen examples, cut at 1", "linear")
+        ax.collections[0].set_clim(0.55, 1)
+        ax.set(title=name, xlabel="learning rate η, log scale")
+    axes[0, 0].set_ylabel("weight decay λ, log scale")
     return fig
