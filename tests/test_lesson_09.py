@@ -65,16 +65,16 @@ settings = pytest.mark.parametrize(("lr", "weight_decay"), [(0.05, 0.1), (0.005,
 def test_decoupled_decay_keeps_the_same_share_of_both(lr, weight_decay):
     numbers = lesson_09.play(torch.optim.AdamW).at(lr=lr, weight_decay=weight_decay).numbers
     share = (1 - lr * weight_decay) ** 100
-    assert numbers["faint weight"].item() == pytest.approx(share, abs=1e-9)
-    assert numbers["loud weight"].item() == pytest.approx(share, abs=1e-9)
-    assert numbers["loss"].item() == pytest.approx((share - 0.6) ** 2, abs=1e-8)
+    assert numbers["mean of the faint"].item() == pytest.approx(share, abs=1e-9)
+    assert numbers["mean of the loud"].item() == pytest.approx(share, abs=1e-9)
+    assert numbers["loss of the means"].item() == pytest.approx((share - 0.6) ** 2, abs=1e-8)
     assert numbers["yours, ours and torch"] == "the same in all 100 steps"
 
 
 @settings
 def test_l2_goes_through_the_division(lr, weight_decay):
     numbers = lesson_09.play().at(lr=lr, weight_decay=weight_decay, form=lesson_09.L2).numbers
-    for weight, name in enumerate(("faint weight", "loud weight")):
+    for weight, name in enumerate(("mean of the faint", "mean of the loud")):
         ends = [l2_by_hand(noise.tolist(), lr, weight_decay) for noise in lesson_09.pushes()[:, :, weight].T]
         assert numbers[name].item() == pytest.approx(sum(ends) / 16, rel=1e-6)
     assert numbers["yours leaves torch at"].startswith("step 1, ")
@@ -92,7 +92,7 @@ def l2_by_hand(noise, lr, weight_decay):
 @settings
 def test_the_papers_form_leaves_the_learning_rate_out(lr, weight_decay):
     numbers = lesson_09.play().at(lr=lr, weight_decay=weight_decay / 100, form=lesson_09.PAPER).numbers
-    assert numbers["faint weight"].item() == pytest.approx((1 - weight_decay / 100) ** 100, abs=1e-9)
+    assert numbers["mean of the faint"].item() == pytest.approx((1 - weight_decay / 100) ** 100, abs=1e-9)
 
 
 @pytest.mark.slow
@@ -102,7 +102,7 @@ def test_the_map_holds_what_the_chosen_setting_gives(form):
     for row, column in ((0, 0), (20, 34), (30, 40)):
         lr, weight_decay = lesson_09.LEARNING_RATES[column].item(), lesson_09.DECAYS[row].item()
         made = lesson_09.play().at(lr=lr, weight_decay=weight_decay, form=form)
-        assert losses[row, column].item() == pytest.approx(made.numbers["loss"].item(), rel=1e-4, abs=1e-6)
+        assert losses[row, column].item() == pytest.approx(made.numbers["loss of the means"].item(), rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("decay, lr, momentum", [(0.01, 0.1, 0.9), (0.2, 0.05, 0.5), (0.03, 0.2, 0.0)])

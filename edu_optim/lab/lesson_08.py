@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from ..optimizers import SGD, Adam, RMSprop
-from ..plot import BLUE, RED, figure, label_ends
+from ..plot import BLUE, RED, SKY, figure, label_ends, look
 from ..problems import Problem, digits, line_model, line_points, small_net
 from ..trace import MakeOptimizer, Trace, descend, train_many
 from .comparison import overlay, rivals, steps_along
@@ -98,6 +99,8 @@ def lesson_00(optimizer: MakeOptimizer) -> tuple[dict[str, list[float]], float]:
 def anatomy(rule: Callable[..., Any], gradients: Sequence[float] = tuple(SERIES["noisy"])) -> Figure:
     """Both means of Adam, their corrections, and the steps with and without them, in four panels.
 
+    The dotted line is the average of the corrected mean over 10,000 such rows, in a band of one deviation to each side.
+
     >>> from edu_optim.rules import adam
     >>> [ax.get_title() for ax in anatomy(adam).axes][2:]
     ['The two corrections', 'The step, in units of lr']
@@ -122,6 +125,9 @@ def anatomy(rule: Callable[..., Any], gradients: Sequence[float] = tuple(SERIES[
         ax.set_title(title)
     for ax in (mean, size):
         ax.plot(at, gradients, ".", color="0.6", label="_gradients")
+    average, spread = corrected_means(rule, len(gradients))
+    mean.plot(at, average, color="0", linestyle=":", linewidth=1, label="_average")
+    mean.fill_between(at, average - spread, average + spread, color=SKY, alpha=0.35, linewidth=0, zorder=0)
     factors.plot(at, on_m, color="0", linestyle="-.", label="on m")
     factors.plot(at, on_root, color="0", label="on √v")
     factors.set(title="The two corrections", ylabel="factor, log scale", yscale="log")
@@ -130,6 +136,80 @@ def anatomy(rule: Callable[..., Any], gradients: Sequence[float] = tuple(SERIES[
     mean.set_ylabel("gradient")
     for ax in axes.flat:
         label_ends(ax)
+    return fig
+
+
+def corrected_means(rule: Callable[..., Any], steps: int, rows: int = 10_000) -> tuple[Tensor, Tensor]:
+    """The average of Adam's corrected mean at each step and its standard deviation, over rows of noisy gradients.
+
+    The gradients have mean 1 and standard deviation 0.5.
+
+    >>> from edu_optim.rules import adam
+    >>> average, spread = corrected_means(adam, 50)
+    >>> f"{average[0]:.1f} {average[49]:.1f}, {spread[0]:.2f} {spread[49]:.2f}"
+    '1.0 1.0, 0.50 0.12'
+    """
+    noise = torch.randn(steps, rows, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    m = v = torch.zeros(rows, dtype=torch.float64)
+    found = []
+    for t, g in enumerate(1 + 0.5 * noise, 1):
+        _, m, v = rule(0.0, g, m, v, t=t, lr=1.0)
+        found.append(m / (1 - 0.9**t))
+    means = torch.stack(found)
+    return means.mean(1), means.std(1)
+
+
+TRIED = 10.0 ** torch.arange(-2, 4.5, 0.5, dtype=torch.float64)
+RIVALS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {
+    "SGD": (SGD, {}),
+    "momentum": (SGD, {"momentum": 0.9}),
+    "Adam": (Adam, {}),
+}
+
+
+def next_word(
+    optimizer: MakeOptimizer, rarity: float, *, seed: int = 0, steps: int = 300, **options: Any
+) -> tuple[float, Tensor]:
+    """The best of the 13 learning rates in ``TRIED``, and what is left to learn at it, ``[steps + 1]``.
+
+    A table of logits learns which of 20 words comes after each of 200; word k is as frequent as ``k ** -rarity``, and
+    what comes after it has odds of its own. What is left is the cross-entropy less the least possible.
+
+    >>> lr, left = next_word(Adam, 1)
+    >>> f"{lr:.0f}: {left[0]:.1f}, {left[300]:.0e}"
+    '1: 1.3, 1e-06'
+    """
+    often = torch.arange(1, 201, dtype=torch.float64) ** -rarity
+    often = (often / often.sum())[:, None]
+    drawn = torch.randn(200, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    odds = torch.softmax(2 * drawn, -1)
+    table = torch.zeros(len(TRIED), 200, 20, dtype=torch.float64, requires_grad=True)
+    runner = optimizer([table], lr=TRIED[:, None, None], **options)
+    rows = []
+    for _ in range(steps + 1):
+        guess = torch.log_softmax(table.detach(), -1)
+        rows.append((often * odds * (odds.log() - guess)).sum((-1, -2)))
+        table.grad = often * (guess.exp() - odds)
+        runner.step()
+    left = torch.stack(rows)
+    best = int(left[-1].nan_to_num(nan=torch.inf).argmin())
+    return TRIED[best].item(), left[:, best]
+
+
+def words() -> Figure:
+    """Three optimizers, each at its best learning rate, learn the next word: of words as frequent as 1/k, and alike.
+
+    >>> [ax.get_title() for ax in words().axes]
+    ['Word k as frequent as 1/k', 'All words alike']
+    """
+    fig, axes = figure(2, sharey=True)
+    for ax, rarity, title in zip(axes, (1, 0), ("Word k as frequent as 1/k", "All words alike"), strict=True):
+        for name, (optimizer, options) in RIVALS.items():
+            _, left = next_word(optimizer, rarity, **options)
+            ax.plot(left, label=name, markevery=50, **look(name))
+        ax.set(xlabel="step", yscale="log", title=title)
+        label_ends(ax)
+    axes[0].set_ylabel("left to learn, log scale")
     return fig
 
 
@@ -153,15 +233,29 @@ def held_out(
     return copies.accuracy(images[unseen], labels[unseen]).reshape(len(lrs), seeds).mean(1).tolist()
 
 
-def untuned(problem: Problem, slow: float, lr: float) -> dict[str, Trace]:
-    """A hundred steps of momentum at the learning rate ``slow``, of RMSprop and of Adam at ``lr``, by their names.
+def on_digits(*, seeds: int = 5, steps: int = 500) -> dict[str, tuple[float, float]]:
+    """The best of four learning rates of each optimizer, and the share of unseen digits that it gets right.
+
+    >>> {name: f"{lr:g}" for name, (lr, _) in on_digits(seeds=1, steps=100).items()}
+    {'SGD': '1', 'momentum': '0.1', 'Adam': '0.01'}
+    """
+    best = {}
+    for (name, (optimizer, options)), least in zip(RIVALS.items(), (0.1, 0.01, 0.001), strict=True):
+        lrs = [least, 3 * least, 10 * least, 30 * least]
+        right = held_out(optimizer, lrs, seeds=seeds, steps=steps, **options)
+        best[name] = lrs[right.index(max(right))], max(right)
+    return best
+
+
+def untuned(problem: Problem, slow: float, lr: float, *, steps: int = 100) -> dict[str, Trace]:
+    """Momentum at the learning rate ``slow``, RMSprop and Adam at ``lr``, by their names.
 
     >>> from edu_optim.problems import beale
     >>> list(untuned(beale, 0.002, 0.1))
     ['momentum', 'RMSprop', 'Adam']
     """
     return {
-        "momentum": descend(problem, SGD, steps=100, name="momentum", lr=slow, momentum=0.9),
-        "RMSprop": descend(problem, RMSprop, steps=100, lr=lr),
-        "Adam": descend(problem, Adam, steps=100, lr=lr),
+        "momentum": descend(problem, SGD, steps=steps, name="momentum", lr=slow, momentum=0.9),
+        "RMSprop": descend(problem, RMSprop, steps=steps, lr=lr),
+        "Adam": descend(problem, Adam, steps=steps, lr=lr),
     }

@@ -1,17 +1,18 @@
 """Lesson 09: learning rate and weight decay, and what is left of a faint and of a loud weight."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base import from_rule
 from ..optimizers import AdamW
-from ..plot import RED
+from ..plot import RED, figure, heat, label_ends, look
 from ..rules import adam, adamw
 from ..trace import MakeOptimizer
 from .comparison import overlay, rivals
@@ -55,9 +56,9 @@ TORCH, PAPER, L2 = FORMS
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
-    """A map of losses over the learning rate and the weight decay, and the path of a faint and a loud weight.
+    """A map of losses over the learning rate and the weight decay, and the mean path of 16 faint and 16 loud weights.
 
-    Both weights start at 1, their gradients are noise of 0.01 and of 10, and the loss is least where both are 0.6.
+    All start at 1, their gradients are noise of 0.01 and of 10, and the loss is least where both means are 0.6.
 
     Args:
         optimizer: an AdamW of your own, a class or a rule, which runs beside ours and torch's.
@@ -65,9 +66,9 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     >>> play().at(weight_decay=0.2)
     weight decay λ: 0.2
     η · λ: 0.01
-    faint weight: 0.366
-    loud weight: 0.366
-    loss: 0.0547
+    mean of the faint: 0.366
+    mean of the loud: 0.366
+    loss of the means: 0.0547
     """
     return Experiment(
         _draw,
@@ -82,16 +83,19 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
 
 
 def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: Any = None) -> dict[str, Any]:
-    """The setting on the map of losses, and the path of a faint and a loud weight."""
+    """The setting on the map of losses, the mean path of the faint and the loud weights, and the 16 of each as dots."""
     mine = optimizer if form == TORCH else FORMS[form]
     runners = rivals(AdamW, mine, lr=lr, weight_decay=weight_decay)
-    lines = {name: follow(cls, **options) for name, (cls, options) in runners.items()}
+    clouds = {name: torch.stack(list(_weights(cls, **options))) for name, (cls, options) in runners.items()}
+    lines = {name: cloud.mean(1) for name, cloud in clouds.items()}
     axes[0].plot(lr, weight_decay, "o", color=RED, markeredgecolor="1", markersize=12)
     found = overlay(axes[1], lines)
-    axes[1].legend(loc="lower left")
-    end = list(lines.values())[-1][-1]
+    weights = list(clouds.values())[-1][-1]
+    axes[1].plot(*weights.T, ".", color="0.5", label="the 16 of each", zorder=1)
+    axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    end = weights.mean(0)
     axes[1].plot(*end, "o", color=RED, markeredgecolor="1", markersize=12, zorder=6)
-    left = {"faint weight": end[0], "loud weight": end[1], "loss": loss_of(end)}
+    left = {"mean of the faint": end[0], "mean of the loud": end[1], "loss of the means": loss_of(end)}
     return {"η · λ": lr * weight_decay, **left, **found}
 
 
@@ -107,19 +111,24 @@ def pushes() -> Tensor:
     return torch.cat([drawn, -drawn], dim=1) * NOISE
 
 
+def _weights(optimizer: MakeOptimizer, *shape: int, **options: Any) -> Iterator[Tensor]:
+    """The 16 faint and the 16 loud weights, ``[16, 2, *shape]``, at the start and after each step."""
+    weights = torch.ones(16, 2, *shape, dtype=torch.float64, requires_grad=True)
+    runner = optimizer([weights], **options)
+    yield weights.detach().clone()
+    for push in pushes():
+        weights.grad = push.reshape(16, 2, *[1] * len(shape)).expand_as(weights)
+        runner.step()
+        yield weights.detach().clone()
+
+
 def follow(optimizer: MakeOptimizer, *shape: int, **options: Any) -> Tensor:
-    """What is left of both weights, on average over the draws, ``[101, 2, *shape]``: at once for all settings.
+    """What is left of the faint and of the loud weights on average, ``[101, 2, *shape]``: at once for all settings.
 
     >>> follow(AdamW, lr=0.05, weight_decay=0.1)[-1]
     tensor([0.6058, 0.6058], dtype=torch.float64)
     """
-    weights = torch.ones(16, 2, *shape, dtype=torch.float64, requires_grad=True)
-    runner, path = optimizer([weights], **options), [weights.detach().mean(0)]
-    for push in pushes():
-        weights.grad = push.reshape(16, 2, *[1] * len(shape)).expand_as(weights)
-        runner.step()
-        path.append(weights.detach().mean(0))
-    return torch.stack(path)
+    return torch.stack([weights.mean(0) for weights in _weights(optimizer, *shape, **options)])
 
 
 def loss_of(weights: Tensor) -> Tensor:
@@ -157,21 +166,21 @@ def _map(ax: Axes, form: str) -> None:
 
 
 def _plane(ax: Axes) -> None:
-    side = torch.linspace(-0.2, 1.1, 66, dtype=torch.float64)
+    side = torch.linspace(-0.6, 1.8, 121, dtype=torch.float64)
     heights = loss_of(torch.stack(torch.meshgrid(side, side, indexing="xy")))
     ax.contour(side, side, heights, levels=LEVELS[1:-1], colors="0.8", linewidths=0.8)
     ax.plot(0.6, 0.6, "+", color="0.2", markersize=12, label="_best")
     ax.plot(1, 1, "s", color="0.2", markersize=6, label="_start")
-    ax.set(xlim=(-0.2, 1.1), ylim=(-0.2, 1.1), title="The path of both weights")
+    ax.set(xlim=(-0.6, 1.8), ylim=(-0.6, 1.8))
     ax.set(xlabel="faint weight", ylabel="loud weight")
 
 
-RATES = torch.logspace(-4.5, -2, 6, dtype=torch.float64)
-GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-2, 1.5, 8, dtype=torch.float64)])
+RATES = torch.logspace(-4.5, -1.5, 7, dtype=torch.float64)
+GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-1, 1.5, 11, dtype=torch.float64)])
 
 
-def unseen_error(optimizer: MakeOptimizer, spread: float, seeds: range = range(10), steps: int = 2000) -> Tensor:
-    """The squared error on unseen examples of a linear model, ``[seeds, 6, 9]`` over ``RATES`` and ``GRID``.
+def unseen_error(optimizer: MakeOptimizer, spread: float, seeds: range = range(20), steps: int = 2000) -> Tensor:
+    """The squared error on unseen examples of a linear model, ``[seeds, 7, 12]`` over ``RATES`` and ``GRID``.
 
     40 features, 60 noisy examples, minibatches of 8. Each feature matters alike, but their units differ: the sizes
     of the features run from 10^-spread to 10^spread, evenly on a log scale.
@@ -183,22 +192,70 @@ def unseen_error(optimizer: MakeOptimizer, spread: float, seeds: range = range(1
         steps: how many steps to take.
 
     >>> unseen_error(AdamW, 0, range(1), steps=1).shape
-    torch.Size([1, 6, 9])
+    torch.Size([1, 7, 12])
     """
     units = torch.logspace(-spread, spread, 40, dtype=torch.float64)
-    options = {"lr": RATES[:, None, None], "weight_decay": GRID[:, None]}
-    return torch.stack([_unseen_error(optimizer, units, seed, steps, **options) for seed in seeds])
+    drawn = [_examples(seed, units, steps) for seed in seeds]
+    inputs, targets, batches, unseen, answers = (torch.stack(each) for each in zip(*drawn, strict=True))
+    weights = torch.zeros(len(seeds), len(RATES), len(GRID), 40, dtype=torch.float64, requires_grad=True)
+    runner = optimizer([weights], lr=RATES[:, None, None], weight_decay=GRID[:, None])
+    task = torch.arange(len(seeds))[:, None]
+    for batch in batches.unbind(1):
+        x, y = inputs[task, batch], targets[task, batch]
+        wrong = weights.detach().flatten(1, 2) @ x.mT - y[:, None]
+        weights.grad = (wrong @ x / 8).view_as(weights)
+        runner.step()
+    guesses = weights.detach().flatten(1, 2) @ unseen.mT
+    return ((guesses - answers[:, None]) ** 2).mean(-1).reshape(len(seeds), len(RATES), len(GRID))
 
 
-def _unseen_error(optimizer: MakeOptimizer, units: Tensor, seed: int, steps: int, **options: Tensor) -> Tensor:
+def _examples(seed: int, units: Tensor, steps: int) -> tuple[Tensor, ...]:
+    """Inputs and noisy targets, the batches of each step, and unseen inputs with their true answers."""
     generator = torch.Generator().manual_seed(seed)
     draw = functools.partial(torch.randn, generator=generator, dtype=torch.float64)
     truth, seen, unseen = draw(40) / 40**0.5, draw(60, 40), draw(1000, 40)
     targets = seen @ truth + draw(60)
-    weights = torch.zeros(6, 9, 40, dtype=torch.float64, requires_grad=True)
-    runner = optimizer([weights], **options)
-    for batch in torch.randint(60, (steps, 8), generator=generator):
-        inputs = seen[batch] * units
-        weights.grad = (weights.detach() @ inputs.T - targets[batch]) @ inputs / 8
-        runner.step()
-    return ((weights.detach() @ (unseen * units).T - unseen @ truth) ** 2).mean(-1)
+    batches = torch.randint(60, (steps, 8), generator=generator)
+    return seen * units, targets, batches, unseen * units, unseen @ truth
+
+
+def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+    """The least error at each decay of ``GRID``, a panel for each title, beside the least error without decay.
+
+    Args:
+        errors: title -> name -> mean errors ``[7, 12]`` over ``RATES`` and ``GRID``.
+
+    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(7, 12)}})
+    >>> fig.axes[0].get_title()
+    'one unit'
+    """
+    fig, axes = figure(len(errors), sharey=True, squeeze=False)
+    for ax, (title, by) in zip(axes[0], errors.items(), strict=True):
+        for name, error in by.items():
+            least = error.amin(0)
+            ax.plot(GRID[1:], least[1:], label=name, markevery=2, **look("Adam" if name == "L2" else name))
+        without = next(iter(by.values()))[:, 0].min().expand(2)
+        ax.plot(GRID[[1, -1]], without, color="0.5", linewidth=1, label="no decay")
+        ax.set(title=title, xscale="log", xlabel="weight decay λ, log scale")
+    axes[0, 0].set_ylabel("error on unseen examples")
+    for ax in axes[0]:
+        label_ends(ax)
+    return fig
+
+
+def error_maps(errors: Mapping[str, Tensor]) -> Figure:
+    """The errors, cut at 1, over learning rate and decay, a map for each name.
+
+    Args:
+        errors: name -> mean errors ``[7, 12]`` over ``RATES`` and ``GRID``; those without decay are left out.
+
+    >>> error_maps({"AdamW": torch.ones(7, 12)}).axes[0].get_title()
+    'AdamW'
+    """
+    fig, axes = figure(len(errors), squeeze=False)
+    for ax, (name, error) in zip(axes[0], errors.items(), strict=True):
+        heat(ax, RATES, GRID[1:], error[:, 1:].clamp(max=1), "error on unseen examples, cut at 1", "linear")
+        ax.collections[0].set_clim(0.55, 1)
+        ax.set(title=name, xlabel="learning rate η, log scale")
+    axes[0, 0].set_ylabel("weight decay λ, log scale")
+    return fig

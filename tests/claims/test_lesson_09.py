@@ -55,7 +55,7 @@ def noise(optimizer, sizes, *, lr, decay, steps):
 def test_the_mean_keeps_to_what_was_asked_for_and_a_weight_does_not():
     """
     AdamW keeps to it on average at each loudness.
-    A single weight is another matter, since the noise moves it as well.
+    A single weight is another matter, since the noise moves it as well
     """
     left = noise(AdamW, (0.003, 0.5, 80.0), lr=0.02, decay=0.2, steps=150)
     assert (left.mean(0) - (1 - 0.02 * 0.2) ** 150).abs().max() < 0.03
@@ -80,13 +80,13 @@ def test_what_the_valley_keeps(form, kept):
     for lr in (0.002, 0.013, 0.09):
         decay = 0.0051 / lr if kept == "product" else 0.0051
         numbers = experiment.at(form=form, lr=lr, weight_decay=decay).numbers
-        assert numbers["loss"] < 1e-3
-        assert numbers["faint weight"] == pytest.approx(numbers["loud weight"].item())
+        assert numbers["loss of the means"] < 1e-3
+        assert numbers["mean of the faint"] == pytest.approx(numbers["mean of the loud"].item())
 
 
 def test_where_l2_serves_both_weights():
     """
-    Only at the top of the map, from about 30, does one decay serve both weights.
+    Only at the top of the map, from about 30, does one decay serve both.
     """
     served = (lesson_09.losses(lesson_09.L2) < 0.003).any(1)
     assert 10 < lesson_09.DECAYS[served].min() < 40
@@ -122,12 +122,50 @@ def test_the_sum_of_the_rates_decides():
 @pytest.mark.slow
 def test_decoupled_decay_helps_across_units():
     """
-    AdamW's decay helps a little, 5 % off the error without decay, and L2's not at all
-    Where all features have one unit, L2 has no such handicap.
+    Over different units AdamW's decay takes 5 % off the error without decay, and L2's nothing
+    Over one unit both help alike.
     """
-    seeds = range(10, 30)
+    seeds = range(20, 40)
     l2, decoupled = (lesson_09.unseen_error(cls, 0.5, seeds).mean(0) for cls in (Adam, AdamW))
     none = l2[:, 0].min()
     assert decoupled.min() < 0.97 * none and l2.min() > 0.99 * none
     l2, decoupled = (lesson_09.unseen_error(cls, 0, seeds).mean(0) for cls in (Adam, AdamW))
-    assert l2.min() < 0.97 * l2[:, 0].min() and l2.min() < 1.01 * decoupled.min()
+    assert max(l2.min(), decoupled.min()) < 0.97 * l2[:, 0].min()
+    assert l2.min() == pytest.approx(decoupled.min().item(), rel=0.02)
+
+
+def test_a_smaller_rate_scatters_less():
+    """
+    Ten times the decay brings 0.606 back, with less scatter: the noise moves a weight by $\\eta$, too.
+    """
+    loud = {}
+    for lr, decay in ((0.08, 0.02), (0.008, 0.2)):
+        left = noise(AdamW, (0.5, 80.0), lr=lr, decay=decay, steps=150)
+        loud[lr] = left.std(0)
+        assert (left.mean(0) - (1 - lr * decay) ** 150).abs().max() < 0.08
+    assert (loud[0.008] < 0.2 * loud[0.08]).all()
+
+
+@pytest.mark.slow
+def test_a_wide_range_of_rates_serves_adamw():
+    """
+    at a decay of 3, learning rates from 0.0003 to 0.01 come within 5 % of its best error.
+    from 0.001 up, all decays are more than 5 % behind.
+    """
+    l2, decoupled = (lesson_09.unseen_error(cls, 0.5, range(20, 40)).mean(0) for cls in (Adam, AdamW))
+    at_three = decoupled[:, (lesson_09.GRID - 3).abs().argmin()] / decoupled.min()
+    assert (at_three < 1.05).tolist() == [False, False, True, True, True, True, False]
+    least = l2.amin(1) / l2.min()
+    assert least.argmin() == 1 and least[3:].min() > 1.05
+
+
+@pytest.mark.slow
+def test_with_enough_steps_one_decay_serves_many_rates():
+    """
+    one decay serves many rates in PyTorch's form, too, given enough steps.
+    """
+    best = {}
+    for steps in (100, 5000):
+        errors = lesson_09.unseen_error(AdamW, 0.5, range(20, 28), steps=steps).mean(0)
+        best[steps] = lesson_09.GRID[errors[1:6].argmin(1)]
+    assert best[100].min() == 0 and best[5000].min() > 1.5 and best[5000].max() < 6
