@@ -14,7 +14,7 @@ from judged import built, changes
 
 from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
-from edu_optim.check.tasks import returned_by_reference
+from edu_optim.check.tasks import returned_by_reference, returns_text
 from edu_optim.exercises import EXERCISES, lesson_03, lesson_04, lesson_08, lesson_09
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
@@ -271,7 +271,7 @@ def test_an_answer_of_another_kind_is_told_what_is_wanted_and_what_came(name):
 
     right = returned_by_reference(TASKS[name])
     for value in [*ODD, 3.0, math.nan, 1j]:
-        fits = fitted(value, right) is not None
+        fits = fitted(value, right) is not None or (isinstance(value, str) and returns_text(TASKS[name]))
         verdict = check(odd, like=name)
         assert not verdict.passed
         if not fits:

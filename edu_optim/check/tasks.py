@@ -26,6 +26,24 @@ def returned_by_reference(exercise):
     return returned[0]
 
 
+def returns_text(exercise):
+    """Whether the reference of a task, whose first call returned no text, returns one at a later call.
+
+    >>> from edu_optim.exercises import EXERCISES
+    >>> returns_text(EXERCISES["read_map"]), returns_text(EXERCISES["to_torch"])
+    (True, False)
+    """
+    returned = []
+
+    def noted(*given, **named):
+        returned.append(exercise.reference(*given, **named))
+        return returned[-1]
+
+    for _ in exercise.observe(noted):
+        pass
+    return any(isinstance(value, str) for value in returned)
+
+
 def trials_of_task(answer, exercise):
     """An answer to a task, watched as the exercise says.
 
@@ -49,6 +67,8 @@ def trials_of_task(answer, exercise):
         if value is None:
             raise Wrong(f"{wanted(right)} is wanted, and {calls[-1]} returns nothing")
         found = fitted(value, right)
+        if found is None and isinstance(value, str) and returns_text(exercise):
+            return value
         if found is None:
             refuse(value, right, calls[-1])
         return found
