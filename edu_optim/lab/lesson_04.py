@@ -159,7 +159,7 @@ def _draw_rates(ax: Any, lr: float, beta: float) -> dict[str, Any]:
     for name, (rule, color, dash, mark) in LOOKS.items():
         ax.plot(span, _worst(rule, span, beta), dash, color=color, label=name)
         found[f"rate per step, {name}"] = here = _worst(rule, lr, beta)
-        ax.plot(lr, here.clamp(max=1.185), mark, color=color, markersize=9)
+        ax.plot(lr, here.clamp(max=1.185), mark, color=color, markersize=9, fillstyle="none", markeredgewidth=2)
     ax.legend(ncols=2, **BELOW)
     return found
 
@@ -169,6 +169,6 @@ def _ravine_and_edge(axes: Any) -> None:
     axes[0].set(xlim=(-4.6, 3.4), ylim=(-2.4, 1.6), title="60 steps down the ravine")
     axes[1].axhspan(1, 1.2, color="0.9")
     axes[1].text(0.0053, 1.14, "diverges")
-    axes[1].set(xscale="log", xlim=(0.0048, 0.21), ylim=(0.6, 1.2))
+    axes[1].set(xscale="log", xlim=(0.0045, 0.22), ylim=(0.6, 1.2))
     axes[1].set(xlabel="learning rate, log scale", ylabel="rate per step")
     axes[1].set_title("The slower of floor and wall")

@@ -122,6 +122,27 @@ def test_critical(product):
     assert min(rates) >= rate(product, critical) - 1e-6
 
 
+@pytest.mark.parametrize("product", [0.05, 0.6])
+def test_phases(product):
+    """Left, the paths bend onto the line of the larger root, and creep in along it.
+    Right, the roots are complex: no pair is only stretched, so every path turns around the minimum, and that is the swing."""  # noqa: E501
+    critical = (1 - sqrt(product)) ** 2
+
+    def path(beta, p, b):
+        found = [(p, -b)]
+        for _ in range(60):
+            p, b = momentum(p, product * p, b, lr=1.0, momentum=beta)
+            found.append((p, -b))
+        return numpy.array(found)
+
+    for start in ((1.0, 0.0), (0.2, -0.7), (-0.5, 0.3)):
+        place, step = path(0.5 * critical, *start)[-1]
+        assert step / place == pytest.approx(1 - 1 / rate(product, 0.5 * critical), rel=1e-3)
+        swings = path((1 + critical) / 2, *start)
+        turns = swings[:-1, 0] * swings[1:, 1] - swings[:-1, 1] * swings[1:, 0]
+        assert (turns < 0).all()
+
+
 @pytest.mark.parametrize("beta", [0.1, 0.5, 0.95])
 def test_divergence(beta):
     """A root passes $-1$ at $\\eta\\lambda = 2 + 2\\beta$: up to twice the room of gradient descent."""
