@@ -69,22 +69,22 @@ def _before_and_after(ax: Axes) -> None:
 
 
 def bars(moves: Mapping[str, Tensor], *, sharey: bool = False) -> Figure:
-    """A figure of the moves of one weight, a panel for each name, titled with where they end.
+    """A figure of the moves of one weight, a panel for each name, titled with their sum.
 
     Args:
         moves: name -> what each step adds to the weight, ``[n]``.
         sharey: whether all panels have one scale.
 
     >>> [ax.get_title() for ax in bars({"there and back": torch.tensor([1.0, 1.0, -0.5])}).axes]
-    ['there and back: ends at 1.5']
+    ['there and back: 1.5 in all']
     """
     fig, axes = figure(len(moves), width=10, height=2.9, squeeze=False, sharey=sharey)
     for ax, (name, each) in zip(axes[0], moves.items(), strict=True):
         colors = [BLUE if move > 0 else RED for move in each]
         ax.bar(range(1, len(each) + 1), each.tolist(), color=colors)
         ax.axhline(0, color="0.4", linewidth=0.8, label="_zero")
-        end = round(each.sum().item(), 2) + 0.0  # no -0
-        ax.set(title=f"{name}: ends at {end:g}", xlabel="minibatch", xticks=range(1, len(each) + 1))
+        total = round(each.sum().item(), 2) + 0.0  # no -0
+        ax.set(title=f"{name}: {total:g} in all", xlabel="minibatch", xticks=range(1, len(each) + 1))
     axes[0, 0].set_ylabel("move of the weight")
     return fig
 
