@@ -58,6 +58,7 @@ def _watch_schedule(answer):
     cuts = [[3, 1, 4], [1, 7], [6, 2], [8]]
     answer(model, recorder, scheduler, [list(zip(x.split(cut), y.split(cut), strict=True)) for cut in cuts])
     yield from notes(model, recorder)
+    yield "the number of calls of scheduler.step()", scheduler.last_epoch
 
 
 def _watch_resume(answer):
