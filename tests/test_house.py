@@ -40,13 +40,14 @@ MAY_IMPORT = {  # each file and folder of the package: those above it in this li
     "optimizers": {"rules", "arguments", "base"},
     "problems": set(),
     "trace": {"signature", "problems"},
+    "contest": {"optimizers", "problems", "trace"},
     "plot": {"problems", "trace"},
-    "lab": {"rules", "base", "optimizers", "problems", "trace", "plot"},
-    "exercises": {"rules", "signature", "execute", "optimizers", "problems"},
+    "lab": {"rules", "base", "optimizers", "problems", "trace", "contest", "plot"},
+    "exercises": {"rules", "signature", "execute", "optimizers", "problems", "contest"},
     "check": {"rules", "signature", "exercises"},
     "__init__": {"rules", "base", "optimizers", "problems", "trace"},
     "tools": set(),
-    "__main__": {"tools"},
+    "__main__": {"tools", "contest"},
 }
 MODULE = ["rules", "signature", "foreach", "kernel", "execute", "base", "optimizers"]
 TOP = {

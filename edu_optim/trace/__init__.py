@@ -2,6 +2,7 @@
 
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
+from .curvature import sharpness
 from .fitting import History, fit
 from .grid import HELD, Sweep, sweep
 from .paths import MakeOptimizer, Trace, descend, race
@@ -19,6 +20,7 @@ __all__ = [
     "load_checkpoint",
     "race",
     "save_checkpoint",
+    "sharpness",
     "sweep",
     "train",
     "train_many",
