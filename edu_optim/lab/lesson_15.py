@@ -103,9 +103,10 @@ def singular_values(size: int = 8) -> tuple[Tensor, Tensor]:
     """
     images, labels = digits()
     net = small_net(64, size, size, 10)
-    torch.nn.functional.cross_entropy(net(images), labels).backward()
-    weight = net[2].weight
-    start, gradient = weight.detach().clone(), weight.grad.clone()
+    loss = torch.nn.functional.cross_entropy(net(images), labels)
+    weight = list(net.parameters())[2]
+    start, (gradient,) = weight.detach().clone(), torch.autograd.grad(loss, [weight])
+    weight.grad = gradient
     Muon([weight], lr=1.0, weight_decay=0).step()
     values = torch.linalg.svdvals(gradient), torch.linalg.svdvals(start - weight.detach())
     return values[0] / values[0][0], values[1] / values[1][0]
