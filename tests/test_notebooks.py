@@ -169,12 +169,12 @@ def move_a_plotted_point(notebook):
     cell = next(cell for cell in notebook.cells if "figure" in cell.metadata.get("tags", []))
     calls = [node.value for node in ast.parse(cell.source).body if isinstance(node, ast.Expr)]
     show = next(call for call in calls if ast.unparse(call.func) == "show")
-    moved = [
-        f"moved = {ast.unparse(show.args[0])}.axes[0].get_lines()[0]",
-        "moved.set_ydata(1.01 * moved.get_ydata(orig=False))",
-    ]
     lines = cell.source.splitlines()
-    cell.source = "\n".join(lines[: show.lineno - 1] + moved + lines[show.lineno - 1 :])
+    before, after = lines[: show.lineno - 1], lines[show.end_lineno :]
+    moved = [f"figure_shown = {ast.unparse(show.args[0])}", "moved = figure_shown.axes[0].get_lines()[0]"]
+    moved += ["moved.set_ydata(1.01 * moved.get_ydata(orig=False))"]
+    show.args[0] = ast.Name("figure_shown")
+    cell.source = "\n".join([*before, *moved, ast.unparse(show), *after])
     return cell.execution_count
 
 
