@@ -229,4 +229,4 @@ def test_the_order_of_what_the_mended_rule_returns_counts():
 
     assert check(mended_nesterov).passed
     swapped = check(lambda *given, **named: mended_nesterov(*given, **named)[::-1], like="mended_nesterov")
-    assert swapped.name == "it returns the velocity before the parameters"
+    assert swapped.headline == "correct, but its results come in another order"

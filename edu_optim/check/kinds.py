@@ -38,6 +38,8 @@ def fitted(value, right):
         return _items(value, right)
     if torch.is_tensor(right):
         return _tensor(value, right)
+    if isinstance(right, str):
+        return value if isinstance(value, str) else None
     return value
 
 
@@ -103,6 +105,8 @@ def wanted(right):
         return "True or False"
     if isinstance(right, int | float):
         return "a number"
+    if isinstance(right, str):
+        return "a text"
     if isinstance(right, list):
         return (
             "a list of dicts" if isinstance(right[0], dict) else f"a list of {came(right[0])[2:].replace(' ', 's ', 1)}"

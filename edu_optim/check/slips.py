@@ -32,7 +32,7 @@ def slip(trial, exercise, family, rounding):
     """
     if any(isinstance(one.value, Raised) for one in trial.seen):
         return None
-    asked = returned_by_reference(exercise)
+    asked, *_ = returned_by_reference(exercise)
     if asked is None or isinstance(asked, bool | dict) or isinstance(asked, list) and isinstance(asked[0], dict):
         return _two_mistakes(trial, family, rounding)
     pairs = _numbers(trial.seen, list(trial.again(family.program(()), {})))
@@ -159,8 +159,8 @@ def _rounded(value):
     return text if math.isclose(float(text), value, rel_tol=1e-9) else f"about {text}"
 
 
-def _entry(name, why, ask="Which step of yours could do that?"):
-    return edit(name, why=why, ask=ask)
+def _entry(name, why):
+    return edit(name, why=why, ask="Which step of yours could do that?")
 
 
 # One change in the formula
@@ -174,11 +174,7 @@ def _one_change(trial, family, rounding, pairs):
             names.add(name)
     if len(names) != 1 or sum(not alike(x, y, *CLOSE) for x, y in pairs) < 2:
         return None
-    return _entry(
-        names.pop(),
-        f"With that one change the right formula gives all {len(pairs)} of your numbers.",
-        "Which step of yours could do that?",
-    )
+    return _entry(names.pop(), f"With that one change the right formula gives all {len(pairs)} of your numbers.")
 
 
 def _changed(reference):

@@ -7,7 +7,7 @@ import torch
 
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
-from .loops import notes, recorded
+from .loops import CLEARED_AFTER_THE_STEP, leave_gradients, notes, recorded
 
 STEPS = "        optimizer.step()\n        scheduler.step()\n"
 
@@ -52,13 +52,16 @@ def _scheduled():
 
 
 def _watch_schedule(answer):
-    model, recorder, scheduler = _scheduled()
     x, y = (column.double() for column in line_points())
     x, y = torch.cat([x, x**2]), torch.cat([y, y + 1])
     cuts = [[3, 1, 4], [1, 7], [6, 2], [8]]
-    answer(model, recorder, scheduler, [list(zip(x.split(cut), y.split(cut), strict=True)) for cut in cuts])
-    yield from notes(model, recorder)
-    yield "the number of calls of scheduler.step()", scheduler.last_epoch
+    for when in ("", "with a gradient left from before, "):
+        model, recorder, scheduler = _scheduled()
+        if when:
+            leave_gradients(model)
+        answer(model, recorder, scheduler, [list(zip(x.split(cut), y.split(cut), strict=True)) for cut in cuts])
+        yield from notes(model, recorder, when)
+        yield f"{when}the number of calls of scheduler.step()", scheduler.last_epoch
 
 
 def _watch_resume(answer):
@@ -214,6 +217,7 @@ EXERCISES = [
                 why="Each step follows the sum of all gradients so far, for nothing clears the old ones.",
                 ask="`backward` adds to what is in `p.grad`; when is that wanted, and when is it not?",
             ),
+            CLEARED_AFTER_THE_STEP,
         ],
         _watch_schedule,
     ),

@@ -11,18 +11,17 @@ from torch.optim import Optimizer
 
 from .. import problems
 from ..optimizers import Adam
-from ..plot import BLUE, GREEN, RED, contour, figure
+from ..plot import BLUE, GREEN, RED, figure, legend_below
 from ..problems import line_model, line_points
 from .comparison import against_step, overlay, rivals
 from .controls import Player, choice, rate, switch
 from .experiment import Experiment
-from .paths import descents
+from .paths import descents, surface_from_above
 from .surfaces import RAVINE, SURFACES
 
 EPOCHS = 50
 X, Y = (column.double() for column in line_points())
 FLAT, HIGH = 1e-12, 1e12  # the loss is drawn between these
-TIGHT = {"handlelength": 1.2, "columnspacing": 0.8, "handletextpad": 0.4, "fontsize": 10}
 
 
 SIX = ("SGD", "momentum", "Nesterov", "Adagrad", "RMSprop", "Adam")
@@ -39,7 +38,7 @@ def first_race() -> Experiment:
     surfaces = (problems.saddle, RAVINE, problems.plateau, problems.himmelblau)
     return Experiment(
         six_paths,
-        _surface_from_above,
+        surface_from_above,
         height=4.4,
         step=Player("steps", "of 100", 60, 0, 100),
         lr=rate("learning rate", "", 0.02, 0.001, 0.3),
@@ -117,8 +116,9 @@ def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, f
     end = start.detach() + downhill
     left.plot(*torch.stack([start.detach(), end]).T, "k-", linewidth=2.5, label="against the gradient")
     right.plot(0, against, "k*", markersize=13)
-    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, **TIGHT)
+    left.legend()
     left.set(xlabel="weight", ylabel="bias", aspect="equal")
+    legend_below(left)
     right.axhline(0, color="0.6", linewidth=0.8)
     right.set(xlabel="angle to the step against the gradient, degrees", ylabel="how far the loss falls")
     right.set(xticks=range(-180, 181, 90))
@@ -133,10 +133,6 @@ def _loss_at(knobs: Tensor) -> Tensor:
 def _percent(place: float, window: tuple[float, float]) -> float:
     low, high = window
     return 100 * (place - low) / (high - low)
-
-
-def _surface_from_above(ax: Axes, surface: str) -> None:
-    contour(ax, SURFACES[surface])
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -178,10 +174,8 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
     _draw_line(axes[1], model, "after 50 epochs", color=BLUE)
     reach = axes[1].get_lines()[-1].get_ydata().clip(-HIGH, HIGH)
     axes[1].set_ylim(min(0, 1.05 * reach.min()), max(11, 1.05 * reach.max()))
-    axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, **TIGHT)
+    axes[1].legend()
     found = overlay(axes[0], curves)
-    if optimizer is not None:
-        axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, **TIGHT)
     seen = torch.cat([curve[:, 1] for curve in curves.values()]).nan_to_num(HIGH).clamp(FLAT, HIGH)
     axes[0].set_ylim(seen.min().item() / 2, seen.max().item() * 2)
     return {

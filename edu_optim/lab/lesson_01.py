@@ -10,7 +10,7 @@ from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from ..optimizers import SGD
-from ..plot import BLUE, GREEN, RED, contour, figure
+from ..plot import BLUE, GREEN, RED, contour, figure, legend_below
 from ..problems import digits, quadratic, small_net
 from ..trace import race, train
 from .comparison import overlay, rivals
@@ -91,7 +91,7 @@ def _bowl_and_factors(axes: Any, condition: float) -> None:
     axes[1].axhspan(-1.6, -1, color="0.9", label="ends farther away")
     axes[1].set(xscale="log", xlim=(0.005, 0.5), ylim=(-1.6, 1.2))
     axes[1].set(xlabel="learning rate, log scale", ylabel="factor of one step")
-    axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=10, columnspacing=1)
+    axes[1].legend()
 
 
 def sharpness(model: Module, rounds: int = 15) -> tuple[float, float]:
@@ -147,5 +147,6 @@ def edges(runs: Mapping[float, Tensor], every: int = 10) -> Figure:
         right.axhline(2 / lr, color=color, linestyle=":", label=f"2/lr = {2 / lr:g}")
     left.set(xlabel="step", ylabel="loss, log scale", yscale="log")
     right.set(xlabel="step", ylabel="largest curvature", ylim=(0, None))
-    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, fontsize=10, columnspacing=1)
+    right.legend()
+    legend_below(right)
     return fig

@@ -25,8 +25,6 @@ TURN = torch.linspace(0, 2 * torch.pi, 101, dtype=torch.float64)  # once around
 NOISE = 4.0  # standard deviation of the gradient of one example
 STEPS, PATHS = 100, 500
 FAR = 12.0  # a path that goes beyond leaves the picture
-TIGHT = {"handlelength": 1.2, "columnspacing": 0.8, "handletextpad": 0.4, "fontsize": 10}
-ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 4, **TIGHT}
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -63,7 +61,7 @@ def _paths(
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
     places = list(runs.values())[-1]
     _ellipse(axes[0], variance, "--", color=RED, zorder=4, label="ball")
-    axes[0].legend(**ABOVE)
+    axes[0].legend()
     reach = (1.05 * places[:, 0].abs().max()).nan_to_num(FAR).clamp(5, FAR).item()
     axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
     off = _distances(axes[1], variance, places)
@@ -114,7 +112,7 @@ def _distances(ax: Axes, variance: Tensor, places: Tensor) -> Tensor:
     ax.plot(places[:, 0].norm(dim=-1), color="0.7", linewidth=1, label="path at left")
     ax.plot(off, color=BLUE, linewidth=2.5, label=f"{PATHS} paths")
     ax.axhline(variance.sum().sqrt().item(), color=RED, linestyle="--", label="predicted")
-    ax.legend(**ABOVE)
+    ax.legend()
     return off
 
 

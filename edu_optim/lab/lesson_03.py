@@ -20,7 +20,6 @@ from .maps import larger_root
 from .surfaces import RAVINE
 
 STEPS = 60
-BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}  # a legend that no path can cross
 CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
 
 
@@ -75,7 +74,6 @@ def _ball(
     runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta), steps=STEPS)
     points = {run.name: run.points.clamp(-1e3, 1e3) for run in runs}
     found = overlay(axes[0], points)
-    axes[0].legend(ncols=3, **BELOW)
     yours, slowest = runs[-1].points, larger_root(1 + beta - lr * CURVATURES, beta).max()
     _draw_step(axes[0], points[runs[-1].name], step)
     _draw_distance(axes[1], yours.norm(dim=-1), slowest, step)
@@ -100,7 +98,7 @@ def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor, step: int) -> None:
     ax.plot(off.clamp(max=1e4), color=BLACK, label="distance of the ball")
     ax.plot(falls.clamp(max=1e4), "--", color=BLUE, label="falls by the rate")
     ax.plot(step, off[step], "o", color=RED, markersize=9, label="_ball")
-    ax.legend(ncols=2, **BELOW)
+    ax.legend()
 
 
 def polyak(p: float, g: float, before: float, *, lr: float, beta: float = 0.9) -> tuple[float, float]:

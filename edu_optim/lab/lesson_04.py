@@ -15,7 +15,6 @@ from .comparison import overlay, rivals
 from .controls import choice, slider, switch
 from .controls import rate as rate_slider
 from .experiment import Experiment
-from .lesson_03 import BELOW
 from .maps import larger_root
 from .surfaces import RAVINE
 
@@ -134,7 +133,6 @@ def _three_forms(
     if form == "look-ahead":
         lines = {name: _balls_of(points, lr) for name, points in lines.items()}
     found = overlay(axes[0], {name: line.clamp(-1e3, 1e3) for name, line in lines.items()})
-    axes[0].legend(ncols=3, **BELOW)
     return {**_draw_rates(axes[1], lr, beta), **_ends(lines), **found}
 
 
@@ -160,7 +158,7 @@ def _draw_rates(ax: Any, lr: float, beta: float) -> dict[str, Any]:
         ax.plot(span, _worst(rule, span, beta), dash, color=color, label=name)
         found[f"rate per step, {name}"] = here = _worst(rule, lr, beta)
         ax.plot(lr, here.clamp(max=1.185), mark, color=color, markersize=9, fillstyle="none", markeredgewidth=2)
-    ax.legend(ncols=2, **BELOW)
+    ax.legend()
     return found
 
 

@@ -53,7 +53,7 @@ def _turned_by(
     runs = race(bowl, rivals(Adagrad, mine, lr=lr), steps=50)
     found = _draw_plane(axes[0], runs, angle)
     overlay(axes[1], {run.name: against_step(run.losses.clamp(min=1e-30)) for run in runs})
-    axes[1].legend(loc="upper right", ncols=2)
+    axes[1].legend()
     shown = [_plain(), *(run for run in runs if run.name != "ours")]
     losses = {f"loss after 50 steps, {run.name}": run.losses[-1] for run in shown}
     return {"squares added up, y over x": _ratio(bowl, runs[-1].points), **losses, **found}

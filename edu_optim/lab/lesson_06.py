@@ -49,7 +49,7 @@ def _lengths(
     lines = {name: steps_along(gradients, cls, **own).abs() for name, (cls, own) in runners.items()}
     found = overlay(ax, lines)
     ax.axhline(window**0.5, color=RED, linestyle="--", label="1 / √(1 − α)")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2)
+    ax.legend()
     last = list(lines.values())[-1]
     return {"alpha": alpha, **{f"step {n} (lr)": last[n, 1].item() for n in (1, 31, 100)}, **found}
 

@@ -51,7 +51,7 @@ def _start_and_growth(
     overlay(axes[0], {run.name: run.points for run in runs})
     found = overlay(axes[1], {run.name: against_step(_along_x(run)) for run in runs})
     axes[1].axhline((eps * window) ** 0.5, color=RED, linestyle="--", linewidth=1, label="√(ε / (1 − ρ))")
-    axes[1].legend(loc="upper left", ncols=2)
+    axes[1].legend()
     lengths = _along_x(runs[-1])[1:]
     return {
         "rho": 1 - 1 / window,

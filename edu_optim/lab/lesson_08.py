@@ -55,7 +55,7 @@ def _steps_of(
     runners = rivals(Adam, mine, lr=1.0, betas=betas, eps=eps)
     lines = {name: steps_along(small, cls, **own) for name, (cls, own) in runners.items()}
     found = overlay(ax, lines)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2)
+    ax.legend()
     steps = list(lines.values())[-1][1:, 1]
     some = {f"step {t} (lr)": steps[t - 1] for t in (1, 2, 16, 50)}
     measured = {**some, "longest step (lr)": steps.abs().max(), "all 50 (lr)": steps.sum()}

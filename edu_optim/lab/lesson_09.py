@@ -92,7 +92,7 @@ def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: An
     found = overlay(axes[1], lines)
     weights = list(clouds.values())[-1][-1]
     axes[1].plot(*weights.T, ".", color="0.5", label="the 16 of each", zorder=1)
-    axes[1].legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    axes[1].legend()
     end = weights.mean(0)
     axes[1].plot(*end, "o", color=RED, markeredgecolor="1", markersize=12, zorder=6)
     left = {"mean of the faint": end[0], "mean of the loud": end[1], "loss of the means": loss_of(end)}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..contest import beaten
 from ..optimizers import SGD, Adam, RMSprop
-from ..plot import BLUE, RED, figure, label_ends, look
+from ..plot import BLUE, GREEN, ORANGE, RED, figure, label_ends, look
 from ..problems import digits, small_net
 from ..trace import MakeOptimizer, sharpness
 from .comparison import as_class
@@ -105,7 +105,7 @@ def three_edges(*lrs: float) -> Figure:
     """
     fig, ax = figure(height=4)
     for number, lr in enumerate(lrs):
-        color = ("#0072B2", "#E69F00", "#009E73")[number]
+        color = (BLUE, ORANGE, GREEN)[number]
         ax.plot(range(0, STEPS, EVERY), at_the_edge(SGD, lr)[1], color=color, label=f"lr {lr}")
         ax.axhline(2 / lr, color=color, linestyle="--", linewidth=1, label=f"_2 / {lr}")
     ax.set(xlabel="step", ylabel="sharpness; dashed: 2 / lr", ylim=(0, None))

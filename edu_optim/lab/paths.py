@@ -50,7 +50,7 @@ def playground(optimizer: Callable[..., Any] | None = None, like: str | None = N
     others = [name for name in FAMILY if name != like]
     return Experiment(
         descents,
-        _surface_from_above,
+        surface_from_above,
         height=4.4,
         surface=choice("surface", *SURFACES),
         names=Several("optimizers", [name for name in ("SGD", "momentum", "Adam") if name != like], others),
@@ -83,8 +83,15 @@ def _kind(optimizer: Callable[..., Any] | None, like: str | None) -> str | None:
     return known[like.lower()]
 
 
-def _surface_from_above(ax: Axes, surface: str) -> None:
-    """The level lines of a surface."""
+def surface_from_above(ax: Axes, surface: str) -> None:
+    """The level lines of a surface, and its name above them.
+
+    >>> from edu_optim.plot import figure
+    >>> fig, ax = figure()
+    >>> surface_from_above(ax, "Booth's function")
+    >>> ax.get_title()
+    "Booth's function"
+    """
     contour(ax, SURFACES[surface])
 
 
@@ -123,7 +130,7 @@ def descents(
         ax.plot(*points.T, label=name, markevery=10, markersize=5, **look(name))
         ax.plot(*points[-1], markersize=9, label=f"_{name}", **look(name))
     if lines or compared:
-        ax.legend(loc="upper right", framealpha=0.8, frameon=True, edgecolor="none")
+        ax.legend()
     return {trace.name: _ending(trace, step) for trace in traces} | found
 
 
