@@ -95,7 +95,7 @@ def report(answer, exercise, family, found):
     besides = [f"Besides, {entry.name}; that is a convention, not a mistake." for entry in found.conventions]
     says = [*besides, *_order(trial), *map(_sentence, notes)]
     if found.mistake is not None:
-        says = (found.mistake.why, found.mistake.ask, *says)
+        says = (*filter(None, (found.mistake.why, found.mistake.ask)), *says)
         difference = None
         if isinstance(getattr(found.mismatch[0], "value", None), Raised):
             says += (f"{found.mismatch[0].part}: {in_words(trial.error, answer)}",)

@@ -87,6 +87,9 @@ OPTIMIZERS = {
     "Newton's method": lambda unit: torch.tensor([-0.5, -0.25]) * unit,
     "Adagrad": lambda unit: torch.tensor([-0.1, -0.1 / 2**0.5]),
     "Adadelta with eps = 0": lambda unit: _adadelta(unit),
+    "an optimizer that goes a tenth too far in the new unit": lambda unit: (
+        torch.tensor([-0.4, 0.3]) * (unit if unit == 1 else 1.1 * unit)
+    ),
     "an optimizer that takes its first step in the new unit and its second in the old": lambda unit: torch.tensor(
         [-0.5 * unit, -0.25]
     ),

@@ -343,6 +343,12 @@ EXERCISES = [
                 ask="What is the mean of 1, 1, 1 and 997, and what is their median?",
             ),
             edit(
+                "the lower of the middle two lengths",
+                {"statistics.median(before)": "statistics.median_low(before)"},
+                why="So `torch.median` counts; of an even number of lengths the median is the mean of the middle two.",
+                ask="What lies half way between the middle two?",
+            ),
+            edit(
                 "the longest so far",
                 {"statistics.median(before)": "max(before)"},
                 why="After one spike, everything up to its length passes.",
@@ -372,6 +378,7 @@ EXERCISES = [
             ([130.0, 170.0, 90.0, 2100.0, 150.0, 710.0], 3.7),
             ([0.002, 0.003, 0.0017], 1.1),
             ([5.0, 3.1, 400.0, 4.7, 90.0], 2.1),
+            ([1.1, 5.3, 0.9, 1.2, 1.0, 9.7], 2.2),
         ),
     ),
 ]

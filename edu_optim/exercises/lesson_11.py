@@ -39,6 +39,9 @@ def _one(tuning, racing, seed, spread=0.05, together=1.0):
 LUCKY = {"tuning": [[9.0] * 9, [4.0] * 9, [0.1, *[6.0] * 8], [9.0] * 9], "racing": _table([9, 4, 6, 9], 0.05, 13, 1.0)}
 EVEN = {"tuning": _table([7, 4, 5], 0.05, 1, 0), "racing": [[7.0] * 9, [4.0] * 9, [5.0] * 9]}
 NEARLY = {"tuning": _table([7, 4, 5], 0.05, 2, 0), "racing": [[7.0] * 9, [4.4] * 8 + [3.5], [5.0] * 9]}
+FOUR, WORSE = ({"tuning": EVEN["tuning"], "racing": [[7.0] * 7, [mean] * 7, [5.0] * 7]} for mean in (4.0, 4.3))
+OFTEN_GOOD = {"tuning": [[9.0] * 9, [3.9] * 8 + [9.0], [4.2] * 9, [9.0] * 9]}
+ONCE_BAD = {"tuning": [[9.0] * 9, [4.2] * 8 + [8.0], [5.0] * 9, [9.0] * 9]}
 UP, DOWN = ([4 + turn + 0.3 * k for k in range(9)] for turn in (0.0, 0.1))
 CASES = {
     "the seeds are lucky in turn": ({**EVEN, "racing": [UP] * 3}, {**EVEN, "racing": [DOWN[::-1]] * 3}),
@@ -50,6 +53,19 @@ CASES = {
     "tuning and racing disagree": (_one([7, 4, 4.2, 6], [7, 4.5, 4, 6], 11), _one([7, 4, 6], [7, 4.2, 6], 12)),
     "one seed was lucky in tuning": (LUCKY, _one([7, 4.3, 6], [7, 4.3, 6], 14)),
     "p is a little too large": (EVEN, NEARLY),
+    "all of seven seeds agree": (FOUR, WORSE),
+    "a rate is good but for one seed": (
+        {**OFTEN_GOOD, "racing": _table([9, 6, 4, 9], 0.05, 15, 1.0)},
+        _one([7, 4.4, 6], [7, 4.4, 6], 16),
+    ),
+    "a rate is best but for one seed": (
+        {**ONCE_BAD, "racing": _table([9, 4, 6, 9], 0.05, 17, 1.0)},
+        _one([7, 4.4, 6], [7, 4.4, 6], 18),
+    ),
+    "the first is best at its last rate, and nobody is ahead": (
+        _one([7, 5, 4], [7, 5, 4], 19, 0.6),
+        _one([7, 4, 5], [7, 4, 5], 20, 0.6),
+    ),
 }
 
 
@@ -91,6 +107,24 @@ VERDICT = [
         {"sum(row) / len(row)": "min(row)"},
         why="One seed of nine was lucky with a learning rate that is bad on average.",
         ask="What would you expect of that learning rate with a new seed?",
+    ),
+    edit(
+        "the median over the seeds chooses the learning rate",
+        {"sum(row) / len(row)": "sorted(row)[len(row) // 2]"},
+        why="A rate with which one seed of nine ends badly looks good in the middle; the rule is the mean.",
+        ask="What happens to the median of nine numbers if the largest of them doubles?",
+    ),
+    edit(
+        "the unluckiest seed chooses the learning rate",
+        {"sum(row) / len(row)": "max(row)"},
+        why="One bad seed of nine turns away a rate that is best on average.",
+        ask="Which number does the rule of the lesson compare: the worst, or the mean?",
+    ),
+    edit(
+        "p counts one side only",
+        {"flip_test(*chosen) >= 0.01": "flip_test(*chosen) / 2 >= 0.01"},
+        why="Which of the two is ahead was not known before, so a lead of either counts.",
+        ask="Had the other been as far ahead, would you have named it?",
     ),
     edit(
         "the smaller mean wins whatever p is",

@@ -55,6 +55,7 @@ def steps():
         "a gradient less its mean": along(lambda g: g - g.mean()),
         "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
         "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
+        "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
         "a toy Muon": along(newton_schulz),
         "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
         "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
@@ -293,6 +294,9 @@ MAPS = [
     ([0.003, 0.02, 0.05, 0.12, 0.4], [2.0, 1.3, 0.2, 6.4, 9.0]),
     ([0.002, 0.02, 0.04, 0.12, 0.5], [LOST, 1.3, 0.9, 0.6, 2.2]),
     ([0.002, 0.01, 0.07, 0.1], [1.8, 0.9, 5.1, float("inf")]),
+    ([0.02, 0.05, 0.09], [5.2, 3.1, 0.12]),
+    ([0.03, 0.08, 0.2], [0.14, 3.3, LOST]),
+    ([0.01, 0.04, 0.1, 0.3], [6.0, 2.5, 0.25, 1.5]),
     ([0.002, 0.03, 0.05, 0.2, 0.6], [3.1, 2.7, 0.13, 4.2, 8.0]),
 ]
 

@@ -34,7 +34,7 @@ def _watch_sign_descent(answer):
     betas = tuple(answer())
     p = m = torch.zeros(3, dtype=torch.float64)
     for t in range(1, 9):
-        g = torch.randn(3, generator=draw, dtype=torch.float64)
+        g = 10.0 ** (12 * (t % 2) - 6) * torch.randn(3, generator=draw, dtype=torch.float64)  # large and small in turn
         moved, m = rules.lion(p, g, m, lr=0.5, betas=betas)
         yield f"the signs of step {t}", (moved - p) / 0.5
         p = moved

@@ -125,7 +125,7 @@ def test_the_loss_is_a_sum_of_two_parts(condition, lr):
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (2.0, 3.0), (5.0, -0.9)])
 @pytest.mark.parametrize("condition", [10, 25])
 def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condition, start):
-    """A little below $2/(m+L) = 0.0769$ the wall's part dies out much sooner, and the floor's part hardly later.
+    """From this start, a little below $2/(m+L) = 0.0769$ the wall's part dies out much sooner
     The more steps you take, the closer the best rate comes to $2/(m+L)$: the crossing is the best in the long run, not
     """
     crossing, best = 2 / (1 + condition), []

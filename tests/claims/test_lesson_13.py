@@ -61,13 +61,20 @@ def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
 
 @pytest.mark.parametrize("momentum", [0.7, 0.85])
 def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(momentum):
-    """The shares of the four hardly change, so they can be read off a small map; the strips cannot."""
+    """Here the shares of the four hardly change, and a small map will do for them; the strips need a finer one, and with more momentum so do the shares."""  # noqa: E501
     fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.008, momentum=momentum).minimum
     coarse = fine[4::8, 4::8]
     for index in range(4):
         assert abs((fine == index).double().mean() - (coarse == index).double().mean()) < 0.03
     painted = coarse.repeat_interleave(8, 0).repeat_interleave(8, 1)
     assert (painted != fine).double().mean() > 0.04
+
+
+def test_with_more_momentum_the_shares_need_a_finer_map():
+    """and with more momentum so do the shares."""
+    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.01, momentum=0.9).minimum
+    shares = [torch.stack([(found == k).double().mean() for k in range(4)]) for found in (fine, fine[4::8, 4::8])]
+    assert (shares[0] - shares[1]).abs().max() > 0.03
 
 
 def test_each_point_of_a_sweep_is_a_path_of_its_own():
