@@ -95,10 +95,19 @@ def training_loop(model, optimizer, x, y, epochs):
 
 
 def _watch_training(answer):
-    for epochs, when in [(5, ""), (2, "with a gradient left from before, ")]:
+    runs = [
+        (5, "", None),
+        (2, "with a gradient left from before, ", None),
+        (2, "at the minimum, ", (2.0, 0.0)),
+        (2, "far from the minimum, ", (900.0, -70.0)),
+    ]
+    for epochs, when, start in runs:
         model, (x, y) = line_model().double(), line_points()
         diary = recorded(model)
-        if when:
+        if start:
+            torch.nn.init.constant_(model.weight, start[0])
+            torch.nn.init.constant_(model.bias, start[1])
+        elif when:
             leave_gradients(model)
         answer(model, diary, x.double(), y.double(), epochs)
         yield from notes(model, diary, f"asked for {epochs} epochs, {when}")

@@ -97,6 +97,18 @@ EXERCISES = [
         ],
         [
             edit(
+                "the rate has not changed",
+                {"2 * k / (1 + k * curvature)": "lr"},
+                why="At the old rate a larger batch makes a smaller ball.",
+                ask="What does the noise floor of the lesson become with the new batch?",
+            ),
+            edit(
+                "this is the limit for an endless batch",
+                {"2 * k / (1 + k * curvature)": "2 / curvature"},
+                why="It is where the rate goes as the new batch grows without end.",
+                ask="Which two noise floors should be equal, and where does the new batch stand in them?",
+            ),
+            edit(
                 "the rate grows in proportion to the batch",
                 {"2 * k / (1 + k * curvature)": "lr * new_batch / batch"},
                 why="In proportion to the batch is what it comes to at small rates only.",

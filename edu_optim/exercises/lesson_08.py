@@ -171,7 +171,8 @@ CATALOG = [
         "the maximum is taken after the correction",
         {"v_max = maximum(v_max, v)": f"v_max = maximum(v_max, {V})", LARGEST: "v_max"},
         why="torch takes the largest mean square, then corrects it; Keras and others correct first.",
-        ask="Both agree after some thousand steps. Which do you want to match?",
+        ask="They may never agree: a large early gradient stays in the maximum of one and not of the other. Which do "
+        "you want to match?",
     ),
     edit(
         "the denominator is Adam's",

@@ -162,7 +162,7 @@ def test_the_leader_of_the_race_changes():
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_half_of_all_short_steps_go_down(length, seed):
     """About half of them: those that turn off by less than a quarter turn from the step against the gradient.
-    None of the hundred lowers the loss more than that one step, and it took no trying."""
+    None of the hundred short steps lowers the loss more than that one step, and it took no trying."""
     fig, falls, against = hundred_steps(length, seed)
     assert 35 <= (falls > 0).sum() <= 65
     assert falls.max() < against
