@@ -223,8 +223,8 @@ def starts_with_no_gradient(step):
 
 PLACES = [(i, j) for i in range(3) for j in range(2)]
 PROBES = {
-    shuffles_a_vector: "every step that was tried passes",
-    flips: "every step that was tried passes",
+    shuffles_a_vector: "the elements are only moved about",
+    flips: "the elements are only moved about",
     rows_in_a_loop: "steps that mix the elements of a row pass",
     columns_in_a_loop: "steps that mix the elements of a column pass",
 }

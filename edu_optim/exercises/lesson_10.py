@@ -6,6 +6,7 @@ import statistics
 import torch
 
 from ..problems import line_model, line_points
+from .clipping import CLIPPING
 from .exercise import Exercise, at, edit
 from .loops import CLEARED_AFTER_THE_STEP, leave_gradients, notes, recorded
 
@@ -323,54 +324,7 @@ EXERCISES = [
             "What is usual is the median of the lengths before the last; the last may be the spike itself.",
             "The limit is times * median. A longer gradient is multiplied by limit / length, a shorter one by 1.",
         ],
-        [
-            edit(
-                "the limit is a length",
-                {"times * statistics.median(before)": "times"},
-                why="It is the same whatever the usual length is, so it depends on the scale of the loss.",
-                ask="What happens to your answer if the loss is multiplied by a thousand?",
-            ),
-            edit(
-                "the last length is counted as usual",
-                {"statistics.median(before)": "statistics.median(norms)"},
-                why="The gradient that is to be judged is among those by which it is judged.",
-                ask="Which of the lengths are known to be harmless?",
-            ),
-            edit(
-                "the mean of the lengths",
-                {"statistics.median(before)": "statistics.mean(before)"},
-                why="One spike in the past pulls the mean up, and the next one passes.",
-                ask="What is the mean of 1, 1, 1 and 997, and what is their median?",
-            ),
-            edit(
-                "the lower of the middle two lengths",
-                {"statistics.median(before)": "statistics.median_low(before)"},
-                why="So `torch.median` counts; of an even number of lengths the median is the mean of the middle two.",
-                ask="What lies half way between the middle two?",
-            ),
-            edit(
-                "the longest so far",
-                {"statistics.median(before)": "max(before)"},
-                why="After one spike, everything up to its length passes.",
-                ask="What is the limit after a length of 1000 has been seen?",
-            ),
-            edit(
-                "short gradients are made longer",
-                {"min(1, times * statistics.median(before) / now)": "times * statistics.median(before) / now"},
-                why="Every gradient gets the length of the limit.",
-                ask="What should become of a gradient that is shorter than the limit?",
-            ),
-            edit(
-                "the spike is thrown away",
-                {
-                    "min(1, times * statistics.median(before) / now)": (
-                        "1 if now <= times * statistics.median(before) else 0"
-                    )
-                },
-                why="A long gradient is skipped, not shortened.",
-                ask="Which length should a gradient have after it was clipped?",
-            ),
-        ],
+        CLIPPING,
         at(
             "clip_factor",
             ([0.7, 0.4, 0.9, 0.5, 7.3], 2.3),

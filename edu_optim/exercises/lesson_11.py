@@ -6,6 +6,7 @@ from ..contest import flip_test
 from ..optimizers import Adam
 from ..problems import wilson_example
 from .exercise import Exercise, edit, instead
+from .ranking import VERDICT, watch_verdict
 
 # Rank them honestly
 
@@ -22,135 +23,6 @@ def verdict(a, b):
         return "we do not know"
     return "a" if sum(chosen[0]) < sum(chosen[1]) else "b"
 
-
-def _table(means, spread, seed, together):
-    """Errors ``[learning rates][9 seeds]``: a mean for each rate, luck of each seed, and more luck of its own."""
-    own = torch.Generator().manual_seed(seed)
-    luck = torch.linspace(-1, 1, 9, dtype=torch.float64)[torch.randperm(9, generator=torch.Generator().manual_seed(5))]
-    noise = torch.randn(len(means), 9, generator=own, dtype=torch.float64)
-    noise = noise - noise.mean(1, keepdim=True)
-    return (torch.tensor(means, dtype=torch.float64)[:, None] + together * luck + spread * noise).tolist()
-
-
-def _one(tuning, racing, seed, spread=0.05, together=1.0):
-    return {"tuning": _table(tuning, 0.05, 50 + seed, 0.1), "racing": _table(racing, spread, seed, together)}
-
-
-LUCKY = {"tuning": [[9.0] * 9, [4.0] * 9, [0.1, *[6.0] * 8], [9.0] * 9], "racing": _table([9, 4, 6, 9], 0.05, 13, 1.0)}
-EVEN = {"tuning": _table([7, 4, 5], 0.05, 1, 0), "racing": [[7.0] * 9, [4.0] * 9, [5.0] * 9]}
-NEARLY = {"tuning": _table([7, 4, 5], 0.05, 2, 0), "racing": [[7.0] * 9, [4.4] * 8 + [3.5], [5.0] * 9]}
-FOUR, WORSE = ({"tuning": EVEN["tuning"], "racing": [[7.0] * 7, [mean] * 7, [5.0] * 7]} for mean in (4.0, 4.3))
-OFTEN_GOOD = {"tuning": [[9.0] * 9, [3.9] * 8 + [9.0], [4.2] * 9, [9.0] * 9]}
-ONCE_BAD = {"tuning": [[9.0] * 9, [4.2] * 8 + [8.0], [5.0] * 9, [9.0] * 9]}
-UP, DOWN = ([4 + turn + 0.3 * k for k in range(9)] for turn in (0.0, 0.1))
-CASES = {
-    "the seeds are lucky in turn": ({**EVEN, "racing": [UP] * 3}, {**EVEN, "racing": [DOWN[::-1]] * 3}),
-    "the means are 0.4 apart": (_one([7, 4.0, 5], [7, 4.0, 5], 1), _one([6, 5, 4.4, 8], [6, 5, 4.4, 8], 2)),
-    "the second is the better one": (_one([7, 4.6, 5], [7, 4.6, 5], 3), _one([6, 5, 4.3, 8], [6, 5, 4.3, 8], 4)),
-    "the differences are of both signs": (_one([7, 4, 5], [7, 4, 5], 5, 0.6), _one([7, 4, 5], [7, 4.1, 5], 6, 0.6)),
-    "the first is still falling": (_one([7, 5, 3.9], [7, 5, 3.9], 7), _one([6, 5, 8], [6, 5, 8], 8)),
-    "the second is best at its first rate": (_one([7, 5, 6], [7, 5, 6], 9), _one([4.9, 5.5, 8], [4.9, 5.5, 8], 10)),
-    "tuning and racing disagree": (_one([7, 4, 4.2, 6], [7, 4.5, 4, 6], 11), _one([7, 4, 6], [7, 4.2, 6], 12)),
-    "one seed was lucky in tuning": (LUCKY, _one([7, 4.3, 6], [7, 4.3, 6], 14)),
-    "p is a little too large": (EVEN, NEARLY),
-    "all of seven seeds agree": (FOUR, WORSE),
-    "a rate is good but for one seed": (
-        {**OFTEN_GOOD, "racing": _table([9, 6, 4, 9], 0.05, 15, 1.0)},
-        _one([7, 4.4, 6], [7, 4.4, 6], 16),
-    ),
-    "a rate is best but for one seed": (
-        {**ONCE_BAD, "racing": _table([9, 4, 6, 9], 0.05, 17, 1.0)},
-        _one([7, 4.4, 6], [7, 4.4, 6], 18),
-    ),
-    "the first is best at its last rate, and nobody is ahead": (
-        _one([7, 5, 4], [7, 5, 4], 19, 0.6),
-        _one([7, 4, 5], [7, 4, 5], 20, 0.6),
-    ),
-}
-
-
-def _watch_verdict(answer):
-    for name, (a, b) in CASES.items():
-        yield f"where {name}", _said(answer(_own(a), _own(b)))
-
-
-def _own(tables):
-    return {name: [list(row) for row in table] for name, table in tables.items()}
-
-
-def _said(value):
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-VERDICT = [
-    edit(
-        "the learning rate is chosen by the race itself",
-        {'in one["tuning"]]': 'in one["racing"]]'},
-        why="Whoever may choose after the race picks luck too.",
-        ask="Which seeds may decide on the learning rate, and which must not have been seen by then?",
-    ),
-    edit(
-        "the edges of the grid are not looked at",
-        {"if best in (0, len(means) - 1):": "if False:"},
-        why="Where the best of a grid is its first or last rate, a better one may lie outside.",
-        ask="If the error still falls at the last learning rate, has this optimizer been tuned?",
-    ),
-    edit(
-        "only one edge of the grid is looked at",
-        {"best in (0, len(means) - 1)": "best == len(means) - 1"},
-        {"best in (0, len(means) - 1)": "best == 0"},
-        why="A grid can be too high as well as too low.",
-        ask="Beyond which of its two ends may a better learning rate lie?",
-    ),
-    edit(
-        "the luckiest seed chooses the learning rate",
-        {"sum(row) / len(row)": "min(row)"},
-        why="One seed of nine was lucky with a learning rate that is bad on average.",
-        ask="What would you expect of that learning rate with a new seed?",
-    ),
-    edit(
-        "the median over the seeds chooses the learning rate",
-        {"sum(row) / len(row)": "sorted(row)[len(row) // 2]"},
-        why="A rate with which one seed of nine ends badly looks good in the middle; the rule is the mean.",
-        ask="What happens to the median of nine numbers if the largest of them doubles?",
-    ),
-    edit(
-        "the unluckiest seed chooses the learning rate",
-        {"sum(row) / len(row)": "max(row)"},
-        why="One bad seed of nine turns away a rate that is best on average.",
-        ask="Which number does the rule of the lesson compare: the worst, or the mean?",
-    ),
-    edit(
-        "p counts one side only",
-        {"flip_test(*chosen) >= 0.01": "flip_test(*chosen) / 2 >= 0.01"},
-        why="Which of the two is ahead was not known before, so a lead of either counts.",
-        ask="Had the other been as far ahead, would you have named it?",
-    ),
-    edit(
-        "the smaller mean wins whatever p is",
-        {"if flip_test(*chosen) >= 0.01:": "if False:"},
-        why="Of two means one is always smaller.",
-        ask="How often would chance alone make a difference as large as this one?",
-    ),
-    edit(
-        "p below 0.05 is enough",
-        {">= 0.01": ">= 0.05"},
-        why="The rule of this lesson is 0.01: where many pairs are compared, 0.05 is often luck.",
-        ask="Among 28 pairs without any difference, how many have a p below 0.05?",
-    ),
-    edit(
-        "the seeds are no pairs any more",
-        {"flip_test(*chosen)": "flip_test(sorted(chosen[0]), sorted(chosen[1]))"},
-        why="The lists are sorted before they are compared, so the differences are not those of equal seeds.",
-        ask="Which two numbers have had the same start and the same minibatches?",
-    ),
-    edit(
-        "the larger error wins",
-        {'"a" if': '"b" if', 'else "b"': 'else "a"'},
-        why="These are errors.",
-        ask="Is 4 % wrong better or worse than 5 %?",
-    ),
-]
 
 # Resume
 
@@ -381,7 +253,7 @@ EXERCISES = [
             "be neither the first nor the last. Then `flip_test(row_a, row_b)`.",
         ],
         VERDICT,
-        _watch_verdict,
+        watch_verdict,
     ),
     Exercise(
         "go_on",

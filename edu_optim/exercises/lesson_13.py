@@ -95,6 +95,12 @@ DRAW = "torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=t
 COMPARE = "torch.allclose(step(p, g).flatten(), torch.stack(alone))"
 ELEMENTWISE = [
     edit(
+        "the elements are only moved about",
+        {COMPARE: "torch.allclose(step(p.flip(0, 1), g.flip(0, 1)).flip(0, 1), step(p, g))"},
+        why="A step in which each element looks at all the others passes, as long as it treats them alike.",
+        ask="What does a gradient divided by its length do when its elements change places?",
+    ),
+    edit(
         "every step that was tried passes",
         {COMPARE: "step(p, g).shape == p.shape"},
         why="What you compare agrees for all of them, also for those that mix elements.",

@@ -82,7 +82,7 @@ def test_eps_inside_the_root_is_a_start(start):
 @pytest.mark.parametrize("condition", [10, 100])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, 2.0), (-1.0, 4.0)])
 def test_turning_costs_steps(start, condition):
-    """from (-1, 4), turned with the ravine, Adagrad keeps a lead at 45 degrees, though a smaller one."""
+    """from (-1, 4), turned too, Adagrad keeps a lead at 45 degrees, though a smaller one."""
     steps = [steps_of_adagrad(condition, angle, start) for angle in (5, 45)]
     assert steps[1] > 3 * steps[0]
 

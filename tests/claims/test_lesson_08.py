@@ -30,7 +30,7 @@ def noise(count, seed=0):
 @pytest.mark.parametrize("betas", BETAS)
 @pytest.mark.parametrize("factor", [1e-5, 7.0, 1000.0])
 def test_a_factor_on_all_gradients_changes_no_step(factor, betas):
-    """$m$ and $\\sqrt v$ both grow a thousandfold: their ratio does not notice."""
+    """$m$ and $\\sqrt v$ both grow a thousandfold: their ratio stays."""
     gradients = noise(300)
     assert steps([factor * g for g in gradients], betas) == pytest.approx(steps(gradients, betas), abs=1e-9)
 
