@@ -79,9 +79,7 @@ def row(name, lesson, cell):
         lesson.execute("TIMES.clear()")
         times[label] = moves(lesson, control)
         kernel += json.loads(lesson.execute("print(TIMES)"))
-    times = {
-        label: of_one for label, of_one in times.items() if of_one
-    }  # else nothing new was drawn
+    times = {label: of_one for label, of_one in times.items() if of_one}  # else nothing new was drawn
     every = [time for of_one in times.values() for time in of_one]
     slowest = max(times, key=lambda label: statistics.median(times[label]))
     settled = drag(lesson, cell)
