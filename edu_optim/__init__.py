@@ -9,6 +9,7 @@ from typing import Any
 
 from . import problems, rules
 from .base import RuleOptimizer, from_rule
+from .later import Muon, NAdam, RAdam
 from .optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from .trace import Sweep, Trace, descend, race, sweep, train, train_many
 
@@ -18,6 +19,9 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Muon",
+    "NAdam",
+    "RAdam",
     "RMSprop",
     "RuleOptimizer",
     "Sweep",

@@ -1,7 +1,8 @@
 """Chores of the course, run in its top folder.
 
 ``python -m edu_optim lab`` opens the lessons in JupyterLab; ``refresh`` brings exercises and outputs up to date;
-``release 03 --to sheets``, in any folder, writes the exercises of lesson 03 as a sheet for learners.
+``release 03 --to sheets``, in any folder, writes the exercises of lesson 03 as a sheet for learners; ``race`` repeats
+the race of lesson 11.
 """
 
 import argparse
@@ -29,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("numbers", nargs="*", metavar="NN", help="number of a lesson, such as 00; all if none")
     command.add_argument("--to", required=True, metavar="DIR", help="a folder for the sheets")
     command.set_defaults(run=write_sheets)
+    command = commands.add_parser("race", help="tune and race all optimizers, as in lesson 11; takes some minutes")
+    command.add_argument("--to", metavar="FILE", help="a file for all results, in JSON")
+    command.set_defaults(run=race)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -52,6 +56,14 @@ def write_sheets(chosen: argparse.Namespace) -> int:
     """Write the sheets of the chosen lessons into a folder."""
     solved = notebooks(chosen.numbers, SOLUTIONS if SOLUTIONS.is_dir() else INSTALLED / SOLUTIONS)
     return each(solved, lambda path: f"{release(path, chosen.to)}: written")
+
+
+def race(chosen: argparse.Namespace) -> int:
+    """Hold the race of lesson 11."""
+    from .contest import race_and_write  # only here: the other chores need no torch
+
+    race_and_write(chosen.to)
+    return 0
 
 
 def each(paths: list[Path], chore: Callable[[Path], str]) -> int:

@@ -11,7 +11,7 @@ from cells import Lesson
 from edu_optim import SGD
 from edu_optim.lab.lesson_03 import lengths, polyak, running_mean, sutskever
 
-CELLS = ["momentum-rule", "rate-function", "bent-slope", "roll", "noise-floor", "noise-predicted"]
+CELLS = ["momentum-rule", "rate-function", "bent-slope", "roll"]
 LESSON = Lesson("03").later("imports", *CELLS)
 rule, rate, roll, slope = (LESSON.function(name) for name in ("momentum", "rate", "roll", "slope"))
 theta, b, g, eta, beta, d = sympy.symbols("theta b g eta beta d")
@@ -100,11 +100,12 @@ def test_lesson_uses_these_settings_at_100():
 
 def test_noise_formula_solves_the_balance_of_the_rule():
     """The printed variance stays what it is when the rule's own step is taken with a fresh noise."""
-    cells = run("momentum-rule", "letters-in", "matrix", "noise-derived")
+    noisy = ["zigzag", "noise-floor", "noise-picture", "noise-predicted"]
+    cells = run("momentum-rule", *noisy, "letters-in", "matrix", "noise-derived")
     found = sympy.solve(cells["stays"], [cells[name] for name in ("pp", "pb", "bb")])[cells["pp"]]
     printed = eta * sigma**2 * (1 + beta) / (lam * (1 - beta) * (2 * (1 + beta) - eta * lam))
     assert same(found, printed)
-    assert LESSON["predicted"](0.3, 0.6) == pytest.approx(float(printed.subs({eta: 0.3, beta: 0.6, lam: 1, sigma: 1})))
+    assert cells["predicted"](0.3, 0.6) == pytest.approx(float(printed.subs({eta: 0.3, beta: 0.6, lam: 1, sigma: 1})))
     xi, pp, pb, bb = sympy.symbols("xi pp pb bb")
     means = {theta**2: pp, theta * b: pb, b**2: bb, xi**2: sigma**2}
     new = rule(theta, lam * theta + xi, b, lr=eta, momentum=beta)

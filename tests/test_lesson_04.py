@@ -8,6 +8,7 @@ import torch
 from cells import Later, Lesson
 
 from edu_optim import SGD
+from edu_optim.check import check
 from edu_optim.lab.lesson_04 import CURVATURES, look_ahead, play, rate
 from edu_optim.rules import momentum
 
@@ -220,3 +221,12 @@ def test_the_experiment_takes_any_optimizer(optimizer):
     name = "SGD" if optimizer is None else "yours"
     assert numbers[f"loss after 60 steps, {name}"].item() == pytest.approx(after_60_steps("torch's", 1 / 25, 0.9)[0])
     assert ("yours, ours and torch" in numbers) == (optimizer is not None)
+
+
+def test_the_order_of_what_the_mended_rule_returns_counts():
+    def mended_nesterov(p, g, b, *, lr, momentum):
+        return rule(p, g, b, lr=lr, momentum=momentum)
+
+    assert check(mended_nesterov).passed
+    swapped = check(lambda *given, **named: mended_nesterov(*given, **named)[::-1], like="mended_nesterov")
+    assert swapped.name == "it returns the velocity before the parameters"

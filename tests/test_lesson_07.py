@@ -152,8 +152,24 @@ def test_the_experiment_measures_the_walk(moves):
 def test_without_a_memory_the_steps_grow_with_the_root_of_time():
     made = experiment(eps=1e-6, window=1)
     assert made.numbers["longest step, in first steps"] == pytest.approx(10, rel=1e-3)
-    for line in made.picture.axes[1].get_lines()[-3:]:
-        assert line.get_ydata()[1:] == pytest.approx([step**0.5 for step in range(1, 101)], rel=1e-3)
+    lines = [line for line in made.picture.axes[1].get_lines() if line.get_label() in ("torch", "ours", "yours")]
+    assert len(lines) == 3
+    for line in lines:
+        assert line.get_ydata()[1:] == pytest.approx([1e-3 * step**0.5 for step in range(1, 101)], rel=1e-3)
+
+
+@pytest.mark.parametrize("moves", [{}, {"eps": 1e-8}, {"eps": 1e-2}, {"window": 1}, {"window": 1000}], ids=str)
+def test_each_control_moves_the_lines_on_the_right(moves):
+    settings = {"window": 10, "eps": 1e-4} | moves
+    (dashed, *lines) = sorted(
+        experiment(**moves).picture.axes[1].get_lines(), key=lambda line: line.get_label() != FIRST
+    )
+    assert dashed.get_ydata()[0] == pytest.approx((settings["eps"] * settings["window"]) ** 0.5)
+    for line in lines:
+        assert line.get_ydata()[1:] == pytest.approx(steps_along_x(**settings)[0], rel=1e-6, abs=1e-12)
+
+
+FIRST = "√(ε / (1 − ρ))"
 
 
 def test_a_middling_memory_is_the_slowest():
@@ -173,7 +189,8 @@ def test_the_switch_makes_the_first_step_too_long(window):
     agrees(numbers, *steps_along_x(window, 1e-4, early=True))
     first = steps_along_x(window, 1e-4)[0][0]
     assert numbers["first step along x"] / first == pytest.approx(2**0.5, rel=1e-4)
-    assert numbers["yours leaves torch at"] == "step 1, (1, 1.41) instead of (1, 1)"
+    said = f"step 1, (1, {2**0.5 * first:.3g}) instead of (1, {first:.3g})"
+    assert numbers["yours leaves torch at"] == said
 
 
 @pytest.mark.parametrize("optimizer", [None, torch.optim.Adadelta, Adadelta])

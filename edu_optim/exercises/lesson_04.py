@@ -73,6 +73,18 @@ def _watch_path(answer):
             yield f"with {steps} steps, place {k}", place
 
 
+def _watch_mended(answer):
+    """As from_rule would run it, so the order of what it returns counts; lr falls half way."""
+    for part, (beta, start) in enumerate([(0.7, [0.6, -1.3]), (0.5, [0.8, 2.1])], 1):
+        p, b = torch.tensor(start, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+        for t, lr in enumerate([0.13] * 4 + [0.04] * 4, 1):
+            returned = answer(p.clone(), _bowl(p), b.clone(), lr=lr, momentum=beta)
+            many = len(returned) if isinstance(returned, tuple | list) else 1
+            yield f"in run {part}, how many values it returns at step {t}", many
+            p, b = returned
+            yield f"in run {part}, p after step {t}", p
+
+
 EXERCISES = [
     Exercise(
         "best_momentum",
@@ -111,7 +123,23 @@ EXERCISES = [
         at("best_momentum", (37.0,), (5.3,), (410.0,)),
         secret=True,
     ),
-    Exercise("mended_nesterov", rules.nesterov, RULES["nesterov"], [*lesson_01.CATALOG, *lesson_03.CATALOG, *CATALOG]),
+    Exercise(
+        "mended_nesterov",
+        rules.nesterov,
+        RULES["nesterov"],
+        [
+            *lesson_01.CATALOG,
+            *lesson_03.CATALOG,
+            *CATALOG,
+            edit(
+                "it returns the velocity before the parameters",
+                {"return p, b": "return b, p"},
+                why="Whoever runs a rule of the course takes the first value for the new parameters.",
+                ask="In which order does the lesson's rule return them?",
+            ),
+        ],
+        _watch_mended,
+    ),
     Exercise(
         "look_ahead_path",
         look_ahead_path,

@@ -83,8 +83,8 @@ CATALOG = [
 ]
 
 
-def first_step_from(lr, alpha, g, s):
-    return lr * g / (alpha * s + (1 - alpha) * g**2) ** 0.5
+def burst_ends(alpha, times):
+    return math.ceil(math.log(1 - times**-2) / math.log(alpha))
 
 
 def eps_outside(eps, s):
@@ -112,42 +112,45 @@ def _watch_variance(answer):
 
 EXERCISES = [
     Exercise(
-        "first_step_from",
-        first_step_from,
-        ["After one gradient g, what has the memory kept of s, and what has come in?", "Divide g by the root of that."],
+        "burst_ends",
+        burst_ends,
+        [
+            "With gradients of one size, how long is step t, in lr? The memory holds the share 1 - alpha**t.",
+            "The step is at most `times` long when 1 - alpha**t is at least 1 / times**2. Solve for t, and round up.",
+        ],
         [
             edit(
-                "the memory starts at zero",
-                {"(alpha * s + (1 - alpha) * g**2)": "((1 - alpha) * g**2)"},
-                why="What the memory held before the first gradient counts as well.",
-                ask="Which share of the old s does the rule keep?",
+                "the root is forgotten",
+                {"times**-2": "1 / times"},
+                why="A step is one over the root of the filled share, not one over the share.",
+                ask="If a quarter of the memory is filled, how many times too long is the step?",
             ),
             edit(
-                "the old memory alone",
-                {"(alpha * s + (1 - alpha) * g**2)": "s"},
-                why="The rule lets the new square in before it divides.",
-                ask="Which of its lines comes first?",
+                "one step too early",
+                {"math.ceil": "math.floor"},
+                why="That step is still longer than it may be.",
+                ask="Put your number into the formula for step t: is that step short enough?",
             ),
             edit(
-                "the mean square where its root belongs",
-                {" ** 0.5": ""},
-                why="The step divides by the root of the mean square.",
-                ask="With a gradient of 2 and a mean square of 4, how long should a step be?",
+                "a part of a step",
+                {"math.ceil(math.log(1 - times**-2) / math.log(alpha))": "math.log(1 - times**-2) / math.log(alpha)"},
+                why="There are whole steps only.",
+                ask="Which is the first whole number of steps after which it holds?",
             ),
             edit(
-                "alpha and 1 - alpha have changed places",
-                {"alpha * s + (1 - alpha) * g**2": "(1 - alpha) * s + alpha * g**2"},
-                why="alpha is what the memory keeps; what enters it is the rest.",
-                ask="With alpha = 0.99, how much of the old memory should be left?",
+                "the filled share where the empty one belongs",
+                {"1 - times**-2": "times**-2"},
+                why="alpha**t is the share of the memory that is still empty.",
+                ask="Which share is filled after t steps?",
             ),
             edit(
-                "the gradient is not on top",
-                {"lr * g / (": "lr / ("},
-                why="The gradient is divided, not one; with a memory that is not empty it does not cancel.",
-                ask="What stands above the root in the rule?",
+                "the length of the window",
+                {"math.ceil(math.log(1 - times**-2) / math.log(alpha))": "math.ceil(1 / (1 - alpha))"},
+                why="The window is a rule of thumb and does not know how much too long a step may be.",
+                ask="After one window, which share of the memory is filled?",
             ),
         ],
-        at("first_step_from", (0.83, 0.97, 0.31, 1.7), (0.017, 0.62, 5.3, 0.43), (0.29, 0.13, 0.071, 0.9)),
+        at("burst_ends", (0.93, 1.13), (0.985, 1.07), (0.71, 1.61)),
         secret=True,
     ),
     Exercise(

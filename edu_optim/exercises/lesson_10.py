@@ -1,21 +1,26 @@
-"""Lesson 10, loops with a schedule: its exercises, their hints, and the answers that go wrong."""
+"""Lesson 10, schedules, clipping and accumulation: its exercises, their hints, and the answers that go wrong."""
+
+import math
+import statistics
 
 import torch
 
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
-from .lesson_00 import LOOP
-from .loops import BATCH, SLIPS, leave_gradients, notes, recorded
+from .loops import notes, recorded
+
+STEPS = "        optimizer.step()\n        scheduler.step()\n"
 
 
-def scheduled_loop(model, optimizer, scheduler, batches, epochs):
-    for _ in range(epochs):
-        for x, y in batches:
-            optimizer.zero_grad()
-            loss = ((model(x) - y) ** 2).mean()
+def scheduled_loop(model, optimizer, scheduler, batches):
+    for parts in batches:
+        count = sum(len(x) for x, y in parts)
+        optimizer.zero_grad()
+        for x, y in parts:
+            loss = ((model(x) - y) ** 2).mean() * len(x) / count
             loss.backward()
-            optimizer.step()
-            scheduler.step()
+        optimizer.step()
+        scheduler.step()
 
 
 def resume(saved, model, optimizer, scheduler):
@@ -24,8 +29,20 @@ def resume(saved, model, optimizer, scheduler):
     scheduler.load_state_dict(saved["scheduler"])
 
 
-def warmup(t, length, peak):
-    return peak * min(1, (t + 1) / length)
+def warmup_cosine(t, length, total, last):
+    if t < length:
+        return (t + 1) / length
+    share = (t + 1 - length) / (total - length)
+    return last + (1 - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+def largest_factor(length, beta1, beta2):
+    return max(min(1, t / length) * (1 - beta1**t) / (1 - beta2**t) ** 0.5 for t in range(1, 1001))
+
+
+def clip_factor(norms, times):
+    *before, now = norms
+    return min(1, times * statistics.median(before) / now)
 
 
 def _scheduled():
@@ -35,13 +52,13 @@ def _scheduled():
 
 
 def _watch_schedule(answer):
+    model, recorder, scheduler = _scheduled()
     x, y = (column.double() for column in line_points())
-    for when in ("", "with a gradient left from before, "):
-        model, recorder, scheduler = _scheduled()
-        if when:
-            leave_gradients(model)
-        answer(model, recorder, scheduler, [(x[:2], y[:2]), (x[2:], y[2:])], 3)
-        yield from notes(model, recorder, when)
+    x, y = torch.cat([x, x**2]), torch.cat([y, y + 1])
+    cuts = [[3, 1, 4], [1, 7], [6, 2], [8]]
+    answer(model, recorder, scheduler, [list(zip(x.split(cut), y.split(cut), strict=True)) for cut in cuts])
+    yield from notes(model, recorder)
+    yield "the number of calls of scheduler.step()", scheduler.last_epoch
 
 
 def _watch_resume(answer):
@@ -64,33 +81,139 @@ def _watch_resume(answer):
 
 EXERCISES = [
     Exercise(
+        "warmup_cosine",
+        warmup_cosine,
+        [
+            "Of `length` steps, the first, t = 0, should already move; which fraction of the peak has it?",
+            "The cosine begins at step length - 1, where the rate is the peak, and ends at step total - 1. At step t, "
+            "which share of that time is over?",
+            "The share is (t + 1 - length) / (total - length); half a cosine falls from 1 to `last` as it goes from 0 "
+            "to 1.",
+        ],
+        [
+            edit(
+                "the first step does not move",
+                {"(t + 1) / length": "t / length"},
+                why="At t = 0 the learning rate is zero, so the first step is wasted.",
+                ask="Which fraction of the peak should the first of four steps have?",
+            ),
+            edit(
+                "the last value is never reached",
+                {"(t + 1 - length)": "(t - length)"},
+                why="The cosine is one step late, so the last step is taken before its end.",
+                ask="What is your share at t = total - 1?",
+            ),
+            edit(
+                "the cosine does not wait for the warmup",
+                {"(t + 1 - length) / (total - length)": "(t + 1) / total"},
+                why="Its time is counted from the first step, so the rate drops from the peak when the warmup ends.",
+                ask="What is your share at the first step after the warmup?",
+            ),
+            edit(
+                "it falls to zero",
+                {"last + (1 - last) * (1 + math.cos(math.pi * share)) / 2": "(1 + math.cos(math.pi * share)) / 2"},
+                why="The cosine goes all the way down, whatever `last` is.",
+                ask="Between which two values should it move?",
+            ),
+            edit(
+                "it begins above the peak",
+                {"(1 - last) *": "1 *"},
+                why="`last` is added to a cosine that still falls by the whole peak.",
+                ask="How far is it from the peak down to `last`?",
+            ),
+            edit(
+                "it goes all the way round",
+                {"math.pi * share": "2 * math.pi * share"},
+                why="A whole turn of the cosine comes back to the peak.",
+                ask="What is the cosine of your angle at the last step?",
+            ),
+            edit(
+                "it falls in a straight line",
+                {"(1 + math.cos(math.pi * share)) / 2": "(1 - share)"},
+                why="This decay is linear.",
+                ask="Which function is flat at both of its ends?",
+            ),
+        ],
+        at(
+            "warmup_cosine",
+            *((t, 7, 23, 0.03) for t in (0, 3, 6, 7, 13, 22)),
+            *((t, 1, 11, 0.2) for t in (0, 1, 5, 10)),
+        ),
+    ),
+    Exercise(
         "scheduled_loop",
         scheduled_loop,
         [
             "Which of the two reads the learning rate, and which writes the next one?",
-            "This scheduler counts batches, not epochs.",
+            "How much should one example weigh in the gradient, if eight are cut into parts of one and of seven?",
+            "The mean over a part times the part's share of the examples; `zero_grad` once before the parts, and both "
+            "steps once after them.",
         ],
         [
             edit(
+                "the mean of the parts' means",
+                {"* len(x) / count": "/ len(parts)"},
+                why="Each part counts alike, so an example in a small part weighs more than one in a large part.",
+                ask="With parts of one and of seven, how much does the lonely example weigh?",
+            ),
+            edit(
+                "the sum of the parts' means",
+                {" * len(x) / count": ""},
+                why="Nothing is divided, so the gradient grows with the number of parts.",
+                ask="By how much is the gradient of two equal parts too long?",
+            ),
+            edit(
+                "the sum over all examples",
+                {".mean() * len(x) / count": ".sum()"},
+                why="The gradient grows with the number of examples.",
+                ask="How many examples are there in all the parts, and where do you divide by that?",
+            ),
+            edit(
+                "only the last part counts",
+                {
+                    "        optimizer.zero_grad()\n        for x, y in parts:\n": (
+                        "        for x, y in parts:\n            optimizer.zero_grad()\n"
+                    )
+                },
+                why="The gradient is cleared before each part, so those of the parts before it are lost.",
+                ask="How often should the gradient be cleared in one step?",
+            ),
+            edit(
+                "a step after each part",
+                {STEPS: "            optimizer.step()\n        scheduler.step()\n"},
+                why="The optimizer steps when a part of the gradient has been collected.",
+                ask="After which line is the gradient complete?",
+            ),
+            edit(
+                "the scheduler moves with each part",
+                {STEPS: "            scheduler.step()\n        optimizer.step()\n"},
+                why="It counts micro-batches, and the schedule is over too early.",
+                ask="How many steps does the optimizer take, and how many times is the scheduler asked?",
+            ),
+            edit(
                 "the scheduler moves before the optimizer",
-                {BATCH: "            scheduler.step()\n            optimizer.step()\n"},
+                {STEPS: "        scheduler.step()\n        optimizer.step()\n"},
                 why="The first learning rate is skipped.",
                 ask="Which step should the first learning rate belong to?",
             ),
             edit(
-                "the scheduler is asked once in an epoch",
-                {BATCH: "            optimizer.step()\n        scheduler.step()\n"},
-                why="It was made to be asked at every batch.",
+                "the scheduler is asked once, at the end",
+                {STEPS: "        optimizer.step()\n    scheduler.step()\n"},
+                why="It was made to be asked at every step.",
                 ask="If its curve has 1000 points, how many times must it be called to reach the end?",
             ),
             edit(
                 "the scheduler is never asked",
-                {"            scheduler.step()\n": ""},
+                {"        scheduler.step()\n": ""},
                 why="The learning rate stays where it began.",
                 ask="Which call moves the schedule on?",
             ),
-            LOOP[0],
-            *SLIPS,
+            edit(
+                "the gradients add up",
+                {"        optimizer.zero_grad()\n": ""},
+                why="Each step follows the sum of all gradients so far, for nothing clears the old ones.",
+                ask="`backward` adds to what is in `p.grad`; when is that wanted, and when is it not?",
+            ),
         ],
         _watch_schedule,
     ),
@@ -133,32 +256,118 @@ EXERCISES = [
         _watch_resume,
     ),
     Exercise(
-        "warmup",
-        warmup,
+        "largest_factor",
+        largest_factor,
         [
-            "Of `length` steps, the first, t = 0, should already move, and the last of them at the peak.",
-            "(t + 1) / length of the peak, and never more than all of it.",
+            "On a steady gradient, what are m and the root of v at step t without their corrections, and what is their "
+            "ratio?",
+            "The ratio is (1 - beta1**t) / (1 - beta2**t)**0.5. What does the warmup multiply it by?",
+            "Try every step from 1 to 1000 and take the largest product: no formula is needed.",
         ],
         [
             edit(
-                "the first two steps have the same learning rate",
-                {"(t + 1)": "max(t, 1)"},
-                why="The warm-up is one step late.",
-                ask="How many steps have been begun at t = 1?",
+                "the first step alone",
+                {"range(1, 1001)": "range(1, 2)"},
+                why="The first step is not the longest.",
+                ask="What does the factor do from the first step to the second?",
             ),
             edit(
-                "the first step does not move",
-                {"(t + 1)": "t"},
-                why="At t = 0 the learning rate is zero, so the first step is wasted.",
-                ask="Which fraction of the peak should the first of four steps have?",
+                "without the warmup",
+                {"min(1, t / length) * ": ""},
+                why="This is the largest factor where there is no warmup.",
+                ask="What does the warmup multiply step t by?",
             ),
             edit(
-                "it goes on beyond the peak",
-                {"min(1, (t + 1) / length)": "(t + 1) / length"},
-                why="After the warm-up the learning rate still grows.",
-                ask="What should it be once t + 1 is larger than length?",
+                "the warmup goes on beyond the peak",
+                {"min(1, t / length)": "t / length"},
+                why="After the warmup the learning rate still grows.",
+                ask="What should the warmup's factor be once t is larger than length?",
+            ),
+            edit(
+                "without the root",
+                {" ** 0.5": ""},
+                why="v is a mean of squares, and its root is what Adam divides by.",
+                ask="Which power of the gradient is in v, and which in the step?",
+            ),
+            edit(
+                "the correction of m is left out",
+                {" * (1 - beta1**t)": ""},
+                why="Without its correction m, too, starts too small.",
+                ask="What is m after one step with a gradient of 1?",
+            ),
+            edit(
+                "the correction of v is left out",
+                {" / (1 - beta2**t) ** 0.5": ""},
+                why="Without its correction v starts too small, and the step too large.",
+                ask="What is v after one step with a gradient of 1?",
+            ),
+            edit(
+                "upside down",
+                {"(1 - beta1**t) / (1 - beta2**t) ** 0.5": "(1 - beta2**t) ** 0.5 / (1 - beta1**t)"},
+                why="This is what the corrections multiply the step by, and here they are missing.",
+                ask="Is the first step without corrections longer or shorter than lr?",
             ),
         ],
-        at("warmup", (3, 7, 0.23), (0, 7, 0.23), (11, 7, 0.61), (1, 3, 1.7)),
+        at("largest_factor", (1, 0.8, 0.98), (7, 0.9, 0.99), (40, 0.85, 0.997), (300, 0.7, 0.9995)),
+        secret=True,
+    ),
+    Exercise(
+        "clip_factor",
+        clip_factor,
+        [
+            "If every length is a thousand times as large, may your answer change?",
+            "What is usual is the median of the lengths before the last; the last may be the spike itself.",
+            "The limit is times * median. A longer gradient is multiplied by limit / length, a shorter one by 1.",
+        ],
+        [
+            edit(
+                "the limit is a length",
+                {"times * statistics.median(before)": "times"},
+                why="It is the same whatever the usual length is, so it depends on the scale of the loss.",
+                ask="What happens to your answer if the loss is multiplied by a thousand?",
+            ),
+            edit(
+                "the last length is counted as usual",
+                {"statistics.median(before)": "statistics.median(norms)"},
+                why="The gradient that is to be judged is among those by which it is judged.",
+                ask="Which of the lengths are known to be harmless?",
+            ),
+            edit(
+                "the mean of the lengths",
+                {"statistics.median(before)": "statistics.mean(before)"},
+                why="One spike in the past pulls the mean up, and the next one passes.",
+                ask="What is the mean of 1, 1, 1 and 997, and what is their median?",
+            ),
+            edit(
+                "the longest so far",
+                {"statistics.median(before)": "max(before)"},
+                why="After one spike, everything up to its length passes.",
+                ask="What is the limit after a length of 1000 has been seen?",
+            ),
+            edit(
+                "short gradients are made longer",
+                {"min(1, times * statistics.median(before) / now)": "times * statistics.median(before) / now"},
+                why="Every gradient gets the length of the limit.",
+                ask="What should become of a gradient that is shorter than the limit?",
+            ),
+            edit(
+                "the spike is thrown away",
+                {
+                    "min(1, times * statistics.median(before) / now)": (
+                        "1 if now <= times * statistics.median(before) else 0"
+                    )
+                },
+                why="A long gradient is skipped, not shortened.",
+                ask="Which length should a gradient have after it was clipped?",
+            ),
+        ],
+        at(
+            "clip_factor",
+            ([0.7, 0.4, 0.9, 0.5, 7.3], 2.3),
+            ([0.31, 0.42, 0.35, 0.53], 1.9),
+            ([130.0, 170.0, 90.0, 2100.0, 150.0, 710.0], 3.7),
+            ([0.002, 0.003, 0.0017], 1.1),
+            ([5.0, 3.1, 400.0, 4.7, 90.0], 2.1),
+        ),
     ),
 ]

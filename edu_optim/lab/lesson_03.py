@@ -20,6 +20,7 @@ from .maps import larger_root
 from .surfaces import RAVINE
 
 STEPS = 60
+BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17)}  # a legend that no path can cross
 CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
 
 
@@ -43,6 +44,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         _ball,
         _ground,
         columns=2,
+        height=4.0,
         lr=log_slider("learning rate", "", 1 / 25, 0.002, 0.2),
         beta=slider("β", "of the velocity kept", 0.9, 0.0, 0.99, 0.01),
         step=Player("step", f"of {STEPS}", 7, 1, STEPS),
@@ -73,6 +75,7 @@ def _ball(
     runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta), steps=STEPS)
     points = {run.name: run.points.clamp(-1e3, 1e3) for run in runs}
     found = overlay(axes[0], points)
+    axes[0].legend(ncols=3, **BELOW)
     yours, slowest = runs[-1].points, larger_root(1 + beta - lr * CURVATURES, beta).max()
     _draw_step(axes[0], points[runs[-1].name], step)
     _draw_distance(axes[1], yours.norm(dim=-1), slowest, step)
@@ -97,7 +100,7 @@ def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor, step: int) -> None:
     ax.plot(off.clamp(max=1e4), color=BLACK, label="distance of the ball")
     ax.plot(falls.clamp(max=1e4), "--", color=BLUE, label="falls by the rate")
     ax.plot(step, off[step], "o", color=RED, markersize=9, label="_ball")
-    ax.legend(loc="lower left")
+    ax.legend(ncols=2, **BELOW)
 
 
 def polyak(p: float, g: float, before: float, *, lr: float, beta: float = 0.9) -> tuple[float, float]:
@@ -191,4 +194,37 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     ax.text(0.021, 0.015, "gradient descent: 0.980")
     ax.text(0.034, 0.3, "diverges", color="0.4")
     ax.set(xlim=(0, 0.045), ylim=(0, 1), xlabel="learning rate", ylabel="momentum β")
+    return fig
+
+
+def draw_phases(rule: Callable[..., tuple[Any, Any]], product: float, betas: Sequence[float]) -> Figure:
+    """Last step against place on a parabola, from eight starts, a panel for each β; dashed, what is only stretched.
+
+    Args:
+        rule: as `edu_optim.rules.momentum`.
+        product: learning rate times curvature, below 1.
+        betas: of the panels.
+
+    >>> from edu_optim.rules import momentum
+    >>> [ax.get_title() for ax in draw_phases(momentum, 0.25, [0.1, 0.25, 0.8]).axes]
+    ['β = 0.1: creeps', 'β = 0.25: critical', 'β = 0.8: swings']
+    """
+    fig, axes = figure(len(betas), width=10, sharey=True)
+    turn = torch.arange(8, dtype=torch.float64) * torch.pi / 4
+    for ax, beta in zip(axes, betas, strict=True):
+        p, b = turn.cos(), -0.6 * turn.sin()
+        points = [torch.stack([p, -b])]
+        for _ in range(40):
+            p, b = rule(p, product * p, b, lr=1.0, momentum=beta)
+            points.append(torch.stack([p, -b]))
+        for path in torch.stack(points, -1).unbind(1):
+            ax.plot(*path, ".-", color=BLUE, linewidth=0.8, markersize=4, label="_path")
+        total = 1 + beta - product
+        gap = round(total**2 - 4 * beta, 9)
+        for root in {(total + sign * gap**0.5) / 2 for sign in (1, -1) if gap >= 0}:
+            ax.axline((0, 0), slope=1 - 1 / root, color=RED, linestyle="--", label="_only stretched")
+        ax.plot(0, 0, "+", color=BLACK, markersize=12, label="_minimum")
+        word = "creeps" if gap > 0 else "swings" if gap < 0 else "critical"
+        ax.set(xlim=(-1.1, 1.1), ylim=(-0.8, 0.8), xlabel="place", title=f"β = {beta:.2g}: {word}")
+    axes[0].set_ylabel("last step")
     return fig

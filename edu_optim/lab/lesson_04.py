@@ -15,6 +15,7 @@ from .comparison import overlay, rivals
 from .controls import choice, slider, switch
 from .controls import rate as rate_slider
 from .experiment import Experiment
+from .lesson_03 import BELOW
 from .maps import larger_root
 from .surfaces import RAVINE
 
@@ -113,6 +114,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         _three_forms,
         _ravine_and_edge,
         columns=2,
+        height=4.0,
         lr=rate_slider("learning rate", "", 1 / 25, 0.005, 0.2),
         beta=slider("β", "of the velocity kept", 0.9, 0.1, 0.99, 0.01),
         form=choice("form", "torch's", "look-ahead", "classical"),
@@ -132,7 +134,7 @@ def _three_forms(
     if form == "look-ahead":
         lines = {name: _balls_of(points, lr) for name, points in lines.items()}
     found = overlay(axes[0], {name: line.clamp(-1e3, 1e3) for name, line in lines.items()})
-    axes[0].legend(loc="lower right", ncols=3, columnspacing=1, frameon=True)
+    axes[0].legend(ncols=3, **BELOW)
     return {**_draw_rates(axes[1], lr, beta), **_ends(lines), **found}
 
 
@@ -157,8 +159,8 @@ def _draw_rates(ax: Any, lr: float, beta: float) -> dict[str, Any]:
     for name, (rule, color, dash, mark) in LOOKS.items():
         ax.plot(span, _worst(rule, span, beta), dash, color=color, label=name)
         found[f"rate per step, {name}"] = here = _worst(rule, lr, beta)
-        ax.plot(lr, here.clamp(max=1.185), mark, color=color, markersize=9)
-    ax.legend(loc="lower left")
+        ax.plot(lr, here.clamp(max=1.185), mark, color=color, markersize=9, fillstyle="none", markeredgewidth=2)
+    ax.legend(ncols=2, **BELOW)
     return found
 
 
@@ -167,6 +169,6 @@ def _ravine_and_edge(axes: Any) -> None:
     axes[0].set(xlim=(-4.6, 3.4), ylim=(-2.4, 1.6), title="60 steps down the ravine")
     axes[1].axhspan(1, 1.2, color="0.9")
     axes[1].text(0.0053, 1.14, "diverges")
-    axes[1].set(xscale="log", xlim=(0.0048, 0.21), ylim=(0.6, 1.2))
+    axes[1].set(xscale="log", xlim=(0.0045, 0.22), ylim=(0.6, 1.2))
     axes[1].set(xlabel="learning rate, log scale", ylabel="rate per step")
     axes[1].set_title("The slower of floor and wall")

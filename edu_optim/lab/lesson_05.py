@@ -1,4 +1,4 @@
-"""The experiment of lesson 05: Adagrad on a ravine that turns."""
+"""The experiment of lesson 05, Adagrad on a ravine that turns, and its pictures of pixels."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -8,10 +8,11 @@ from typing import Any
 import numpy
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import SGD, Adagrad
-from ..plot import GRAY
+from ..plot import GRAY, RED, figure, look
 from ..problems import Problem, quadratic
 from ..trace import Trace, descend, race
 from .comparison import against_step, overlay, rivals
@@ -21,7 +22,7 @@ from .surfaces import RAVINE
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
-    """Adagrad on a ravine of condition number 25 that turns, beside SGD at its best constant learning rate.
+    """Adagrad on a ravine of condition number 25 that turns, beside SGD at 2 / (m + L).
 
     Args:
         optimizer: your rule or class, drawn beside ours and torch's; ours runs alone if None.
@@ -105,3 +106,43 @@ def _ratio(bowl: Problem, points: Tensor) -> Tensor:
     (gradients,) = torch.autograd.grad(bowl(at).sum(), at)
     x, y = (gradients**2).sum(0)
     return y / x
+
+
+def pixels(share: Tensor, ring: tuple[int, int]) -> Figure:
+    """A figure of the 8 x 8 pixels, each as dark as the share of images that light it, and a ring around one.
+
+    Args:
+        share: of each pixel, ``[64]``, from 0 to 1.
+        ring: row and column of the pixel with the ring.
+
+    >>> [ax.get_ylabel() for ax in pixels(torch.rand(64), ring=(5, 0)).axes]
+    ['row', 'share of images that light the pixel']
+    """
+    fig, ax = figure(width=5, height=3.4)
+    squares = ax.imshow(share.reshape(8, 8).numpy(), cmap="gray_r", vmin=0, vmax=1)
+    fig.colorbar(squares, label="share of images that light the pixel")
+    row, column = ring
+    ax.plot(column, row, "o", color=RED, markersize=20, markerfacecolor="none", label="ringed")
+    ax.set(xlabel="column", ylabel="row")
+    return fig
+
+
+def distances(share: Tensor, moved: Mapping[str, Tensor]) -> Figure:
+    """A figure of how far the weights of each pixel moved, against the share of images that light it.
+
+    Args:
+        share: of each pixel, ``[64]``; what is never lit is left out.
+        moved: name of an optimizer -> the distance for each pixel, ``[64]``.
+
+    >>> far = distances(torch.tensor([0.0, 0.01, 0.9]), {"SGD": torch.tensor([0.0, 0.02, 1.6])})
+    >>> far.axes[0].get_lines()[0].get_xydata().round(2).tolist()
+    [[0.01, 0.02], [0.9, 1.6]]
+    """
+    fig, ax = figure(width=6.5)
+    for name, distance in moved.items():
+        style = look(name) | {"linestyle": "", "markerfacecolor": "none"}
+        ax.plot(share[share > 0].numpy(), distance[share > 0].numpy(), **style, label=name)
+    ax.set(xscale="log", xlabel="share of images that light the pixel, log scale")
+    ax.set(yscale="log", ylabel="distance moved, log scale")
+    ax.legend(loc="lower right")
+    return fig

@@ -1,6 +1,7 @@
 """What there is to descend: surfaces with known minima, a data set and small networks."""
 
 from .data import digits, line_model, line_points, small_net
+from .networks import Speller, descriptions, small_cnn, speller, windows
 from .surfaces import (
     Loss,
     Pair,
@@ -19,14 +20,17 @@ from .surfaces import (
     sparse_features,
     surface,
 )
+from .wilson import wilson_example
 
 __all__ = [
     "Loss",
     "Pair",
     "Problem",
     "Slope",
+    "Speller",
     "beale",
     "booth",
+    "descriptions",
     "digits",
     "himmelblau",
     "line_model",
@@ -38,7 +42,11 @@ __all__ = [
     "rosenbrock",
     "saddle",
     "six_hump_camel",
+    "small_cnn",
     "small_net",
     "sparse_features",
+    "speller",
     "surface",
+    "wilson_example",
+    "windows",
 ]

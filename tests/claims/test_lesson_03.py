@@ -9,7 +9,7 @@ import torch
 
 from edu_optim import SGD, descend
 from edu_optim.lab.lesson_03 import lengths, polyak, sutskever
-from edu_optim.problems import quadratic
+from edu_optim.problems import noisy_quadratic
 from edu_optim.rules import momentum
 
 
@@ -122,6 +122,27 @@ def test_critical(product):
     assert min(rates) >= rate(product, critical) - 1e-6
 
 
+@pytest.mark.parametrize("product", [0.05, 0.6])
+def test_phases(product):
+    """Left, the paths bend onto the line of the larger root, and creep in along it.
+    Right, the roots are complex: no pair is only stretched, so every path turns around the minimum, and that is the swing."""  # noqa: E501
+    critical = (1 - sqrt(product)) ** 2
+
+    def path(beta, p, b):
+        found = [(p, -b)]
+        for _ in range(60):
+            p, b = momentum(p, product * p, b, lr=1.0, momentum=beta)
+            found.append((p, -b))
+        return numpy.array(found)
+
+    for start in ((1.0, 0.0), (0.2, -0.7), (-0.5, 0.3)):
+        place, step = path(0.5 * critical, *start)[-1]
+        assert step / place == pytest.approx(1 - 1 / rate(product, 0.5 * critical), rel=1e-3)
+        swings = path((1 + critical) / 2, *start)
+        turns = swings[:-1, 0] * swings[1:, 1] - swings[:-1, 1] * swings[1:, 0]
+        assert (turns < 0).all()
+
+
 @pytest.mark.parametrize("beta", [0.1, 0.5, 0.95])
 def test_divergence(beta):
     """A root passes $-1$ at $\\eta\\lambda = 2 + 2\\beta$: up to twice the room of gradient descent."""
@@ -175,14 +196,36 @@ def test_noise_at_equal_speed():
     assert variance(0.8 * 0.15, 0.85) < 0.5 * variance(0.8, 0.0)  # and not where the product is large
 
 
-@pytest.mark.parametrize("kappa", [10, 100])
-def test_speed(kappa):
-    """What it buys is a speed along the floor at which plain descent would diverge across it."""
-    root = sqrt(kappa)
-    lr, beta = (2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2
-    bowl = quadratic(condition=kappa)
-    assert descend(bowl, SGD, steps=300, lr=lr, momentum=beta).losses[-1] < 1e-12
-    assert not descend(bowl, SGD, steps=300, lr=lr / (1 - beta)).losses[-1] < 1e6
+@pytest.mark.parametrize("lr", [0.01, 0.1])
+def test_quicker_to_the_same_noise(lr):
+    """while $\\sqrt\\beta$ is below plain descent's rate: a quicker path to the same noise."""
+
+    def floor(lr, beta):
+        return lr * (1 + beta) / ((1 - beta) * (2 * (1 + beta) - lr))
+
+    for share in (0.1, 0.5, 0.9, 0.99):
+        beta = (share * (1 - lr)) ** 2
+        assert rate(lr * (1 - beta), beta) < 1 - lr
+        assert floor(lr * (1 - beta), beta) == pytest.approx(floor(lr, 0), rel=0.06)
+    assert rate(lr * (1 - (1 - lr / 2) ** 2), (1 - lr / 2) ** 2) > 1 - lr  # and not beyond it
+
+
+@pytest.mark.parametrize(("lr", "beta"), [(0.03, 0.9), (0.05, 0.8)])
+def test_noisy_ravine(lr, beta):
+    """At the same learning rate momentum arrives first, and stays three times as far away."""
+    start = torch.full((4000, 2), 3.0, dtype=torch.float64)
+
+    def far(lr, beta):
+        run = descend(noisy_quadratic(condition=16), SGD, 400, start, lr=lr, momentum=beta, seed=4)
+        return run.points[..., 0].square().mean(1).sqrt()
+
+    plain, same, slow = far(lr, 0), far(lr, beta), far(lr * (1 - beta), beta)
+    ends = [run[300:].mean().item() for run in (plain, same, slow)]
+    assert ends[1] / ends[0] == pytest.approx((1 - beta) ** -0.5, rel=0.1) and ends[2] == pytest.approx(
+        ends[0], rel=0.1
+    )
+    arrive = [(run > 1.2 * end).nonzero().max().item() for run, end in zip((plain, same, slow), ends, strict=True)]
+    assert arrive[1] < arrive[2] < arrive[0]
 
 
 def test_cycle():

@@ -56,19 +56,39 @@ def test_on_bowls_it_is_slower_than_momentum_at_its_best(k):
             assert rate(nesterov, curves, z / k, beta).max() > at_its_best
 
 
+def test_gentler_bowls():
+    """The gentler a bowl, the nearer to 1 is its best $\\beta$.
+    And the more steps are taken, the gentler is the bowl that is worst."""
+    betas = torch.linspace(0, 0.999, 1000, dtype=torch.float64)
+    found = []
+    for curvature in (0.3, 0.03, 0.003, 0.0003):
+        rates = torch.stack([rate(nesterov, torch.tensor(curvature).double(), 1.0, beta) for beta in betas.tolist()])
+        found.append(betas[rates.argmin()].item())
+        assert found[-1] == pytest.approx((1 - curvature**0.5) / (1 + curvature**0.5), abs=2e-3)
+    assert found == sorted(found)
+    bowls = torch.logspace(-8, 0, 801, dtype=torch.float64)
+    p, memory, worst = torch.ones_like(bowls), 0.0, []
+    for _ in range(2000):
+        p, memory = LESSON["nesterov_1983"](p, bowls * p, memory, lr=1.0)
+        worst.append(bowls[(bowls * p**2).argmax()].item())
+    assert worst[19] > 50 * worst[199] > 2500 * worst[1999]
+
+
 def test_tenth_and_hundredth():
-    """Ten times the steps leave gradient descent, the first row, a tenth of the worst loss, and the method of 1983 a hundredth."""  # noqa: E501
+    """From step 1,000 to 10,000 gradient descent falls to a tenth, and the method of 1983 to a hundredth."""
     worst, form = LESSON.function("worst_bowl"), LESSON["nesterov_1983"]
-    assert worst(momentum, 3000, momentum=0.0) / worst(momentum, 300, momentum=0.0) == pytest.approx(0.1, rel=0.01)
-    assert worst(form, 3000) / worst(form, 300) == pytest.approx(0.01, rel=0.1)
+    plain, grows = worst(momentum, 3000, momentum=0.0), worst(form, 3000)
+    assert plain[2999] / plain[299] == pytest.approx(0.1, rel=0.01)
+    assert grows[2999] / grows[299] == pytest.approx(0.01, rel=0.1)
 
 
 @pytest.mark.parametrize("rule", [momentum, nesterov])
 def test_constant_memory_gains_a_factor(rule):
     """So the famous $1/k^2$ belongs to the $\\beta$ that grows; looking ahead alone does not bring it."""
     worst = LESSON.function("worst_bowl")
-    assert worst(rule, 4000, momentum=0.75) / worst(rule, 400, momentum=0.75) == pytest.approx(0.1, rel=0.05)
-    factor = worst(rule, 4000, momentum=0.75) / worst(momentum, 4000, momentum=0.0)
+    kept, plain = worst(rule, 4000, momentum=0.75), worst(momentum, 4000, momentum=0.0)
+    assert kept[3999] / kept[399] == pytest.approx(0.1, rel=0.05)
+    factor = kept[-1] / plain[-1]
     assert factor == pytest.approx(1 - 0.75, rel=0.01)
 
 
@@ -122,19 +142,18 @@ def test_same_slope_cycles_only_at_the_best_settings():
 
 
 def test_held_out_loss():
-    """At each of the four learning rates Nesterov has the lower held-out loss.
-    After 1,000 steps in the place of 150, each at its best rate, hardly a gain is left.
-    """
+    """But each at its best $\\beta$ too, nearly nothing is left: 0.253 against 0.256.
+    What looking ahead buys here is tolerance: too large a $\\beta$ costs less."""
     images, labels = digits()
     lrs = torch.tensor([0.05, 0.1, 0.2, 0.4], dtype=torch.float64)
     nets = [small_net(64, 16, 10, seed=seed) for seed in range(20, 28) for _ in lrs]
-    shared = {"steps": 200, "batch": 24, "seed": 5, "lr": lrs.repeat(8), "momentum": 0.9}
+    shared = {"steps": 200, "batch": 24, "seed": 5, "lr": lrs.repeat(8)}
 
-    def held_out(**options):
+    def best(**options):
         run = train_many(nets, SGD, images[1000:], labels[1000:], **shared | options)
         scores = run.scores(images[:1000]).detach()
-        return torch.stack([cross_entropy(s, labels[:1000]) for s in scores]).reshape(8, 4).mean(0)
+        return torch.stack([cross_entropy(s, labels[:1000]) for s in scores]).reshape(8, 4).mean(0).min()
 
-    assert (held_out(nesterov=True) < held_out(nesterov=False)).all()
-    plain, ahead = (held_out(nesterov=nesterov, steps=1000).min() for nesterov in (False, True))
-    assert abs(ahead / plain - 1) < 0.03
+    small, large = ([best(momentum=beta, nesterov=ahead) for ahead in (False, True)] for beta in (0.7, 0.9))
+    assert large[0] / small[0] > large[1] / small[1] + 0.02
+    assert abs(small[1] / small[0] - 1) < 0.03

@@ -23,7 +23,7 @@ def moves(optimizer, gradients, **options):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_rprop_is_far_ahead_on_the_whole_data(seed):
-    """On the whole data Rprop, whose steps grow and shrink with the signs, is far ahead"""
+    """On the whole data Rprop is far ahead."""
     images, labels = digits()
     for optimizer, rates in ((torch.optim.Rprop, (0.002, 0.02, 0.2)), (SGD, (0.2, 0.6, 1))):
         nets = [small_net(64, 16, 10, seed=seed) for _ in rates]
@@ -34,8 +34,8 @@ def test_rprop_is_far_ahead_on_the_whole_data(seed):
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
 @pytest.mark.parametrize("many", [5, 20])
 def test_signs_do_not_cancel_what_cancels(scale, many):
-    """The signs carry the weight eight steps away, and ten more minibatches carry it eight further.
-    Rprop lengthens its steps on the nine and goes further still.
+    """The signs end eight steps away, and ten more minibatches carry them eight further.
+    Rprop is worse off: it takes nine equal signs for a long slope and lengthens its steps
     """
     stream = ([scale] * many + [-many * scale]) * 3
     signs = moves(SGD, [math.copysign(1, g) for g in stream], lr=0.1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from cells import Lesson
 
-from edu_optim import Adadelta, descend, from_rule, problems, train
+from edu_optim import SGD, Adadelta, descend, from_rule, problems, train
 from edu_optim.rules import adadelta
 
 LESSON = Lesson("07")
@@ -91,3 +91,14 @@ def test_kerass_defaults_hardly_move(batch, seed):
     before = net[0].weight.detach().clone()
     train(net, Adadelta, images, labels, **options)
     assert (net[0].weight - before).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("seed, eps", [(1, 0.01), (2, 1.0)])
+def test_a_large_eps_makes_it_gradient_descent(seed, eps):
+    """Both memories count for little beside such an ε, so the quotient of the roots is nearly \
+$\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta = 1$."""
+    ends = []
+    for optimizer, options in ((Adadelta, {"eps": eps}), (SGD, {"lr": 1.0})):
+        net = problems.small_net(64, 16, 10, seed=seed)
+        ends.append(train(net, optimizer, *problems.digits(), **options)[-1].item())
+    assert ends[0] == pytest.approx(ends[1], rel=0.05)

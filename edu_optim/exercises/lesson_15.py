@@ -1,0 +1,158 @@
+"""Lesson 15, after Adam: its exercises, their hints, and the answers that go wrong."""
+
+import torch
+
+from ..later import rules
+from .exercise import Exercise, at, edit
+
+
+def look_ahead(g, m, t, beta1):
+    m = beta1 * m + (1 - beta1) * g
+    return beta1 * m / (1 - beta1 ** (t + 1)) + (1 - beta1) * g / (1 - beta1**t)
+
+
+def orthogonalize(u, steps):
+    x = u / (u * u).sum() ** 0.5
+    for _ in range(steps):
+        x = 1.5 * x - 0.5 * (x @ x.T) @ x
+    return x
+
+
+def _watch_orthogonalize(answer):
+    draw = torch.Generator().manual_seed(15)
+    for size, steps in [(0.3, 2), (2.0, 4), (5.0, 7)]:
+        u = size * torch.randn(3, 4, generator=draw, dtype=torch.float64)
+        yield f"u of size {size}, {steps} steps", answer(u, steps)
+
+
+def sign_descent():
+    return (0.0, 0.9)
+
+
+def _watch_sign_descent(answer):
+    draw = torch.Generator().manual_seed(16)
+    betas = tuple(answer())
+    p = m = torch.zeros(3, dtype=torch.float64)
+    for t in range(1, 9):
+        g = torch.randn(3, generator=draw, dtype=torch.float64)
+        moved, m = rules.lion(p, g, m, lr=0.5, betas=betas)
+        yield f"the signs of step {t}", (moved - p) / 0.5
+        p = moved
+
+
+def average(p, z, beta):
+    return (p - (1 - beta) * z) / beta
+
+
+EXERCISES = [
+    Exercise(
+        "look_ahead",
+        look_ahead,
+        [
+            "Two parts, each divided by what it lacks: the mean as it will be used next, and the newest gradient.",
+            "The mean has the factor beta1 and lacks beta1 ** (t + 1); the gradient has 1 - beta1 and "
+            "lacks beta1 ** t.",
+        ],
+        [
+            edit(
+                "this is Adam's corrected mean",
+                {
+                    "beta1 * m / (1 - beta1 ** (t + 1)) + (1 - beta1) * g / (1 - beta1**t)": "m / (1 - beta1**t)",
+                },
+                why="The newest gradient counts once.",
+                ask="Where does Nesterov's rule use the gradient a second time?",
+            ),
+            edit(
+                "both parts are corrected alike",
+                {"(t + 1)": "t"},
+                why="The mean is used as if one more step had been taken.",
+                ask="How many factors of beta1 are on the oldest gradient once the mean is multiplied by beta1 again?",
+            ),
+            edit(
+                "the mean before this gradient is used",
+                {"m = beta1 * m + (1 - beta1) * g\n": "m = 1.0 * m\n"},
+                why="The gradient does not enter the mean first.",
+                ask="Which of the two comes first in `adam`, the mean or the step?",
+            ),
+        ],
+        at("look_ahead", (0.7, 0.2, 1, 0.83), (-1.3, 0.4, 3, 0.6), (2.1, -0.9, 12, 0.91)),
+        secret=True,
+    ),
+    Exercise(
+        "orthogonalize",
+        orthogonalize,
+        [
+            "First make sure that no singular value is above 1: which length of a matrix is never below the largest?",
+            "Divide by the root of the sum of all squares. Then, at each step, x becomes 1.5 x - 0.5 (x xᵀ) x.",
+        ],
+        [
+            edit(
+                "the matrix is not scaled first",
+                {"u / (u * u).sum() ** 0.5": "u"},
+                why="Singular values beyond the root of 3 grow without end.",
+                ask="What does 1.5 s - 0.5 s³ give for s = 3?",
+            ),
+            edit(
+                "the power is taken element by element",
+                {"(x @ x.T) @ x": "x**3"},
+                why="The entries go to 1 and -1, and not the singular values.",
+                ask="What is s³ of a matrix with singular values s, written with its transpose?",
+            ),
+            edit(
+                "it is divided by the sum of squares",
+                {".sum() ** 0.5": ".sum()"},
+                why="The root is missing, so the start depends on the scale of the matrix.",
+                ask="If u is ten times as long, by what does what you divide by grow?",
+            ),
+        ],
+        _watch_orthogonalize,
+    ),
+    Exercise(
+        "sign_descent",
+        sign_descent,
+        [
+            "Sign descent looks at the newest gradient alone. In which line of `lion` do older ones reach the step?",
+            "The step takes the sign of beta1 * m + (1 - beta1) * g. What must beta1 be for m to have no say?",
+        ],
+        [
+            edit(
+                "the mean that is kept forgets, and the one that steers does not",
+                {"(0.0, 0.9)": "(0.9, 0.0)"},
+                why="With beta2 = 0 m is the last gradient, and it still has nine tenths of the say.",
+                ask="Which beta mixes m into what the sign is taken of?",
+            ),
+            edit(
+                "these are Lion's own betas",
+                {"(0.0, 0.9)": "(0.9, 0.99)"},
+                why="Older gradients steer.",
+                ask="What must beta1 be for the sign to be that of g?",
+            ),
+        ],
+        _watch_sign_descent,
+        secret=True,
+    ),
+    Exercise(
+        "average",
+        average,
+        [
+            "p lies between z and x: p = (1 - beta) z + beta x. Which of the three is asked for?",
+            "Take (1 - beta) z to the other side and divide.",
+        ],
+        [
+            edit(
+                "this mixes once more",
+                {"(p - (1 - beta) * z) / beta": "(1 - beta) * z + beta * p"},
+                why="It leads from p back towards z.",
+                ask="Does x lie on the side of z, or beyond p?",
+            ),
+            edit(
+                "the two weights are swapped",
+                {"(p - (1 - beta) * z) / beta": "(p - beta * z) / (1 - beta)"},
+                why="With beta = 0.9, p is nearly x and not nearly z.",
+                ask="Which of the two has the weight beta?",
+            ),
+        ],
+        at("average", (1.3, 0.4, 0.9), (-0.2, 2.1, 0.7)),
+        secret=True,
+    ),
+]

@@ -1,0 +1,391 @@
+"""Lesson 10: the shape of a learning rate over time, its peak, its warmup, and a limit on the gradient's length."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..optimizers import SGD, Adam
+from ..plot import BLUE, ORANGE, RED, chart, figure
+from ..problems import digits, small_net
+from ..trace import History, MakeOptimizer, fit, train_many
+from .comparison import against_step, overlay, rivals
+from .controls import choice, rate, slider, switch
+from .experiment import Experiment
+
+T = 200  # steps of a training
+BAD = 100  # the step, from 0, whose batch is bad
+Shape = Callable[[int], float]
+
+
+def constant(t: int) -> float:
+    """The peak, all the time.
+
+    >>> constant(7)
+    1
+    """
+    return 1
+
+
+def step(t: int) -> float:
+    """A tenth from one step to the next, twice.
+
+    >>> step(79), step(80)
+    (1.0, 0.1)
+    """
+    return 0.1 ** (t // 80)
+
+
+def exponential(t: int) -> float:
+    """1.5 % less with each step.
+
+    >>> exponential(1)
+    0.985
+    """
+    return 0.985**t
+
+
+def cosine(t: int) -> float:
+    """Half a cosine, from the peak to zero, which it would reach at t = T.
+
+    >>> cosine(0), cosine(100)
+    (1.0, 0.5)
+    """
+    return (1 + math.cos(math.pi * t / T)) / 2
+
+
+def warmup(t: int) -> float:
+    """Evenly up to the peak, in 20 steps.
+
+    >>> warmup(0), warmup(19), warmup(20)
+    (0.05, 1, 1)
+    """
+    return min(1, (t + 1) / 20)
+
+
+def warmup_stable_decay(t: int) -> float:
+    """Up in 20 steps, down in the last 80.
+
+    >>> warmup_stable_decay(0), warmup_stable_decay(60), warmup_stable_decay(199)
+    (0.05, 1, 0.0125)
+    """
+    return min(1, (t + 1) / 20, (T - t) / 80)
+
+
+def blend(low: float, high: float, share: float) -> float:
+    """From ``low`` to ``high`` along half a cosine, as ``share`` goes from 0 to 1.
+
+    >>> blend(2, 4, 0), blend(2, 4, 0.5)
+    (2.0, 3.0)
+    """
+    return low + (high - low) * (1 - math.cos(math.pi * share)) / 2
+
+
+def one_cycle(t: int, start: float = 1 / 25, peak: float = 1, end: float = 1 / 250_000) -> float:
+    """Up from a 25th in the first 30 % of the steps, then down to almost nothing.
+
+    >>> one_cycle(0), one_cycle(59)
+    (0.04, 1.0)
+    """
+    top = 0.3 * T - 1
+    if t <= top:
+        return blend(start, peak, t / top)
+    return blend(peak, end, (t - top) / (T - 1 - top))
+
+
+AFTER = {
+    "constant": constant,
+    "step": step,
+    "exponential": exponential,
+    "cosine": cosine,
+    "stable, then decay": lambda t: min(1, (T - t) / 80),
+}
+
+
+@functools.cache
+def split() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The handwritten digits in two parts: 1400 images and labels to train on, and 397 held out.
+
+    >>> [len(column) for column in split()]
+    [1400, 1400, 397, 397]
+    """
+    images, labels = digits()
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    seen, held_out = order[:1400], order[1400:]
+    return images[seen], labels[seen], images[held_out], labels[held_out]
+
+
+def uncorrected(
+    p: Any, g: Any, m: Any, v: Any, *, lr: Any, betas: Any = (0.9, 0.999), eps: Any = 1e-8
+) -> tuple[Any, ...]:
+    """Adam without the two corrections.
+
+    >>> p, m, v = uncorrected(0.0, 2.0, 0.0, 0.0, lr=0.1)
+    >>> print(f"{p:.3f}")
+    -0.316
+    """
+    beta1, beta2 = betas
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    p = p - lr * m / (v**0.5 + eps)
+    return p, m, v
+
+
+@dataclass(frozen=True, repr=False)
+class Tried:
+    """Networks that were trained with each shape, peak and seed by `tried`.
+
+    Args:
+        shapes: name -> a function of the step.
+        peaks: learning rates.
+        losses: of each batch, ``[T, shapes, peaks, seeds]``.
+        held_out: the loss at the end on digits that were held out, ``[shapes, peaks, seeds]``.
+
+    >>> found = tried(SGD, {"constant": constant, "cosine": cosine}, [0.2, 0.4, 0.8], range(2), momentum=0.9)
+    >>> print(found)
+    constant: 0.156 ± 0.002 at 0.2
+    cosine: 0.128 ± 0.005 at 0.4, below constant in 2 of 2
+    """
+
+    shapes: dict[str, Shape]
+    peaks: list[float]
+    losses: Tensor
+    held_out: Tensor
+
+    def __repr__(self) -> str:
+        best = self.held_out.mean(-1).argmin(-1)
+        ends = self.held_out[range(len(best)), best]
+        names, rows = list(self.shapes), []
+        for name, at, end in zip(names, best, ends, strict=True):
+            below = f", below {names[0]} in {(end < ends[0]).sum()} of {len(end)}" if rows else ""
+            rows.append(f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}{below}")
+        return "\n".join(rows)
+
+    def lines(self, before: str = "") -> dict[str, tuple[list[float], Tensor]]:
+        """What `edu_optim.plot.chart` draws: the loss held out against the peak, a mean over the seeds."""
+        means = self.held_out.mean(-1)
+        return {before + name: (self.peaks, mean) for name, mean in zip(self.shapes, means, strict=True)}
+
+
+def tried(
+    optimizer: MakeOptimizer,
+    shapes: Mapping[str, Shape],
+    peaks: Sequence[float],
+    seeds: range = range(10),
+    batch: int = 32,
+    **options: Any,
+) -> Tried:
+    """Train one network on the digits for each shape, each peak and each seed, those of a seed all at once.
+
+    Args:
+        optimizer: an elementwise one, called once for all.
+        shapes: name -> a function of the step, from 0, whose value times the peak is the learning rate.
+        peaks: learning rates.
+        seeds: of the starts and of the draws. The networks of one seed begin alike and meet the same batches.
+        batch: how many examples for each step.
+        options: of the optimizer.
+
+    >>> found = tried(SGD, {"constant": constant, "cosine": cosine}, [0.1, 0.2, 0.4], range(1))
+    >>> found.losses.shape, found.held_out.shape
+    (torch.Size([200, 2, 3, 1]), torch.Size([2, 3, 1]))
+    """
+    images, labels, unseen, answers = split()
+    factors = torch.tensor([[shape(t) for shape in shapes.values()] for t in range(T)], dtype=torch.float64)
+    rates = (factors[:, :, None] * torch.tensor(peaks, dtype=torch.float64)).flatten(1)
+    make = functools.partial(_on_schedule, optimizer, rates)
+    losses, held_out = [], []
+    for seed in seeds:
+        net = small_net(64, 16, 10, seed=seed)
+        copies = train_many(net, make, images, labels, T, batch=batch, seed=seed, lr=rates[0], **options)
+        losses.append(copies.losses)
+        scores = copies.scores(unseen).flatten(0, 1)
+        ends = torch.nn.functional.cross_entropy(scores, answers.repeat(len(rates[0])), reduction="none")
+        held_out.append(ends.reshape(len(rates[0]), -1).mean(-1))
+    grid = len(shapes), len(peaks), len(seeds)
+    return Tried(
+        dict(shapes), list(peaks), torch.stack(losses, -1).reshape(T, *grid), torch.stack(held_out, -1).reshape(grid)
+    )
+
+
+def _on_schedule(optimizer: MakeOptimizer, rates: Tensor, parameters: Any, **options: Any) -> Optimizer:
+    """An optimizer of N copies that takes its rates from the rows of a table ``[T, N]``."""
+    runner = optimizer(parameters, **options)
+    rows = iter(rates)
+
+    def set_rates(*_: Any) -> None:
+        row = next(rows)
+        for group in runner.param_groups:
+            group["lr"] = row.reshape(group["lr"].shape)
+
+    runner.register_step_pre_hook(set_rates)
+    return runner
+
+
+def smooth(losses: Sequence[float]) -> Tensor:
+    """The mean of the last ten, or of all so far.
+
+    >>> smooth([1.0, 3.0])
+    tensor([1., 2.], dtype=torch.float64)
+    """
+    sums = torch.tensor([0.0, *losses], dtype=torch.float64).cumsum(0)
+    ends = torch.arange(1, len(sums))
+    starts = (ends - 10).clamp(min=0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+LINES = [(RED, "-"), (BLUE, "--"), (ORANGE, "-.")]
+
+
+def on_one_axis(runs: Mapping[str, History]) -> Figure:
+    """The learning rate of each run and, below it on the same axis of time, its loss, the mean of ten batches.
+
+    >>> len(on_one_axis({"a": History([2.0, 1.0], [0.1, 0.1], [1.0, 1.0])}).axes)
+    2
+    """
+    fig, (above, below) = figure(rows=2, width=7, height=2.2, sharex=True)
+    for (name, run), (color, dash) in zip(runs.items(), LINES, strict=False):
+        above.plot(run.rates, color=color, linestyle=dash, label=name)
+        below.plot(smooth(run.losses), color=color, linestyle=dash, label=name)
+    above.set(ylabel="learning rate")
+    below.set(xlabel="step", ylabel="loss, log scale", yscale="log")
+    above.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return fig
+
+
+def beside(found: Tried, peak: float) -> Figure:
+    """A panel for each shape: the rate as an area, in parts of its peak, and the loss as a line, mean of all seeds.
+
+    >>> len(beside(tried(SGD, {"constant": constant}, [0.1, 0.2], range(1)), 0.2).axes)
+    5
+    """
+    shapes, losses = found.shapes, found.losses[:, :, found.peaks.index(peak)]
+    rows = -(-len(shapes) // 4)
+    fig, axes = figure(4, rows, width=11, height=2.1, squeeze=False, sharex=True, sharey=True)
+    for ax in axes.flat[len(shapes) :]:
+        ax.set_axis_off()
+    for index, (ax, (name, shape)) in enumerate(zip(axes.flat, shapes.items(), strict=False)):
+        ax.fill_between(range(T), [shape(t) for t in range(T)], color="0.85", linewidth=0)
+        ax.set(title=name, xlabel="step", ylabel="rate / peak", ylim=(0, 1.05))
+        ax.label_outer()
+        loss = ax.twinx()
+        loss.plot(smooth(losses[:, index].mean(-1).tolist()), color=BLUE, label=name)
+        loss.set(yscale="log", ylim=(0.05, 3), ylabel="loss, log scale")
+        if index % 4 < 3 and index < len(shapes) - 1:  # the scale stands at the right end of a row
+            loss.tick_params(which="both", right=False, labelright=False)
+            loss.set_ylabel("")
+    return fig
+
+
+def sensitivity(lines: Mapping[str, Any], x: str = "peak of the learning rate, log scale") -> Figure:
+    """The loss on images held out against the peak, from `Tried.lines`.
+
+    >>> len(sensitivity({"constant": ([0.1, 0.2], [0.3, 0.2])}).axes)
+    1
+    """
+    fig = chart(lines, x=x, y="loss, images held out, log scale")
+    tried_at = next(iter(lines.values()))[0]
+    fig.axes[0].set_xticks(tried_at, [f"{peak:g}" for peak in tried_at])
+    fig.axes[0].set_xticks([], minor=True)
+    return fig
+
+
+def curves(runs: Mapping[str, History]) -> Figure:
+    """The loss of each run, the mean of ten batches.
+
+    >>> len(curves({"a": History([2.0, 1.0], [0.1, 0.1], [1.0, 1.0])}).axes)
+    1
+    """
+    return chart({name: smooth(run.losses) for name, run in runs.items()})
+
+
+METHODS = {
+    "Adam": (Adam, {}),
+    "Adam, not corrected": (Adam, {}),
+    "SGD, momentum 0.9": (SGD, {"momentum": 0.9}),
+}
+ADAM, UNCORRECTED, MOMENTUM = METHODS
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """The learning rate and the loss of 200 steps on the digits, for a shape, a peak, a warmup and a limit to clip at.
+
+    Args:
+        optimizer: an Adam of your own, a class or a rule, which runs beside ours and torch's.
+
+    >>> play().at(peak=0.02)
+    peak of the learning rate: 0.02
+    loss, mean of the last 20: 0.0824
+    highest loss: 2.34
+    steps that were clipped: 0
+    """
+    return Experiment(
+        _draw,
+        _empty_picture,
+        columns=2,
+        method=choice("optimizer", *METHODS),
+        after=choice("after the warmup", *AFTER),
+        warmup=slider("warmup", "steps", 1, 1, 100),
+        peak=rate("peak of the learning rate", "", 0.04, 0.003, 3),
+        clip=rate("clip at length", "", 100.0, 0.1, 100),
+        bad=switch(f"a bad batch at step {BAD}"),
+        optimizer=optimizer,
+    )
+
+
+def _draw(
+    axes: Any, *, method: str, after: str, warmup: int, peak: float, clip: float, bad: bool, optimizer: Any = None
+) -> dict[str, Any]:
+    """The learning rate, and the loss as the mean of ten batches."""
+    ours, options = METHODS[method]
+    mine = {ADAM: optimizer, UNCORRECTED: uncorrected, MOMENTUM: None}[method]
+    runs = {
+        name: trained(make, lambda t: min(1, (t + 1) / warmup) * AFTER[after](t), clip=clip, bad=bad, **chosen)
+        for name, (make, chosen) in rivals(ours, mine, lr=peak, **options).items()
+    }
+    run = list(runs.values())[-1]
+    axes[0].plot(run.rates, color=BLUE)
+    axes[0].set_ylim(0, 1.05 * peak)
+    found = overlay(axes[1], {name: against_step(smooth(run.losses)) for name, run in runs.items()})
+    seen = torch.tensor(run.losses, dtype=torch.float64)
+    return {
+        "loss, mean of the last 20": seen[-20:].mean().item(),
+        "highest loss": seen.max().item(),
+        "steps that were clipped": sum(norm > clip for norm in run.norms),
+        **found,
+    }
+
+
+def trained(make: MakeOptimizer, shape: Shape, *, clip: float = math.inf, bad: bool = False, **options: Any) -> History:
+    """One training on the digits with the learning rate ``options["lr"]`` times ``shape``.
+
+    Args:
+        make, options: as for `edu_optim.trace.train`.
+        shape: a function of the step, from 0.
+        clip: the largest length of a gradient.
+        bad: whether the gradient of one batch is 32 times too long, as if its losses were added up, not averaged.
+
+    >>> trained(SGD, constant, lr=0.1)
+    200 steps, loss 2.258 -> 0.7484
+    """
+    images, labels, *_ = split()
+    net, calls = small_net(64, 16, 10), iter(range(T))
+    optimizer = make(net.parameters(), **options)
+
+    def loss(scores: Tensor, labels: Tensor) -> Tensor:
+        mean = torch.nn.functional.cross_entropy(scores, labels)
+        too_long = bad and next(calls) == BAD
+        return 32 * mean - 31 * mean.detach() if too_long else mean  # the same loss, 32 times the gradient
+
+    return fit(net, optimizer, images, labels, T, loss=loss, batch=32, scheduler=LambdaLR(optimizer, shape), clip=clip)
+
+
+def _empty_picture(axes: Any) -> None:
+    axes[0].set(xlabel="step", ylabel="learning rate", xlim=(0, T))
+    axes[1].set(xlabel="step", ylabel="loss, log scale", yscale="log", xlim=(0, T))

@@ -1,0 +1,308 @@
+"""Lesson 11, the race: the edge of stability as an experiment, and the lesson's drawings and longer runs."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..contest import beaten
+from ..optimizers import SGD, Adam, RMSprop
+from ..plot import BLUE, RED, figure, label_ends, look
+from ..problems import digits, small_net
+from ..trace import MakeOptimizer, sharpness
+from .comparison import as_class
+from .controls import choice, rate
+from .experiment import Experiment
+
+SQUARED, ENTROPY = "squared error", "cross-entropy"
+STEPS, EVERY = 600, 10  # steps of an experiment, and how many lie between two looks at the sharpness
+TREMOR = 1e-5  # how much each weight trembles
+
+
+def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+    """The loss of a network on 500 digits, and its sharpness beside 2 / lr, while the whole data train it.
+
+    Args:
+        optimizer: your class or rule, which trains in the place of gradient descent; it is passed ``lr`` alone.
+
+    >>> numbers = play().at(lr=0.6).numbers
+    >>> f"{numbers['2 / lr']:.2f}, {numbers['sharpness, last 200 steps']:.1f}"
+    '3.33, 3.4'
+    """
+    return Experiment(
+        _edge,
+        columns=2,
+        height=3.8,
+        lr=rate("learning rate", "", 0.6, 0.2, 1.2),
+        loss=choice("loss", SQUARED, ENTROPY),
+        optimizer=SGD if optimizer is None else as_class(optimizer),
+    )
+
+
+def _edge(axes: Any, *, lr: float, loss: str, optimizer: MakeOptimizer) -> dict[str, Any]:
+    """The loss on the left; on the right the sharpness, and 2 / lr as a dashed line."""
+    losses, sharp = at_the_edge(optimizer, lr, loss)
+    axes[0].plot(losses, color=BLUE)
+    axes[0].set(xlabel="step", ylabel=f"{loss}, log scale", yscale="log")
+    axes[1].plot(range(0, STEPS, EVERY), sharp, color=BLUE, label="sharpness")
+    axes[1].axhline(2 / lr, color=RED, linestyle="--", label="2 / lr")
+    axes[1].set(xlabel="step", ylabel="sharpness", ylim=(0, 1.25 * max(2 / lr, max(sharp))))
+    axes[1].legend(loc="lower right")
+    late = torch.tensor(sharp[-200 // EVERY :]).mean()
+    rises = (losses.diff()[-200:] > 0).sum()
+    return {
+        "2 / lr": 2 / lr,
+        "sharpness at the start": sharp[0],
+        "sharpness, last 200 steps": late,
+        "steps uphill of the last 200": rises,
+        "loss at the end": losses[-1],
+    }
+
+
+@functools.cache
+def at_the_edge(optimizer: MakeOptimizer, lr: float, loss: str = SQUARED) -> tuple[Tensor, list[float]]:
+    """The loss before each of 600 steps with the whole data, and the sharpness before every tenth.
+
+    After each step all weights tremble by about 1e-5. Without that the trembling that grows at the edge is the
+    rounding of the processor, and every kind of processor goes another way.
+
+    >>> losses, sharp = at_the_edge(SGD, 0.8)
+    >>> len(losses), len(sharp)
+    (600, 60)
+    """
+    images, labels = digits()
+    images, labels = (images - images.mean(0))[:500], labels[:500]
+    wanted = torch.nn.functional.one_hot(labels, 10).double()
+    net, tremor = small_net(64, 16, 16, 10), torch.Generator().manual_seed(1)
+    weights = list(net.parameters())
+    runner, direction, losses, sharp = optimizer(weights, lr=lr), None, [], []
+    for step in range(STEPS):
+        scores = net(images)
+        squared = ((scores - wanted) ** 2).sum(1).mean() / 2
+        value = squared if loss == SQUARED else torch.nn.functional.cross_entropy(scores, labels)
+        if step % EVERY == 0:
+            found, direction = sharpness(value, weights, 30 if direction is None else 5, direction)
+            sharp.append(found)
+        runner.zero_grad()
+        value.backward()
+        runner.step()
+        losses.append(value.detach())
+        with torch.no_grad():
+            for p in weights:
+                p.add_(torch.randn(p.shape, generator=tremor, dtype=p.dtype), alpha=TREMOR)
+    return torch.stack(losses), sharp
+
+
+def three_edges(*lrs: float) -> Figure:
+    """The sharpness while gradient descent trains with each of these learning rates, and 2 / lr beside it, dashed.
+
+    >>> [line.get_label() for line in three_edges(0.6).axes[0].get_lines()]
+    ['lr 0.6', '_2 / 0.6']
+    """
+    fig, ax = figure(height=4)
+    for number, lr in enumerate(lrs):
+        color = ("#0072B2", "#E69F00", "#009E73")[number]
+        ax.plot(range(0, STEPS, EVERY), at_the_edge(SGD, lr)[1], color=color, label=f"lr {lr}")
+        ax.axhline(2 / lr, color=color, linestyle="--", linewidth=1, label=f"_2 / {lr}")
+    ax.set(xlabel="step", ylabel="sharpness; dashed: 2 / lr", ylim=(0, None))
+    label_ends(ax)
+    return fig
+
+
+def sensitivity(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
+    """What was measured against the learning rate, a panel for each optimizer: thin each seed, thick their mean.
+
+    Args:
+        results: of one task, as `edu_optim.contest.hold_race` returns them.
+        unit: of what was measured.
+
+    >>> one = {"lrs": [0.1, 1, 10], "tuning": [[3, 4], [1, 2], [5, 6]], "best": 1}
+    >>> fig = sensitivity({"SGD": one, "Adam": one}, "error, %")
+    >>> [ax.get_title() for ax in fig.axes]
+    ['SGD', 'Adam']
+    """
+    columns = min(4, len(results))
+    fig, axes = figure(columns, -(-len(results) // columns), width=10, height=2.4, sharey=True, squeeze=False)
+    for ax, (name, result) in zip(axes.flat, results.items(), strict=True):
+        tuning = torch.tensor(result["tuning"], dtype=torch.float64)
+        color = look(name)["color"]
+        for number, seed in enumerate(tuning.T):
+            ax.plot(result["lrs"], seed, color=color, linewidth=0.7, alpha=0.6, label=f"_seed {number}")
+        ax.plot(result["lrs"], tuning.mean(1), color=color, linewidth=2.2, label="mean")
+        ax.axvline(result["best"], color="0.6", linestyle=":", linewidth=1.2, label="_best")
+        ax.set(title=name, xscale="log", yscale="log")
+    fig.supxlabel("learning rate, log scale", fontsize=11)
+    fig.supylabel(f"{unit}, log scale", fontsize=11)
+    return fig
+
+
+def finish(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
+    """Each seed of the race as a dot, and who beats whom: filled where p is below 0.01, else nobody knows.
+
+    Args:
+        results: of one task, as `edu_optim.contest.hold_race` returns them.
+        unit: of what was measured.
+
+    >>> fig = finish({"SGD": {"held_out": [2.0] * 8}, "Adam": {"held_out": [1.0] * 8}}, "error, %")
+    >>> [label.get_text() for label in fig.axes[0].get_yticklabels()]
+    ['Adam', 'SGD']
+    """
+    held_out = {name: torch.tensor(result["held_out"], dtype=torch.float64) for name, result in results.items()}
+    order = sorted(held_out, key=lambda name: held_out[name].mean())
+    beats = beaten(results)
+    fig, (dots, pairs) = figure(2, height=0.6 + 0.38 * len(order), width=10)
+    for row, name in enumerate(order):
+        dots.plot(held_out[name], [row] * len(held_out[name]), "o", color=look(name)["color"], alpha=0.5, label=name)
+        dots.plot(held_out[name].mean(), row, "|", color="0", markersize=16, label=f"_mean of {name}")
+    won = [(order.index(other), row) for row, name in enumerate(order) for other in beats[name]]
+    if won:
+        pairs.plot(*zip(*won, strict=True), "s", color=BLUE, markersize=14, label="beats")
+    for ax in (dots, pairs):
+        ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5))
+    dots.set(xlabel=unit)
+    pairs.set(xticks=range(len(order)), xlim=(-0.5, len(order) - 0.5), title="the row beats the column")
+    pairs.set_xticklabels(order, rotation=45, ha="right")
+    pairs.grid(color="0.9")
+    return fig
+
+
+def kept(round_to: Callable[[Tensor], Tensor], *, lr: float = 1e-4, steps: int = 2000) -> Tensor:
+    """The loss before each step while Adam teaches a network the digits, whose weights are rounded after each step.
+
+    All arithmetic is float64, so nothing but the rounding of the weights differs from run to run.
+
+    Args:
+        round_to: a tensor -> what is kept of it.
+
+    >>> losses = kept(lambda weights: weights, lr=0.01, steps=200)
+    >>> losses[0] > 2.2 and losses[-1] < 0.5
+    tensor(True)
+    """
+    images, labels = digits()
+    net, draws = small_net(64, 32, 10), torch.Generator().manual_seed(0)
+    runner, losses = Adam(net.parameters(), lr=lr), []
+    for _ in range(steps):
+        drawn = torch.randint(len(images), (32,), generator=draws)
+        loss = torch.nn.functional.cross_entropy(net(images[drawn]), labels[drawn])
+        runner.zero_grad()
+        loss.backward()
+        runner.step()
+        losses.append(loss.detach())
+        with torch.no_grad():
+            for p in net.parameters():
+                p.copy_(round_to(p))
+    return torch.stack(losses)
+
+
+def smooth(losses: Tensor, over: int = 50) -> tuple[Tensor, Tensor]:
+    """The mean of each ``over`` losses in a row, and the step in its middle.
+
+    >>> smooth(torch.tensor([1.0, 3.0, 5.0, 7.0]), over=2)
+    (tensor([1., 3.]), tensor([2., 6.]))
+    """
+    means = losses.reshape(-1, over).mean(1)
+    return torch.arange(len(means)) * over + over / 2, means
+
+
+RUNS = {"SGD": (SGD, 1.0), "RMSprop": (RMSprop, 0.01), "Adam": (Adam, 0.03)}
+
+
+def paths_through_weights(steps: int = 100) -> tuple[Callable[[Tensor], float], dict[str, Tensor], list[torch.Size]]:
+    """A loss of 500 digits as a function of 1,210 weights in a row, and the paths ``[steps + 1, 1210]`` of three.
+
+    The third is the shapes of the parameters that the weights are.
+
+    >>> loss, paths, shapes = paths_through_weights(steps=3)
+    >>> paths["Adam"].shape, shapes[0], f"{loss(paths['Adam'][0]):.1f}"
+    (torch.Size([4, 1210]), torch.Size([16, 64]), '2.3')
+    """
+    images, labels = (values[:500] for values in digits())
+    net, paths = small_net(64, 16, 10), {}
+    start = torch.nn.utils.parameters_to_vector(net.parameters()).detach().clone()
+
+    def loss_of_net() -> Tensor:
+        return torch.nn.functional.cross_entropy(net(images), labels)
+
+    @torch.no_grad()
+    def loss(weights: Tensor) -> float:
+        torch.nn.utils.vector_to_parameters(weights, net.parameters())
+        return loss_of_net().item()
+
+    for name, (optimizer, lr) in RUNS.items():
+        torch.nn.utils.vector_to_parameters(start.clone(), net.parameters())
+        runner, path = optimizer(net.parameters(), lr=lr), [start]
+        for _ in range(steps):
+            runner.zero_grad()
+            loss_of_net().backward()
+            runner.step()
+            path.append(torch.nn.utils.parameters_to_vector(net.parameters()).detach().clone())
+        paths[name] = torch.stack(path)
+    return loss, paths, [p.shape for p in net.parameters()]
+
+
+def filter_normalized(weights: Tensor, shapes: Sequence[torch.Size], seed: int) -> Tensor:
+    """A random direction in which each row of each matrix is as long as that row of ``weights``, and biases rest.
+
+    Source: H. Li et al. 2018, Visualizing the loss landscape of neural nets, arXiv 1712.09913.
+
+    >>> filter_normalized(torch.tensor([3.0, 4.0, 9.0]), [torch.Size([1, 2]), torch.Size([1])], seed=0).norm()
+    tensor(5.)
+    """
+    generator, parts = torch.Generator().manual_seed(seed), []
+    for part, shape in zip(weights.split([shape.numel() for shape in shapes]), shapes, strict=True):
+        drawn = torch.randn(shape, generator=generator, dtype=weights.dtype)
+        rows = part.reshape(shape)
+        own = drawn / drawn.norm(dim=-1, keepdim=True) * rows.norm(dim=-1, keepdim=True)
+        parts.append((own if len(shape) > 1 else torch.zeros_like(drawn)).reshape(-1))
+    return torch.cat(parts)
+
+
+def surface(points: int = 25) -> tuple[Figure, dict[str, float]]:
+    """The loss around the end of Adam's path in two planes, with three paths; and what share of them each plane holds.
+
+    The planes are along two random, filter-normalized directions, and along the two in which the paths extend most.
+
+    >>> fig, held = surface(points=3)
+    >>> [f"{share:.2f}" for share in held.values()]
+    ['0.00', '0.96']
+    """
+    loss, paths, shapes = paths_through_weights()
+    center = paths["Adam"][-1]
+    apart = torch.cat(list(paths.values())) - center
+    own = torch.linalg.svd(apart, full_matrices=False).Vh[:2]
+    planes = {
+        "random directions": torch.stack([filter_normalized(center, shapes, seed) for seed in (1, 2)]),
+        "the paths' own directions": own * (own @ apart[0]).sign()[:, None],  # towards the start, on every machine
+    }
+    fig, axes = figure(2, height=4)
+    held = {}
+    for ax, (title, plane) in zip(axes, planes.items(), strict=True):
+        places = {name: torch.linalg.lstsq(plane.T, (path - center).T).solution.T for name, path in paths.items()}
+        seen = torch.cat(list(places.values())) @ plane
+        held[title] = ((seen**2).sum() / (apart**2).sum()).item()
+        _landscape(ax, loss, center, plane, places, points)
+        ax.set(title=title, xlabel="first direction", ylabel="second direction")
+    axes[0].legend(loc="best")
+    return fig, held
+
+
+def _landscape(
+    ax: Axes,
+    loss: Callable[[Tensor], float],
+    center: Tensor,
+    plane: Tensor,
+    places: Mapping[str, Tensor],
+    points: int,
+) -> None:
+    """The level lines of the loss in a plane, and paths over it."""
+    everywhere = torch.cat(list(places.values()))
+    reach = max(1.15 * everywhere.abs().max().item(), 1.0)
+    side = torch.linspace(-reach, reach, points, dtype=torch.float64)
+    heights = torch.tensor([[loss(center + x * plane[0] + y * plane[1]) for x in side] for y in side])
+    ax.contour(side, side, heights.log(), levels=14, colors="0.75", linewidths=0.8, linestyles="solid")
+    for name, place in places.items():
+        ax.plot(*place.T, label=name, markevery=20, markersize=4, **look(name))
