@@ -1,6 +1,6 @@
 """What an answer to a task of a lesson does when it is tried."""
 
-import collections
+import torch
 
 from ..exercises.exercise import short
 from .compare import Seen
@@ -16,7 +16,7 @@ def returned_by_reference(exercise):
     >>> returned_by_reference(EXERCISES["negative_variance"])
     (0.1, 0.99, 1500)
     """
-    returned = collections.deque()
+    returned = []
 
     def noted(*given, **named):
         returned.append(exercise.reference(*given, **named))
@@ -69,6 +69,11 @@ def trials_of_task(answer, exercise):
         found = fitted(value, right)
         if found is None and isinstance(value, str) and returns_text(exercise):
             return value
+        if found is None and torch.is_tensor(right if not isinstance(right, tuple) else right[0]):
+            here = exercise.reference(*given, **named)  # tensors may have another shape at each call
+            found = fitted(value, here)
+            if found is None:
+                refuse(value, here, calls[-1])
         if found is None:
             refuse(value, right, calls[-1])
         return found

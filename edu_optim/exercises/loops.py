@@ -4,16 +4,12 @@ import torch
 
 from .exercise import convention, edit
 
-BATCH = "            optimizer.step()\n            scheduler.step()\n"
 CLEARED_AFTER_THE_STEP = convention(
     "the gradient is cleared after the step",
-    *(
-        {
-            f"{indent}optimizer.zero_grad()\n": "",
-            f"{indent}optimizer.step()\n": f"{indent}optimizer.step()\n{indent}optimizer.zero_grad()\n",
-        }
-        for indent in (" " * 12, " " * 8)
-    ),
+    {
+        "        optimizer.zero_grad()\n": "",
+        "        optimizer.step()\n": "        optimizer.step()\n        optimizer.zero_grad()\n",
+    },
     why="It is right as long as no gradient is left from before: what p.grad holds when the loop begins is in the "
     "first step.",
     ask="Whoever looks at the gradients after a step finds none. Before `backward`, zero_grad() covers both.",
@@ -54,16 +50,12 @@ SLIPS = [
     CLEARED_AFTER_THE_STEP,
     edit(
         "the gradients add up",
-        *(
-            {EPOCHS: f"    optimizer.zero_grad()\n{EPOCHS}", f"{indent}optimizer.zero_grad()\n": ""}
-            for indent in (" " * 12, " " * 8)
-        ),
+        {EPOCHS: f"    optimizer.zero_grad()\n{EPOCHS}", "        optimizer.zero_grad()\n": ""},
         why="They are cleared once, before the loop, and each step follows the sum of all gradients since.",
         ask="`backward` adds to what is in `p.grad`; how often must the old ones go?",
     ),
     edit(
         "the optimizer steps after the loop, not in it",
-        {BATCH: "            scheduler.step()\n        optimizer.step()\n"},
         {"        optimizer.step()\n": "    optimizer.step()\n"},
         why="The gradients of the rounds before the last move nothing.",
         ask="How far in must the line stand for the loop to run it every time?",
