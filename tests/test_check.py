@@ -370,7 +370,6 @@ def means_swapped_by_new_names(p, g, m, v, *, t, lr, betas, eps):
 ORDERS = [
     (buffer_first_by_new_names, "nesterov", "b, p", "p, b", "b is taken for p"),
     (means_swapped_by_new_names, "adam", "p, v, m", "p, m, v", "v is taken for m"),
-    (buffer_first, "mended_nesterov", "b, p", "p, b", "b is taken for p"),
     (buffer_first, "nesterov", "b, p", "p, b", "b is taken for p"),
     (means_swapped, "adam", "p, v, m", "p, m, v", "v is taken for m"),
     (results_last, "adam", "m, v, p", "p, m, v", "m is taken for p"),

@@ -238,18 +238,7 @@ def cleared_after(model, optimizer, x, y, epochs):
         optimizer.zero_grad()
 
 
-def scheduled_and_cleared_after(model, optimizer, scheduler, batches, epochs):
-    for _ in range(epochs):
-        for x, y in batches:
-            ((model(x) - y) ** 2).mean().backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            scheduler.step()
-
-
-@pytest.mark.parametrize(
-    ("answer", "like"), [(cleared_after, "training_loop"), (scheduled_and_cleared_after, "scheduled_loop")]
-)
+@pytest.mark.parametrize(("answer", "like"), [(cleared_after, "training_loop")])
 def test_a_gradient_from_before_the_loop_is_told_and_not_held_against_it(answer, like):
     verdict = check(answer, like=like)
     assert verdict.kind == "convention" and verdict.name == "the gradient is cleared after the step"
@@ -263,7 +252,7 @@ ODD += [[1.0, 2.0], [1.0], (0.5,), torch.ones(2, 3), "0.5", True, {"a": 1}, prin
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in TASKS if "loop" not in name and name not in ("resume", "concatenated")]
+    "name", [name for name in TASKS if "loop" not in name and name not in ("resume", "concatenated", "mended_nesterov")]
 )
 def test_an_answer_of_another_kind_is_told_what_is_wanted_and_what_came(name):
     def odd(*given):
@@ -279,15 +268,6 @@ def test_an_answer_of_another_kind_is_told_what_is_wanted_and_what_came(name):
             assert verdict.headline == "not yet: what it returns does not fit"
             assert said.lower().startswith(f"{wanted(right).lower()} is wanted, and {name}(")
             assert "Error" not in said and came(value[0] if f"{name}(...)[0] is" in said else value) in said, said
-
-
-def test_what_comes_back_now_and_then_only_is_told_with_its_call():
-    def warmup(t, length, peak):
-        if t < length:
-            return peak * (t + 1) / length
-
-    text = check(warmup).text
-    assert text == "not yet: what it returns does not fit\nA number is wanted, and warmup(11, 7, 0.61) returns nothing."
 
 
 def test_what_cannot_be_used_is_told_apart_from_what_raises():
@@ -340,7 +320,6 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
 CHANGED = [
     (lambda lr, c, v, b: lr * v / b / (2 - lr * c), "noise_ball", "as if a factor were missing"),
     (lambda lr, c, v, b: lr**2 * v / b / (c * (2 - lr * c)), "noise_ball", "as if a factor were there twice"),
-    (lambda t, length, peak: min(1, (t + 1) / length), "warmup", "as if a factor were missing"),
     (lambda lr, n: lr * sum(t**0.5 for t in range(1, n + 1)), "adagrad_distance", "as if a minus were missing"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "a plus stood where a minus"),
     (lambda c, lr, a: round(math.log(a) / math.log(abs(1 - lr * c))), "steps_needed", "rounded to the nearest, not up"),

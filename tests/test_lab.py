@@ -61,7 +61,7 @@ def test_a_move_draws_a_new_picture_and_says_what_it_shows():
     assert experiment.text == "height: 8\narea: 4" and str(experiment) == "height (m): 8\nheight: 8\narea: 4"
     assert experiment.image.value != before
     assert "area</th><td>4</td>" in experiment.readout.value and 'role="status"' in experiment.readout.value
-    assert not experiment.image.tooltip  # with one, JupyterLab cannot create the view of an Image
+    assert experiment.image.tooltip == "A bar." and "description" in experiment.image.get_state()
 
 
 @pytest.mark.parametrize("ground", [axes_to_twenty, None], ids=["fixed axes", "axes that follow"])

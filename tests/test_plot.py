@@ -34,7 +34,7 @@ def test_every_optimizer_has_a_color_a_dash_and_a_marker_of_its_own():
         assert all(one[key] != other[key] for key in ("color", "linestyle", "marker"))
 
 
-@pytest.mark.parametrize("name", ["mine", "LBFGS", "NAdam", ""])
+@pytest.mark.parametrize("name", ["mine", "LBFGS", "NAG", ""])
 def test_an_optimizer_that_is_not_known_has_a_look_that_stays_and_no_known_one_has(name):
     assert plot.look(name) == plot.look(name)
     assert plot.look(name) not in [plot.look(known) for known in plot.LOOKS]
