@@ -20,12 +20,13 @@ from . import (
     lesson_11,
     lesson_12,
     lesson_13,
+    lesson_14,
     lesson_15,
 )
 from .exercise import Entry, Exercise, convention, edit
 
 LESSONS = [lesson_00, lesson_01, lesson_02, lesson_03, lesson_04, lesson_05, lesson_06, lesson_07, lesson_08, lesson_09]
-LESSONS += [lesson_10, lesson_11, lesson_12, lesson_13, lesson_15]
+LESSONS += [lesson_10, lesson_11, lesson_12, lesson_13, lesson_14, lesson_15]
 RULES = [entry for lesson in LESSONS for entry in getattr(lesson, "CATALOG", [])]
 EXERCISES = {
     exercise.name: exercise

@@ -1,0 +1,109 @@
+"""Several processes share each batch: first by hand, then as torch does it.
+
+torchrun --standalone --nproc-per-node 2 by_hand.py
+"""
+
+import contextlib
+
+import torch.distributed as dist
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from edu_optim import SGD, Adam, problems
+
+BATCH = 64
+
+
+def all_reduce(x):
+    """Put the sum over all ranks in the place of ``x``."""
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    parts = [x.clone() for _ in range(ranks)]
+    for hop in range(1, ranks):
+        sending = dist.isend(parts[(rank - hop + 1) % ranks], (rank + 1) % ranks)
+        dist.recv(parts[(rank - hop) % ranks], (rank - 1) % ranks)
+        sending.wait()
+    x.copy_(sum(parts))  # in the order of the ranks, so that all round alike
+
+
+def mean_over_ranks(tensors):
+    for tensor in tensors:
+        all_reduce(tensor)
+        tensor /= dist.get_world_size()
+
+
+def gradients(model, images, labels):
+    model.zero_grad()
+    cross_entropy(model(images), labels).backward()
+    return [p.grad for p in model.parameters()]
+
+
+def train(optimizer, images, labels, batch, average=None):
+    """Take 20 steps; the ranks average gradients, parameters, or nothing."""
+    model = problems.small_net(64, 16, 10)
+    optimizer = optimizer(model.parameters(), lr=0.01)
+    for step in range(20):
+        now = slice(batch * step, batch * (step + 1))
+        found = gradients(model, images[now], labels[now])
+        if average == "gradients":
+            mean_over_ranks(found)
+        optimizer.step()
+        if average == "parameters":
+            mean_over_ranks([p.data for p in model.parameters()])
+    return list(model.parameters())
+
+
+def accumulate(images, labels, quiet):
+    """Two micro-batches: how often DistributedDataParallel sends, and the mean."""
+    model, sent = DistributedDataParallel(problems.small_net(64, 16, 10)), []
+
+    def counted(group, bucket):
+        sent.append(bucket.index())
+        return allreduce_hook(group, bucket)
+
+    model.register_comm_hook(None, counted)
+    for part in (0, 1):
+        with model.no_sync() if quiet and part == 0 else contextlib.nullcontext():
+            loss = cross_entropy(model(images[part::2]), labels[part::2])
+            (loss / 2).backward()
+    return len(sent), [p.grad for p in model.parameters()]
+
+
+def difference(these, those):
+    pairs = zip(these, those, strict=True)
+    return max((this - that).abs().max().item() for this, that in pairs)
+
+
+def main():
+    dist.init_process_group("gloo")
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    images, labels = problems.digits()
+    mine = images[rank::ranks], labels[rank::ranks]
+    batch = BATCH // ranks
+    say = print if rank == 0 else lambda *words: None
+
+    model = problems.small_net(64, 16, 10)
+    big = [g.clone() for g in gradients(model, images[:BATCH], labels[:BATCH])]
+    small = gradients(model, mine[0][:batch], mine[1][:batch])
+    say(f"one rank's gradient is off by {difference(small, big):.1g}")
+    mean_over_ranks(small)
+    assert difference(small, big) < 1e-15
+    say(f"the mean over {ranks} ranks is that of the big batch")
+
+    for quiet in (False, True):
+        sent, found = accumulate(mine[0][:batch], mine[1][:batch], quiet)
+        assert difference(found, big) < 1e-15
+        how = "with" if quiet else "without"
+        say(f"two micro-batches {how} no_sync: messages {sent}, the same mean")
+
+    for optimizer in (SGD, Adam):
+        alone = train(optimizer, images, labels, BATCH)
+        for average in ("gradients", "parameters"):
+            off = difference(train(optimizer, *mine, batch, average), alone)
+            verdict = "none" if off < 1e-12 else f"{off:.1g}"
+            say(f"{optimizer.__name__}, {average} averaged: difference {verdict}")
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

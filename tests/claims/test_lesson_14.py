@@ -1,0 +1,156 @@
+"""What lesson 14 says of many ranks, tried beside its own settings; for the processes see test_scale_out.py."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.distributed.checkpoint.state_dict import get_state_dict
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.nn.functional import cross_entropy
+from torch.testing._internal.distributed.fake_pg import FakeStore
+from torch.utils.data import DistributedSampler
+
+from edu_optim import SGD, Adam, RMSprop
+from edu_optim.problems import digits, small_net
+
+
+def gradient(net, part):
+    images, labels = digits()
+    net.zero_grad()
+    cross_entropy(net(images[part]), labels[part]).backward()
+    return torch.cat([p.grad.flatten() for p in net.parameters()])
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+@pytest.mark.parametrize("sizes", [(64, 10), (64, 32, 32, 10)])
+def test_equal_shares(sizes, ranks):
+    """The mean of the means of equal shares is the mean of the whole batch."""
+    net = small_net(*sizes, seed=ranks)
+    parts = [gradient(net, slice(100 + rank, 100 + 30 * ranks, ranks)) for rank in range(ranks)]
+    whole = gradient(net, slice(100, 100 + 30 * ranks))
+    torch.testing.assert_close(sum(parts) / ranks, whole, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("first", [3, 20, 60])
+def test_unequal_shares(first):
+    """Where the shares are unequal an example of the larger one counts for less"""
+    net = small_net(64, 10, seed=4)
+    mean = (gradient(net, slice(first)) + gradient(net, slice(first, 64))) / 2
+    weights = torch.where(torch.arange(64) < first, 0.5 / first, 0.5 / (64 - first))
+    weighted = sum(w * gradient(net, slice(k, k + 1)) for k, w in enumerate(weights.double()))
+    torch.testing.assert_close(mean, weighted, rtol=1e-6, atol=1e-8)
+    assert (weights[0] < weights[-1]) == (first > 32)
+    assert (mean - gradient(net, slice(64))).abs().max() > 1e-3
+
+
+def averaged(cls, ranks, parameters, **options):
+    """The weights after 15 steps in which ranks average gradients, or their parameters after each step."""
+    nets = [small_net(64, 12, 10, seed=7) for _ in range(ranks)]
+    optimizers = [cls(net.parameters(), **options) for net in nets]
+    for step in range(15):
+        for rank, net in enumerate(nets):
+            gradient(net, slice(60 * step + rank, 60 * (step + 1), ranks))
+        if not parameters:
+            for same in zip(*(net.parameters() for net in nets), strict=True):
+                mean = sum(p.grad for p in same) / ranks
+                for p in same:
+                    p.grad = mean.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+        if parameters:
+            for same in zip(*(net.parameters() for net in nets), strict=True):
+                mean = sum(p.detach() for p in same) / ranks
+                for p in same:
+                    p.data.copy_(mean)
+    return torch.cat([p.detach().flatten() for p in nets[0].parameters()])
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"weight_decay": 0.1}], ids=str)
+def test_sgd_may_average_either(options, ranks):
+    """A step of SGD is linear in the gradient, so the mean of the steps is the step of the mean."""
+    both = [averaged(SGD, ranks, parameters, lr=0.05, **options) for parameters in (False, True)]
+    torch.testing.assert_close(*both, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("cls, options", [(Adam, {}), (Adam, {"betas": (0.5, 0.9)}), (RMSprop, {})], ids=str)
+def test_adam_may_not(cls, options, ranks):
+    """Adam divides by a root of squared gradients, so for Adam it is not."""
+    for lr in (0.001, 0.03):
+        both = [averaged(cls, ranks, parameters, lr=lr, **options) for parameters in (False, True)]
+        assert (both[0] - both[1]).abs().max() > lr
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("ranks", [2, 5])
+def test_a_sampler_without_its_epoch(ranks, seed):
+    """A sampler that is not told the epoch gives every epoch the same order, and each rank the same examples."""
+    for rank in range(ranks):
+        sampler = DistributedSampler(range(100), ranks, rank, seed=seed)
+        untold = [list(sampler) for _ in range(3)]
+        assert untold[0] == untold[1] == untold[2]
+        sampler.set_epoch(1)
+        assert sorted(sampler) != sorted(untold[0])
+
+
+@pytest.fixture
+def two_ranks():
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    yield
+    dist.destroy_process_group()
+
+
+def test_zero_deals_out_whole_tensors(two_ranks):
+    """ZeRO deals out whole tensors, so its two ranks differ.
+    One large tensor would leave nearly all of the state to one of them.
+    """
+    net = small_net(64, 64, 10)
+    parts = ZeroRedundancyOptimizer(net.parameters(), Adam, lr=0.1)._partition_parameters()
+    counts = [sum(p.numel() for group in part for p in group["params"]) for part in parts]
+    assert sum(counts) == sum(p.numel() for p in net.parameters())
+    assert max(counts) >= 0.85 * sum(counts)
+
+
+def test_a_checkpoint_of_zero(two_ranks):
+    """`get_state_dict` refuses the optimizer of ZeRO until its parts are gathered with `consolidate_state_dict`."""
+    net = small_net(64, 10)
+    optimizer = ZeroRedundancyOptimizer(net.parameters(), Adam, lr=0.1)
+    gradient(net, slice(8))
+    with warnings.catch_warnings(), pytest.raises(RuntimeError, match="consolidate_state_dict"):
+        warnings.simplefilter("ignore")
+        get_state_dict(net, optimizer)
+
+
+@pytest.mark.parametrize("lost", [None, "parameters", "buffers", "count", "steps"])
+def test_what_a_checkpoint_must_hold(lost):
+    """Nothing is lost, because the checkpoint holds all that the run depends on.
+    That is the parameters, Adam's buffers and count, and the number of steps, from which epoch and place follow.
+    """
+
+    def begun():
+        net = small_net(64, 12, 10, seed=2)
+        return net, Adam(net.parameters(), lr=0.02)
+
+    def train(net, optimizer, steps):
+        for step in steps:
+            gradient(net, slice(50 * step, 50 * (step + 1)))
+            optimizer.step()
+        return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+    net, optimizer = begun()
+    train(net, optimizer, range(10))
+    weights, state = copy.deepcopy((net.state_dict(), optimizer.state_dict()))
+    truth = train(net, optimizer, range(10, 20))
+    net, optimizer = begun()
+    for buffers in state["state"].values():
+        for name, value in buffers.items():
+            if lost == ("count" if name == "step" else "buffers"):
+                value.zero_()
+    if lost != "parameters":
+        net.load_state_dict(weights)
+    optimizer.load_state_dict(state)
+    resumed = train(net, optimizer, range(0, 10) if lost == "steps" else range(10, 20))
+    assert torch.equal(resumed, truth) == (lost is None)

@@ -1,0 +1,55 @@
+"""What lesson 14 computes in its own process, and what it reads from its scripts."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+from cells import Lesson
+
+from edu_optim.exercises import EXERCISES, lesson_14
+from edu_optim.lab.lesson_14 import excerpt
+
+LESSON = Lesson("14").later("imports", "idea-gradient", "match-losses")
+SCRIPTS = Path(__file__).parent.parent / "notebooks" / "scripts"
+
+
+def test_a_gradient_is_that_of_its_share_alone():
+    gradient = LESSON["gradient"]
+    one, two, both = (gradient(part) for part in (slice(10), slice(10, 40), slice(40)))
+    torch.testing.assert_close((10 * one + 30 * two) / 40, both, rtol=1e-12, atol=1e-15)
+    assert (one - both).abs().max() > 0.01
+
+
+def test_runs_of_other_lengths_are_not_compared():
+    with pytest.raises(ValueError):
+        LESSON["apart"]({"losses": [1.0]}, {"losses": [1.0, 2.0]})
+    assert LESSON["apart"]({"losses": [1.0, 2.0]}, {"losses": [1.0, 2.5]}) == 0.5
+
+
+def test_an_excerpt_is_one_function_of_the_script():
+    text = excerpt(SCRIPTS / "train.py", "build")
+    (function,) = ast.parse(text).body
+    assert function.name == "build" and text in (SCRIPTS / "train.py").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda path: path.stem)
+def test_each_script_says_how_it_is_started_and_fixes_no_port(path):
+    text = path.read_text()
+    assert f"torchrun --standalone --nproc-per-node 2 {path.name}" in ast.get_docstring(ast.parse(text))
+    assert "MASTER_PORT" not in text and "29500" not in text
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5, 7])
+def test_a_ring_of_any_size_ends_with_the_sums(ranks):
+    rows = [[float(10 * rank + place**2) for place in range(ranks)] for rank in range(ranks)]
+    held, sent = lesson_14.pass_round(lesson_14.ring, rows)
+    assert held == [[sum(column) for column in zip(*rows, strict=True)]] * ranks
+    assert sent == 2 * (ranks - 1)
+
+
+def test_bytes_are_those_of_the_paper():
+    """7.5 billion weights on 64 ranks: 120, 31.4, 16.6 and 1.9 GB in the paper's first figure."""
+    answer = EXERCISES["bytes_a_rank"].reference
+    gigabytes = [answer(7.5e9, 64, stage) / 1e9 for stage in range(4)]
+    assert [round(value, 1) for value in gigabytes] == [120, 31.4, 16.6, 1.9]
