@@ -175,7 +175,7 @@ def valleys() -> Figure:
     for ax, form in zip(axes, FORMS, strict=True):
         _map(ax, form)
         ax.plot(*zip(*CIRCLES[form], strict=True), "o", color=RED, markeredgecolor="1", markersize=12)
-    fig.colorbar(axes[-1].collections[0], ax=axes[-1], label=LOSS, format="%g")
+    fig.colorbar(axes[-1].collections[0], ax=axes, label=LOSS, format="%g")
     axes[0].set_ylabel("weight decay λ, log scale")
     return fig
 
@@ -306,7 +306,7 @@ def error_maps(errors: Mapping[str, Tensor]) -> Figure:
         rate, decay = divmod(int(shown.argmin()), len(GRID) - 1)
         ax.plot(RATES[rate], GRID[1 + decay], "*", color="1", markersize=13, label="least")
         ax.set(title=name, xlabel="learning rate η, log scale", xscale="log", yscale="log")
-    fig.colorbar(axes[0, -1].collections[0], ax=axes[0, -1], label="error on unseen examples, cut at 1")
+    fig.colorbar(axes[0, -1].collections[0], ax=axes, label="error on unseen examples, cut at 1")
     axes[0, 0].set_ylabel("weight decay λ, log scale")
     return fig
 
