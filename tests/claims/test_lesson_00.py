@@ -116,7 +116,7 @@ def test_descent_crawls_too(lr):
 
 @pytest.mark.parametrize("lr", [0.2 * 10 ** (i / 20) for i in range(21)])
 def test_a_range_of_rates_does_well(lr):
-    """Between them lies a range and not a point, the gray one: anywhere from 0.2 to 2 the loss after 50 epochs is below 0.06."""
+    """Between them lies a range and not a point, the gray one: anywhere from 0.2 to 2 the loss after 50"""
     model = line()
     assert train(model, Adam(model.parameters(), lr=lr), 50)[-1] < 0.06
 
