@@ -85,10 +85,10 @@ def test_a_lesson_between_two_links_both_and_the_first_of_all():
     assert (
         lesson.cells[1].source
         == lesson.cells[3].source
-        == ("Lesson 2 of 3 · [← previous: 00](00_a.ipynb) · [next: 12 →](12_a.ipynb) · [all lessons](00_a.ipynb)")
+        == ("Lesson 01 of 12 · [← previous: 00](00_a.ipynb) · [next: 12 →](12_a.ipynb) · [all lessons](00_a.ipynb)")
     )
     link_neighbors(lesson, course[0], course)
-    assert lesson.cells[1].source == "Lesson 1 of 3 · [next: 01 →](01_a.ipynb)"
+    assert lesson.cells[1].source == "Lesson 00 of 12 · [next: 01 →](01_a.ipynb)"
 
 
 @pytest.fixture

@@ -76,10 +76,10 @@ def link_neighbors(lesson: NotebookNode, path: Path, course: list[Path]) -> None
     >>> lesson = new_notebook(cells=[new_markdown_cell("# 01 · Gradient descent", id="title")])
     >>> link_neighbors(lesson, Path("01_descent.ipynb"), [Path("00_start.ipynb"), Path("01_descent.ipynb")])
     >>> print(lesson.cells[-1].source)
-    Lesson 2 of 2 · [← previous: 00](00_start.ipynb) · [all lessons](00_start.ipynb)
+    Lesson 01 of 01 · [← previous: 00](00_start.ipynb) · [all lessons](00_start.ipynb)
     """
     here = course.index(path)
-    parts = [f"Lesson {here + 1} of {len(course)}"]
+    parts = [f"Lesson {path.name[:2]} of {course[-1].name[:2]}"]
     if here > 0:
         parts.append(f"[← previous: {course[here - 1].name[:2]}]({course[here - 1].name})")
     if here + 1 < len(course):
