@@ -264,12 +264,16 @@ def test_only_the_newest_value_is_worked_on_and_long_work_says_so(lab, tmp_path)
         lesson.close()
 
 
-def test_a_play_section_shows_its_picture_before_anything_is_run(lab):
-    window, url, _ = lab
+def test_a_lesson_that_is_only_opened_shows_its_picture_and_is_saved_as_it_was(lab):
+    window, url, lessons = lab
+    stored = (lessons / LESSONS[1]).read_bytes()
     lesson = Lesson(window, url, LESSONS[1])
     try:
         picture = lesson.cell("play-experiment").locator(".jp-OutputArea img").first
         picture.wait_for()
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 600
+        lesson.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+        assert not lesson.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty")
+        assert (lessons / LESSONS[1]).read_bytes() == stored
     finally:
         lesson.close()
