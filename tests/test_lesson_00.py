@@ -36,7 +36,7 @@ def test_the_experiment_is_the_loop_by_hand(lr, forget):
     numbers = play(edu_optim.Adam, lr=lr, broken=forget).numbers
     losses, prediction = practice_by_hand(lr, forget)
     assert numbers["loss after 50 epochs"] == pytest.approx(losses[-1], rel=1e-5)
-    assert numbers["highest loss on the way"] == pytest.approx(max(losses), rel=1e-5)
+    assert numbers["highest loss"] == pytest.approx(max(losses), rel=1e-5)
     assert numbers["prediction for x = 5"] == pytest.approx(prediction, rel=1e-5)
 
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from .. import problems
 from ..optimizers import Adam
-from ..plot import BLUE, GREEN, RED, figure, legend_below
+from ..plot import BLUE, GREEN, RED, figure, label_ends, legend_below, look
 from ..problems import line_model, line_points
 from .comparison import against_step, overlay, rivals
 from .controls import Player, choice, rate, switch
@@ -54,6 +54,7 @@ def six_paths(ax: Axes, *, surface: str, lr: float, step: int) -> dict[str, str]
     """
     x, y = map(_percent, SURFACES[surface].start, SURFACES[surface].window)
     found = descents(ax, surface=surface, names=SIX, lr=lr, momentum=0.9, beta1=0.9, beta2=0.999, x=x, y=y, step=step)
+    ax.annotate("start", SURFACES[surface].start, (5, 8), textcoords="offset points")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return found
 
@@ -74,19 +75,49 @@ def gaps(model: torch.nn.Linear) -> Figure:
 
 
 def learned(losses: list[float], model: torch.nn.Linear) -> Figure:
-    """Left, losses epoch by epoch, with a dotted line at the 50th; right, the line of a model before and after.
+    """Left, losses epoch by epoch, with a mark at the 50th; right, the line of a model before and after.
 
     >>> [ax.get_xlabel() for ax in learned([2.0, 1.0], line_model()).axes]
     ['epoch', 'x']
     """
     fig, (left, right) = figure(2)
     left.plot(range(1, len(losses) + 1), losses, color=BLUE)
-    left.axvline(50, color="0.6", linestyle=":")
+    left.axvline(EPOCHS, color="0.6", linestyle=":")
+    left.annotate(f"{EPOCHS} epochs:\nthe first run", (EPOCHS, losses[0]), (6, -12), textcoords="offset points")
     left.set(xlabel="epoch", ylabel="loss, log scale", yscale="log")
     right.plot(*line_points(), "ko", label="measurements")
     _draw_line(right, line_model(), "before", color=RED, linestyle="--")
     _draw_line(right, model, f"after {len(losses)} epochs", color=BLUE)
     right.legend(loc="upper left")
+    return fig
+
+
+def crawls(adam: list[float], emptied: list[float], descent: list[float]) -> Figure:
+    """Three losses epoch by epoch: Adam's, Adam's from epoch 150 on with an empty memory, and gradient descent's.
+
+    >>> [line.get_label() for line in crawls([2.0, 1.0], [0.5, 0.2], [2.0, 0.1]).axes[0].get_lines()]
+    ['Adam', 'Adam, memory\\nemptied at 150', 'SGD']
+    """
+    fig, ax = figure(width=7)
+    ax.plot(adam[:251], label="Adam", markevery=25, **look("Adam"))
+    ax.plot(range(150, 150 + len(emptied)), emptied, color=RED, label="Adam, memory\nemptied at 150")
+    ax.plot(descent[:251], label="SGD", markevery=25, **look("SGD"))
+    ax.set(xlabel="epochs done", ylabel="loss, log scale", yscale="log", ylim=(1e-3, 20))
+    label_ends(ax)
+    return fig
+
+
+def good_rates(rates: list[float], losses: list[float]) -> Figure:
+    """The loss after 50 epochs at each learning rate, with the range from 0.2 to 2 in gray.
+
+    >>> good_rates([0.1, 1.0], [0.3, 0.02]).axes[0].get_xscale()
+    'log'
+    """
+    fig, ax = figure(width=7)
+    ax.axvspan(0.2, 2, color="0.9")
+    ax.plot(rates, losses, "o-", color=BLUE)
+    ax.set(xlabel="learning rate, log scale", ylabel=f"loss after {EPOCHS} epochs, log scale")
+    ax.set(xscale="log", yscale="log")
     return fig
 
 
@@ -147,7 +178,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     learning rate: 0.3
     prediction for x = 5: 9.86
     loss after 50 epochs: 0.0031
-    highest loss on the way: 11.1
+    highest loss: 11.1
     """
     return Experiment(
         learning,
@@ -181,7 +212,7 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
     return {
         "prediction for x = 5": model(torch.tensor([[5.0]], dtype=torch.float64)).item(),
         "loss after 50 epochs": losses[-1].item(),
-        "highest loss on the way": losses.max().item(),
+        "highest loss": losses.max().item(),
         **found,
     }
 

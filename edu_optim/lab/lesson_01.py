@@ -10,7 +10,7 @@ from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from ..optimizers import SGD
-from ..plot import BLUE, GREEN, RED, contour, figure, legend_below
+from ..plot import BLUE, GREEN, RED, contour, figure, label_ends
 from ..problems import digits, quadratic, small_net
 from ..trace import race, train
 from .comparison import overlay, rivals
@@ -94,6 +94,25 @@ def _bowl_and_factors(axes: Any, condition: float) -> None:
     axes[1].legend()
 
 
+def shares(losses: Mapping[str, Tensor]) -> Figure:
+    """The loss on a ravine against the step, and the parts of it that the floor and the wall have.
+
+    Args:
+        losses: "both", "floor" and "wall" -> losses ``[steps + 1]``.
+
+    >>> losses = {"both": torch.ones(3), "floor": torch.ones(3) / 2, "wall": torch.ones(3) / 2}
+    >>> [text.get_text() for text in shares(losses).axes[0].texts]
+    ['floor', 'wall', 'both']
+    """
+    fig, ax = figure(width=7)
+    ax.plot(losses["both"], color="0.7", linewidth=7, label="both")
+    ax.plot(losses["floor"], color=GREEN, label="floor")
+    ax.plot(losses["wall"], "--", color=RED, label="wall")
+    ax.set(xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 300), xticks=range(0, 21, 5))
+    label_ends(ax)
+    return fig
+
+
 def sharpness(model: Module, rounds: int = 15) -> tuple[float, float]:
     """The loss of a network on the digits, and the largest curvature of that loss where the network stands.
 
@@ -144,9 +163,9 @@ def edges(runs: Mapping[float, Tensor], every: int = 10) -> Figure:
         steps = range(0, every * len(found), every)
         left.plot(steps, found[:, 0], color=color, marker=mark, markersize=4, label=f"lr {lr:g}")
         right.plot(steps, found[:, 1], color=color, marker=mark, markersize=4, label=f"lr {lr:g}")
-        right.axhline(2 / lr, color=color, linestyle=":", label=f"2/lr = {2 / lr:g}")
+        right.axhline(2 / lr, color=color, linestyle=":", label=f"edge {2 / lr:g}")
     left.set(xlabel="step", ylabel="loss, log scale", yscale="log")
-    right.set(xlabel="step", ylabel="largest curvature", ylim=(0, None))
-    right.legend()
-    legend_below(right)
+    right.set(xlabel="step", ylabel="largest curvature", ylim=(0, 4.2))
+    label_ends(left)
+    label_ends(right)
     return fig

@@ -6,19 +6,21 @@ from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..base import from_rule
 from ..optimizers import AdamW
-from ..plot import RED, figure, heat, label_ends, look
+from ..plot import RED, figure, label_ends, look
 from ..rules import adam, adamw
 from ..trace import MakeOptimizer
 from .comparison import overlay, rivals
 from .controls import choice, rate
 from .experiment import Experiment
 
+LOSS = "loss after 100 steps, cut at 1"
 LEVELS = [0, 0.003, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.4, 1]
 LEARNING_RATES = torch.logspace(-3, -1, 41, dtype=torch.float64)
 DECAYS = torch.logspace(-3, 2.5, 56, dtype=torch.float64)
@@ -53,6 +55,11 @@ def paper(
 
 FORMS = {"decoupled, times η (torch)": adamw, "decoupled, without η (paper)": paper, "L2 through Adam": l2}
 TORCH, PAPER, L2 = FORMS
+CIRCLES = {  # two settings of each form, a learning rate and a weight decay
+    TORCH: [(0.05, 0.1), (0.005, 1)],
+    PAPER: [(0.05, 0.005), (0.005, 0.005)],
+    L2: [(0.005, 0.1), (0.005, 1)],
+}
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -152,17 +159,33 @@ def losses(form: str) -> Tensor:
 
 
 def _map_and_plane(axes: Any, form: str) -> None:
-    _map(axes[0], form)
+    shades = _map(axes[0], form)
+    axes[0].figure.colorbar(shades, ax=axes[0], label=LOSS, format="%g")
+    axes[0].set_ylabel("weight decay λ, log scale")
     _plane(axes[1])
 
 
-def _map(ax: Axes, form: str) -> None:
+def valleys() -> Figure:
+    """The maps of losses of the three forms side by side, each with the two settings of ``CIRCLES``.
+
+    >>> [ax.get_title() for ax in valleys().axes[:3]]
+    ['Decoupled, times η (torch)', 'Decoupled, without η (paper)', 'L2 through Adam']
+    """
+    fig, axes = figure(len(FORMS), width=11.5, height=3.9, sharey=True)
+    for ax, form in zip(axes, FORMS, strict=True):
+        _map(ax, form)
+        ax.plot(*zip(*CIRCLES[form], strict=True), "o", color=RED, markeredgecolor="1", markersize=12)
+    fig.colorbar(axes[-1].collections[0], ax=axes, label=LOSS, format="%g")
+    axes[0].set_ylabel("weight decay λ, log scale")
+    return fig
+
+
+def _map(ax: Axes, form: str) -> QuadMesh:
     shown = losses(form).clamp(max=LEVELS[-1])
     mesh = [values.numpy() for values in (LEARNING_RATES, DECAYS, shown)]
-    shades = ax.pcolormesh(*mesh, cmap="cividis", norm=BoundaryNorm(LEVELS, 256))
-    ax.figure.colorbar(shades, ax=ax, label="loss after 100 steps, cut at 1", format="%g")
     ax.set(xscale="log", yscale="log", xlim=(1e-3, 0.1), ylim=(1e-3, 10**2.5))
-    ax.set(xlabel="learning rate η, log scale", ylabel="weight decay λ, log scale", title=form[0].upper() + form[1:])
+    ax.set(xlabel="learning rate η, log scale", title=form[0].upper() + form[1:])
+    return ax.pcolormesh(*mesh, cmap="cividis", norm=BoundaryNorm(LEVELS, 256))
 
 
 def _plane(ax: Axes) -> None:
@@ -172,7 +195,30 @@ def _plane(ax: Axes) -> None:
     ax.plot(0.6, 0.6, "+", color="0.2", markersize=12, label="_best")
     ax.plot(1, 1, "s", color="0.2", markersize=6, label="_start")
     ax.set(xlim=(-0.6, 1.8), ylim=(-0.6, 1.8))
-    ax.set(xlabel="faint weight", ylabel="loud weight")
+    ax.set(xlabel="faint weight", ylabel="loud weight", aspect="equal")
+
+
+def noise_left(loudness: Tensor, left: Mapping[str, Tensor], asked: float) -> Figure:
+    """The mean of what is left of the weights at each loudness, and how far AdamW's weights scatter about it.
+
+    Args:
+        loudness: of the noise, ``[n]``.
+        left: name -> what is left of each weight, ``[weights, n]``; one of the names is AdamW.
+        asked: what decay alone would leave.
+
+    >>> fig = noise_left(torch.tensor([0.1, 1.0]), {"AdamW": torch.rand(9, 2)}, 0.6)
+    >>> fig.axes[0].get_lines()[-1].get_label()
+    'asked for'
+    """
+    fig, ax = figure(width=7)
+    for name, weights in left.items():
+        ax.plot(loudness, weights.mean(0), label=name, **look("AdamW" if name == "AdamW" else "Adam"))
+    ax.axhline(asked, color="0.2", linewidth=1, label="asked for")
+    mean, spread = left["AdamW"].mean(0), left["AdamW"].std(0)
+    ax.fill_between(loudness, mean - spread, mean + spread, color=RED, alpha=0.15)
+    ax.set(xscale="log", xlabel="size of the noise, log scale", ylabel="left of a weight of 1", ylim=(-0.05, 1.05))
+    label_ends(ax)
+    return fig
 
 
 RATES = torch.logspace(-4.5, -1.5, 7, dtype=torch.float64)
@@ -244,7 +290,7 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
 
 
 def error_maps(errors: Mapping[str, Tensor]) -> Figure:
-    """The errors, cut at 1, over learning rate and decay, a map for each name.
+    """The errors, cut at 1, over learning rate and decay, a map for each name, with a star at its least.
 
     Args:
         errors: name -> mean errors ``[7, 12]`` over ``RATES`` and ``GRID``; those without decay are left out.
@@ -252,10 +298,20 @@ def error_maps(errors: Mapping[str, Tensor]) -> Figure:
     >>> error_maps({"AdamW": torch.ones(7, 12)}).axes[0].get_title()
     'AdamW'
     """
-    fig, axes = figure(len(errors), squeeze=False)
+    fig, axes = figure(len(errors), sharey=True, squeeze=False)
     for ax, (name, error) in zip(axes[0], errors.items(), strict=True):
-        heat(ax, RATES, GRID[1:], error[:, 1:].clamp(max=1), "error on unseen examples, cut at 1", "linear")
-        ax.collections[0].set_clim(0.55, 1)
-        ax.set(title=name, xlabel="learning rate η, log scale")
+        shown = error[:, 1:].clamp(max=1)
+        mesh = [values.numpy() for values in (_borders(RATES), _borders(GRID[1:]), shown.T)]
+        ax.pcolormesh(*mesh, cmap="cividis", vmin=0.55, vmax=1)
+        rate, decay = divmod(int(shown.argmin()), len(GRID) - 1)
+        ax.plot(RATES[rate], GRID[1 + decay], "*", color="1", markersize=13, label="least")
+        ax.set(title=name, xlabel="learning rate η, log scale", xscale="log", yscale="log")
+    fig.colorbar(axes[0, -1].collections[0], ax=axes, label="error on unseen examples, cut at 1")
     axes[0, 0].set_ylabel("weight decay λ, log scale")
     return fig
+
+
+def _borders(settings: Tensor) -> Tensor:
+    """Of cells around settings ``[n]`` that a ratio sets apart, ``[n + 1]``."""
+    ratio = settings[1] / settings[0]
+    return torch.cat([settings, settings[-1:] * ratio]) / ratio.sqrt()

@@ -105,7 +105,7 @@ def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
 
 @pytest.mark.parametrize("lr", [0.055, 0.06, 0.065])
 def test_descent_crawls_too(lr):
-    """Then it crawls as well: 49 more epochs take it from 0.083 to no less than 0.014."""
+    """Then its line bends as well: 49 more epochs take it from 0.083 to no less than 0.014."""
     model = line()
     losses = train(model, SGD(model.parameters(), lr=lr), 50)
     assert losses[1] < losses[0] / 10
@@ -116,7 +116,7 @@ def test_descent_crawls_too(lr):
 
 @pytest.mark.parametrize("lr", [0.2 * 10 ** (i / 20) for i in range(21)])
 def test_a_range_of_rates_does_well(lr):
-    """Between them lies a range and not a point: anywhere from 0.2 to 2 the loss after 50 epochs is below 0.06."""
+    """Between them lies a range and not a point, the gray one: anywhere from 0.2 to 2 the loss after 50"""
     model = line()
     assert train(model, Adam(model.parameters(), lr=lr), 50)[-1] < 0.06
 

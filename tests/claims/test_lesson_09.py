@@ -42,6 +42,29 @@ def test_the_letter_cancels():
     assert max((run - runs[0]).abs().max() for run in runs) < 1e-4
 
 
+@pytest.mark.parametrize("lr, decay", [(0.1, 0.3), (0.2, 2.0)])
+def test_the_running_mean_carries_a_weight_through_zero(lr, decay):
+    """
+    one curve, which even runs through zero, carried there by Adam's running mean of gradients.
+    """
+    with_mean, without = (
+        gradient_free(Adam, 400, lr=lr, weight_decay=decay, betas=(beta1, 0.999)) for beta1 in (0.9, 0.0)
+    )
+    assert with_mean.max() > 0.1 and without.max() < 1e-3
+
+
+@pytest.mark.parametrize("decay", [0.03, 0.3, 1.0])
+def test_l2_moves_the_faint_by_the_rate_and_spares_the_loud(decay):
+    """
+    The faint weights take steps of about $\\eta$ whatever $\\lambda$ is.
+    The loud ones hardly notice even a decay of 1.
+    """
+    for lr in (0.002, 0.004):
+        ends = lesson_09.play().at(form=lesson_09.L2, lr=lr, weight_decay=decay).numbers
+        assert 0.75 * 100 * lr < 1 - ends["mean of the faint"] < 1.05 * 100 * lr
+        assert ends["mean of the loud"] > 0.94
+
+
 def noise(optimizer, sizes, *, lr, decay, steps):
     generator = torch.Generator().manual_seed(7)
     weights = torch.full((1000, len(sizes)), -2.0, dtype=torch.float64, requires_grad=True)
@@ -74,7 +97,7 @@ def test_l2_spares_the_loud():
 def test_what_the_valley_keeps(form, kept):
     """
     Each step keeps $1 - \\eta\\lambda$ of both means, however loud their noise, so only the product counts
-    That is so in the paper's own form, which leaves $\\eta$ out of the decay.
+    It holds for the paper's own form, which leaves $\\eta$ out of the decay: the valley lies flat.
     """
     experiment = lesson_09.play()
     for lr in (0.002, 0.013, 0.09):
