@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import Adadelta
-from ..plot import BLUE, RED, SKY, contour, figure
+from ..plot import BLUE, RED, SKY, contour, figure, look
 from ..rules import adadelta
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
@@ -95,7 +95,7 @@ def paces(runs: Mapping[str, Trace]) -> Figure:
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
         contour(ax, RAVINE, levels=9)
         ax.plot(*run.points.T, ".-", color=BLUE, markersize=5, linewidth=1, label="path")
-        ax.text(-4.2, -1.1, f"{_along_x(run)[-1]:.2f} m along x", color=BLUE)
+        ax.text(-4.2, -1.1, f"{_along_x(run)[-1]:.2f} m along x", color=BLUE, backgroundcolor="white")
         ax.set(xlim=(-4.4, 1), ylim=(-1.3, 1.3), title=name, xlabel="x (m)", ylabel="y (m)")
         ax.label_outer()
     return fig
@@ -144,4 +144,26 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
         ax.set(xlim=(-4.4, 0.8), ylim=(-1.1, 1.3), title=name, xlabel="x (m)", ylabel="y (m)")
         ax.legend(loc="lower left")
         ax.label_outer()
+    return fig
+
+
+def valleys(tuned: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
+    """A figure of the loss against lr, each optimizer named under its lowest point, and Adadelta's lr of 1 marked.
+
+    Args:
+        tuned: name of an optimizer -> values of lr and the losses ``[n]``; those above 0.5 are drawn at 0.5.
+
+    >>> import torch
+    >>> [text.get_text() for text in valleys({"SGD": ([0.1, 1], torch.tensor([0.4, 0.2]))}).axes[0].texts]
+    ['SGD']
+    """
+    fig, ax = figure(width=8)
+    for name, (rates, losses) in tuned.items():
+        ax.plot(rates, losses.clamp(max=0.5), label=name, linewidth=2, **look(name))
+        lowest = int(losses.argmin())
+        ax.text(rates[lowest], losses[lowest] - 0.02, name, color=look(name)["color"], ha="center", va="top")
+        if name == "Adadelta":
+            place = 1, losses[rates.index(1)].item()
+            ax.annotate("Adadelta's lr of 1", place, (4, 0.4), arrowprops={"arrowstyle": "->"})
+    ax.set(xscale="log", xlabel="lr, log scale", ylabel="loss after 100 steps, median", ylim=(0, 0.52))
     return fig
