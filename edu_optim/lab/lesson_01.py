@@ -105,7 +105,7 @@ def shares(losses: Mapping[str, Tensor]) -> Figure:
     ['floor', 'wall', 'both']
     """
     fig, ax = figure(width=7)
-    ax.plot(losses["both"], color="0.7", linewidth=7, label="both")
+    ax.plot(losses["both"], color="0.6", linewidth=7, label="both")
     ax.plot(losses["floor"], color=GREEN, label="floor")
     ax.plot(losses["wall"], "--", color=RED, label="wall")
     ax.set(xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 300), xticks=range(0, 21, 5))

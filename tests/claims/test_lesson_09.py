@@ -56,7 +56,7 @@ def test_the_running_mean_carries_a_weight_through_zero(lr, decay):
 @pytest.mark.parametrize("decay", [0.03, 0.3, 1.0])
 def test_l2_moves_the_faint_by_the_rate_and_spares_the_loud(decay):
     """
-    The faint weights take steps of about $\\eta$ whatever $\\lambda$ is.
+    The faint weights take steps of about $\\eta$ at both, since $\\lambda\\theta$ drowns their noise
     The loud ones hardly notice even a decay of 1.
     """
     for lr in (0.002, 0.004):
