@@ -282,6 +282,25 @@ def test_one_bad_gradient_makes_no_long_step_of_adam(seed):
     assert longest(SGD, 1000, lr=0.1) == pytest.approx(1000 * longest(SGD, 1, lr=0.1))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_who_suffers_longer(seed, monkeypatch):
+    """
+    SGD: its step grows with the gradient, and it ends at
+    Clipped at 1, SGD ends at 0.054, as if nothing had been.
+    """
+    monkeypatch.setattr(lab, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    monkeypatch.setattr(lab, "fit", lambda *given, **more: fit(*given, seed=seed, **more))
+
+    def end(make, clip=math.inf, bad=False, **options):
+        losses = lab.trained(make, lab.cosine, clip=clip, bad=bad, **options).losses
+        return sum(losses[-20:]) / 20
+
+    adam, sgd = {"make": Adam, "lr": 0.04}, {"make": SGD, "lr": 0.4, "momentum": 0.9}
+    assert end(bad=True, **sgd) / end(**sgd) > 1.15 * end(bad=True, **adam) / end(**adam)
+    assert end(bad=True, clip=1, **sgd) == pytest.approx(end(clip=1, **sgd), rel=0.05)
+
+
 @pytest.mark.parametrize("scale", [2.0**10, 2.0**20])
 def test_clipped_before_unscaling_nothing_moves(scale):
     """

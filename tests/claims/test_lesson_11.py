@@ -50,6 +50,17 @@ def test_the_sharpness_stays_at_the_edge(lr, seed, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("lr", "seed"), [(0.5, 1), (0.6, 2), (0.8, 3)])
+def test_the_sharpness_drops_where_the_loss_jumps(lr, seed, monkeypatch):
+    """here the sharpness drops at the largest jump of the loss, and the loss goes on falling."""
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
+    highest = losses.reshape(60, 10).amax(1)
+    jump = int(highest.diff()[7:].argmax()) + 8
+    assert sharp[jump + 2] < 0.97 * sharp[jump - 1] and losses[-100:].mean() < losses[:100].mean()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("lr", "seed"), [(1.6, 1), (2.5, 2), (10, 0)])
 def test_there_is_a_wall(lr, seed, monkeypatch):
     """There is: at 1.6 the loss grows without end."""
