@@ -7,12 +7,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import Adadelta
-from ..plot import BLUE, RED, SKY, contour, figure, look
+from ..plot import BLUE, RED, SKY, contour, figure
 from ..rules import adadelta
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
 from .controls import rate, switch
 from .experiment import Experiment
+from .lesson_06 import valleys
 from .surfaces import RAVINE
 
 
@@ -147,23 +148,18 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     return fig
 
 
-def valleys(tuned: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
-    """A figure of the loss against lr, each optimizer named under its lowest point, and Adadelta's lr of 1 marked.
+def tuned_lr(tuned: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
+    """A figure of the loss that each lr leads to, with Adadelta's lr of 1 marked.
 
     Args:
         tuned: name of an optimizer -> values of lr and the losses ``[n]``; those above 0.5 are drawn at 0.5.
 
     >>> import torch
-    >>> [text.get_text() for text in valleys({"SGD": ([0.1, 1], torch.tensor([0.4, 0.2]))}).axes[0].texts]
-    ['SGD']
+    >>> [text.get_text() for text in tuned_lr({"Adadelta": ([1, 10], torch.tensor([0.4, 0.2]))}).axes[0].texts]
+    ['Adadelta', "Adadelta's lr of 1"]
     """
-    fig, ax = figure(width=8)
-    for name, (rates, losses) in tuned.items():
-        ax.plot(rates, losses.clamp(max=0.5), label=name, linewidth=2, **look(name))
-        lowest = int(losses.argmin())
-        ax.text(rates[lowest], losses[lowest] - 0.02, name, color=look(name)["color"], ha="center", va="top")
-        if name == "Adadelta":
-            place = 1, losses[rates.index(1)].item()
-            ax.annotate("Adadelta's lr of 1", place, (4, 0.4), arrowprops={"arrowstyle": "->"})
-    ax.set(xscale="log", xlabel="lr, log scale", ylabel="loss after 100 steps, median", ylim=(0, 0.52))
+    fig = valleys(tuned, top=0.5, y="loss after 100 steps, median")
+    rates, losses = tuned["Adadelta"]
+    place = 1, losses[rates.index(1)].item()
+    fig.axes[0].annotate("Adadelta's lr of 1", place, (4, 0.4), arrowprops={"arrowstyle": "->"})
     return fig
