@@ -27,8 +27,9 @@ test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every
 		"compares; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
 	@$(PYTEST) $(NBVAL) tests edu_optim
-	@echo "== 3 of 3: the outputs of the lessons on a machine without a C compiler, but for the lesson about that"
-	@CC=none $(PYTEST) -o addopts= $(NBVAL) $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/solutions/12_*))
+	@echo "== 3 of 3: the outputs of the lessons on a machine without a C compiler, but for the lesson about that, and for" \
+		"solutions and the lesson of many processes, which run what the others run"
+	@CC=none $(PYTEST) -o addopts= $(NBVAL) $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/14_* notebooks/solutions))
 
 quick: .venv/test  ## check in a minute what a change breaks most often: style, fast tests, examples in docstrings
 	@$(PY) -m ruff check .

@@ -344,3 +344,6 @@ def test_split_gives_each_parameter_to_one_side_and_only_hidden_matrices_to_muon
     assert {id(p) for p in (*hidden, *others)} == {id(p) for p in model.parameters()}
     assert len(hidden) + len(others) == len(list(model.parameters()))
     assert split(torch.nn.Linear(3, 2))[0] == []
+    tied = torch.nn.Sequential(torch.nn.Embedding(7, 4), torch.nn.Linear(4, 4), torch.nn.Linear(4, 7, bias=False))
+    tied[2].weight = tied[0].weight
+    assert [p is tied[1].weight for p in split(tied)[0]] == [True]

@@ -12,7 +12,7 @@ from PIL import Image
 
 import edu_optim
 from edu_optim import lab, problems, race, rules
-from edu_optim.lab import Experiment, Player, choice, overlay, rate, rivals, slider, switch
+from edu_optim.lab import Experiment, Player, choice, lesson_01, overlay, rate, rivals, slider, switch
 from edu_optim.lab.comparison import as_class
 from edu_optim.lab.maps import CURVED, EVEN, LRS, _measured_rates, larger_root
 from edu_optim.lab.steps import RATE, _dissected
@@ -66,13 +66,15 @@ def test_a_move_draws_a_new_picture_and_says_what_it_shows():
 
 @pytest.mark.parametrize("ground", [axes_to_twenty, None], ids=["fixed axes", "axes that follow"])
 def test_no_move_leaves_anything_behind(ground):
-    experiment = Experiment(bar, ground, level=slider("height", "m", 5, 0, 20))
+    experiment = Experiment(bar, ground, level=slider("height", "m", 5, 0, 5000))
     first = experiment.image.value
     for height in (20, 3, 13, 5):
         experiment.controls["level"].value = height
     assert experiment.image.value == first
-    experiment.controls["level"].value = 9
-    assert experiment.image.value == Experiment(bar, ground, level=slider("height", "m", 9, 0, 20)).image.value
+    for height in (9, 5000, 9):  # where the axes follow, the numbers beside them need other room
+        experiment.controls["level"].value = height
+        fresh = Experiment(bar, ground, level=slider("height", "m", height, 0, 5000))
+        assert experiment.image.value == fresh.image.value
 
 
 @pytest.mark.slow
@@ -517,3 +519,16 @@ def test_every_control_is_a_widget_of_the_standard_set():
     views = [lab.playground(), lab.microscope(edu_optim.SGD, lr=0.1), lab.basins(), lab.sensitivity(), lab.rates()]
     controls = [control for view in views for control in view.controls.values()]
     assert all(isinstance(control, Widget) and control.description for control in controls)
+
+
+@pytest.mark.parametrize(
+    "name, value, allowed",
+    [
+        ("lr", 0.0, "a number from 0.005 to 0.5, got 0.0"),
+        ("condition", "steep", "a number from 1 to 100, got 'steep'"),
+        ("broken", 1, "True or False, got 1"),
+    ],
+)
+def test_a_value_at_which_a_control_cannot_stand_is_refused(name, value, allowed):
+    with pytest.raises(ValueError, match=f"^{name} must be {allowed}$"):
+        lesson_01.play().at(**{name: value})

@@ -48,7 +48,7 @@ def test_a_rate_of_one_over_t_is_the_running_mean():
     lesson = run("imports", "gradient-descent", "two-steps-decay")
     assert lesson["x"] == 3.0
     lesson = run("running-mean", **lesson)
-    assert sympy.simplify(lesson["after"] - (lesson["total"] + lesson["xi"]) / lesson["t"]) == 0
+    assert sympy.simplify(lesson["after"] - (lesson["total"] + lesson["r"]) / lesson["t"]) == 0
 
 
 def test_the_average_by_hand_is_the_mean_of_the_places():

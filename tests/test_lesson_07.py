@@ -149,27 +149,28 @@ def test_the_experiment_measures_the_walk(moves):
     assert numbers["yours, ours and torch"] == "the same in all 100 steps"
 
 
+def distances(picture):
+    """The lines on the right by their names."""
+    return {line.get_label(): line.get_ydata() for line in picture.axes[1].get_lines()}
+
+
 def test_without_a_memory_the_steps_grow_with_the_root_of_time():
     made = experiment(eps=1e-6, window=1)
     assert made.numbers["longest step, in first steps"] == pytest.approx(10, rel=1e-3)
-    lines = [line for line in made.picture.axes[1].get_lines() if line.get_label() in ("torch", "ours", "yours")]
-    assert len(lines) == 3
-    for line in lines:
-        assert line.get_ydata()[1:] == pytest.approx([1e-3 * step**0.5 for step in range(1, 101)], rel=1e-3)
+    far = [1e-3 * sum(t**0.5 for t in range(1, step + 1)) for step in range(101)]
+    for name in ("torch", "ours", "yours"):
+        assert distances(made.picture)[name] == pytest.approx(far, rel=1e-3)
 
 
 @pytest.mark.parametrize("moves", [{}, {"eps": 1e-8}, {"eps": 1e-2}, {"window": 1}, {"window": 1000}], ids=str)
 def test_each_control_moves_the_lines_on_the_right(moves):
     settings = {"window": 10, "eps": 1e-4} | moves
-    (dashed, *lines) = sorted(
-        experiment(**moves).picture.axes[1].get_lines(), key=lambda line: line.get_label() != FIRST
-    )
-    assert dashed.get_ydata()[0] == pytest.approx((settings["eps"] * settings["window"]) ** 0.5)
-    for line in lines:
-        assert line.get_ydata()[1:] == pytest.approx(steps_along_x(**settings)[0], rel=1e-6, abs=1e-12)
-
-
-FIRST = "√(ε / (1 − ρ))"
+    lines = distances(experiment(**moves).picture)
+    assert lines["like step 1"] == pytest.approx([0, 100 * (settings["eps"] * settings["window"]) ** 0.5])
+    *_, distance = steps_along_x(**settings)
+    for name in ("torch", "ours", "yours"):
+        assert lines[name][0] == 0
+        assert lines[name][-1] == pytest.approx(distance, rel=1e-6)
 
 
 def test_a_middling_memory_is_the_slowest():

@@ -108,7 +108,7 @@ def test_the_pictures_of_the_race_show_every_number(task):
     fig = lab.sensitivity(results, "error")
     assert isinstance(fig, Figure)
     for ax, (name, row) in zip(fig.axes, results.items(), strict=True):
-        assert ax.get_title() == name
+        assert ax.get_title() == f"{name}: {row['best']:g}"
         assert len(ax.get_lines()) == len(row["tuning"][0]) + 2
     dots, pairs = lab.finish(results, "error").axes
     assert sorted(map(len, (line.get_xdata() for line in dots.get_lines()))) == [1] * 8 + [10] * 8

@@ -82,6 +82,6 @@ def test_a_temporary_lives_from_its_launch_to_the_last_that_reads_it():
 
 
 def test_the_careless_split_leaves_two_powers_in_the_loop_and_the_right_one_none():
-    cells = run("counter", "one-step", "trace", "powers-in-the-loop")
+    cells = run("counter", "one-step", "the-loop", "powers-in-the-loop")
     assert cells["text"].count("pow(") == 2
     assert "pow(" not in kernel.loop(*kernel.split(rules.adam, cells["kinds"]))

@@ -31,6 +31,7 @@ def _watch_training(answer):
 
         yield f"p after 3 epochs on {ranks} rank{'s' * (ranks > 1)}", answer(ranks, 0.8, gradient, step, order, 8, 3)
         yield f"the most examples in one gradient, of {ranks} rank{'s' * (ranks > 1)}", max(sizes)
+        yield f"how many gradients are taken by {ranks} rank{'s' * (ranks > 1)}", len(sizes)
 
 
 SHARE = "shuffled[start + rank : start + batch : ranks]"

@@ -144,6 +144,30 @@ class Several(widgets.VBox):
         self.value = tuple(box.description for box in self.boxes if box.value)
 
 
+def check_value(name: str, control: Any, value: Any) -> None:
+    """Refuse a value at which a control could not stand.
+
+    Errors: ValueError with the control's name, the value and what is allowed.
+
+    >>> check_value("side", slider("side", "m", 2, 0, 5), 7)
+    Traceback (most recent call last):
+    ValueError: side must be a number from 0 to 5, got 7
+    """
+    if isinstance(control, widgets.Checkbox):
+        fits, allowed = isinstance(value, bool), "True or False"
+    elif isinstance(control, widgets.Dropdown):
+        fits, allowed = value in control.options, f"one of {', '.join(map(repr, control.options))}"
+    elif isinstance(control, Several):
+        words = [box.description for box in control.boxes]
+        fits, allowed = set(value) <= set(words), f"some of {', '.join(map(repr, words))}"
+    else:
+        held = control.number if isinstance(control, Rate) else getattr(control, "slider", control)
+        fits = isinstance(value, int | float) and held.min <= value <= held.max
+        allowed = f"a number from {held.min:g} to {held.max:g}"
+    if not fits:
+        raise ValueError(f"{name} must be {allowed}, got {value!r}")
+
+
 def _control(make: Callable[..., Any], name: str, unit: str, **options: Any) -> Any:
     description = f"{name} ({unit})" if unit else name
     return make(description=description, **options)

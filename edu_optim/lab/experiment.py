@@ -18,12 +18,15 @@ import numpy
 import traitlets
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from PIL import Image
 
 from ..plot import RED, bundle, course_style, figure, legend_below
+from .controls import check_value
 from .words import AGREEMENT, in_words, number
 
 STYLE = Path(__file__).with_name("experiment.css").read_text("utf-8")
@@ -130,10 +133,13 @@ class Experiment(widgets.Box):
     def at(self, **values: Any) -> "Snapshot":
         """The picture and the words for other values of some controls; the experiment itself stays as it is.
 
-        Errors: TypeError if there is no such control; whatever ``draw`` raises.
+        Errors: TypeError if there is no such control, ValueError if it cannot stand at that value; whatever ``draw``
+        raises.
         """
         if unknown := values.keys() - self.controls.keys():
             raise TypeError(f"the controls are {', '.join(self.controls)}, got {', '.join(sorted(unknown))}")
+        for name, value in values.items():
+            check_value(name, self.controls[name], value)
         settings = {self.controls[name].description: value for name, value in values.items()}
         fig, numbers = self.picture.snapshot(self.values | values)
         return Snapshot(self.caption, settings, fig, numbers)
@@ -189,6 +195,24 @@ class _Image(widgets.Image):
     description = traitlets.Unicode().tag(sync=True)
 
 
+class _KeptLayout(ConstrainedLayoutEngine):
+    """Lays a figure out only where the texts beside its Axes need other room: it takes as long as all the drawing."""
+
+    room: Any = None
+    places: list[tuple[Any, ...]] = []
+
+    def execute(self, fig: Any) -> None:
+        room = [_room(ax) for ax in fig.axes]
+        if room != self.room:
+            super().execute(fig)
+            self.room = room
+            self.places = [(ax.get_position(True), ax.get_anchor(), ax.get_box_aspect()) for ax in fig.axes]
+        for ax, (position, anchor, aspect) in zip(fig.axes, self.places, strict=True):
+            ax.set_position(position)
+            ax.set_in_layout(True)  # which the line before has ended
+            ax.set(anchor=anchor, box_aspect=aspect)
+
+
 class _Picture:
     """A figure that is kept: a move draws only what moves, over a copy of the rest."""
 
@@ -196,6 +220,7 @@ class _Picture:
         self.draw, self.ground, self.size = draw, ground, size
         self.needs = [] if ground is None else list(inspect.signature(ground).parameters)[1:]
         self.fig, self.axes = figure(**size)
+        self.fig.set_layout_engine(_KeptLayout())
         self.canvas = FigureCanvasAgg(self.fig)
         self.rest: set[Artist] = set()
         self.legends: dict[Axes, tuple[Any, Any]] = {}
@@ -278,6 +303,20 @@ def _frame(ax: Axes) -> tuple[Any, ...]:
     ax.autoscale_view()
     labels = ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), len(_entries(ax.get_legend()))
     return *ax.get_xlim(), *ax.get_ylim(), ax.get_xscale(), ax.get_yscale(), *labels
+
+
+def _room(ax: Axes) -> tuple[Any, ...]:
+    """What the room depends on that an Axes needs around it: its texts, by lines or letters, and its legend."""
+    texts = [text.count("\n") + bool(text) for text in (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())]
+    letters = [_letters(axis) for axis in (ax.xaxis, ax.yaxis)]
+    return *texts, *letters, [name for name, color in _entries(ax.get_legend())]
+
+
+def _letters(axis: Axis) -> int:
+    """The length of the longest number along an axis."""
+    formatter = axis.get_major_formatter()
+    numbers = formatter.format_ticks(list(axis.get_majorticklocs()))
+    return max(map(len, [*numbers, formatter.get_offset()]))
 
 
 def _entries(legend: Legend | None) -> list[tuple[Any, ...]]:

@@ -1,6 +1,6 @@
 """The experiment and the longer pictures of lesson 02, stochastic gradients."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy
@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from .. import rules
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, GREEN, RED, contour, figure
+from ..plot import BLUE, GREEN, RED, contour, figure
 from ..problems import digits, noisy_quadratic, quadratic, small_net
 from ..trace import MakeOptimizer, train
 from .comparison import overlay, rivals
@@ -60,7 +60,7 @@ def _paths(
     variance = floor_variance(lr, CURVATURES, NOISE / batch**0.5)
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
     places = list(runs.values())[-1]
-    _ellipse(axes[0], variance, "--", color=RED, zorder=4, label="ball")
+    _ellipse(axes[0], variance, "--", color=RED, linewidth=2.2, zorder=9, label="ball")
     axes[0].legend()
     reach = (1.05 * places[:, 0].abs().max()).nan_to_num(FAR).clamp(5, FAR).item()
     axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
@@ -103,13 +103,13 @@ def _bowl_and_distance(axes: Any) -> None:
     contour(axes[0], quadratic(condition=4), points=101)
     axes[0].set_title("")
     axes[1].set(xlim=(0, STEPS), ylim=(0.02, 20), yscale="log", xlabel="step")
-    axes[1].set(ylabel="distance to the minimum, log scale")
+    axes[1].set(ylabel="distance, log scale")
 
 
 def _distances(ax: Axes, variance: Tensor, places: Tensor) -> Tensor:
     """Draw how far the paths are from the minimum, and return the root of the mean square, ``[steps + 1]``."""
     off = (places**2).sum(-1).mean(-1).sqrt()
-    ax.plot(places[:, 0].norm(dim=-1), color="0.7", linewidth=1, label="path at left")
+    ax.plot(places[:, 0].norm(dim=-1), color="0.5", linewidth=1, label="path at left")
     ax.plot(off, color=BLUE, linewidth=2.5, label=f"{PATHS} paths")
     ax.axhline(variance.sum().sqrt().item(), color=RED, linestyle="--", label="predicted")
     ax.legend()
@@ -132,11 +132,11 @@ def clouds(places: Mapping[str, Tensor], variances: Mapping[str, Tensor]) -> Fig
     >>> fig.axes[0].get_title()
     'a point'
     """
-    fig, axes = figure(len(places), width=11, squeeze=False, sharey=True, subplot_kw={"aspect": 1})
+    fig, axes = figure(len(places), width=10, height=4.4, squeeze=False, sharey=True, subplot_kw={"aspect": 1})
     for ax, (title, cloud) in zip(axes[0], places.items(), strict=True):
         contour(ax, noisy_quadratic(condition=25), points=801)
         ax.plot(*cloud.T, "o", color=BLUE, markersize=2, alpha=0.6, zorder=5)
-        _ellipse(ax, variances[title], "-", color=BLACK, linewidth=1, label="two deviations")
+        _ellipse(ax, variances[title], "-", color=RED, linewidth=2, zorder=6, label="two deviations")
         ax.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7), xticks=(-0.5, 0, 0.5), title=title)
     return fig
 
@@ -149,15 +149,39 @@ def floors(rates: Tensor, measured: Tensor) -> Figure:
     """
     fig, ax = figure(width=7.5, height=4.4)
     lr = numpy.logspace(-3, -1.098, 300)
-    looks = ((1, GREEN, "-", "o", "along the floor"), (25, RED, "--", "s", "up the wall"))
-    for axis, (curvature, color, dash, mark, name) in enumerate(looks):
+    looks = (
+        (1, GREEN, "-", "o", "along the ravine", (0.0045, 4e-3)),
+        (25, RED, "--", "s", "across the ravine", (0.013, 8e-5)),
+    )
+    for axis, (curvature, color, dash, mark, name, place) in enumerate(looks):
         ax.plot(lr, floor_variance(lr, curvature), color=color, linestyle=dash, label=f"{name}, predicted")
-        ax.plot(rates, measured[:, axis], mark, color=color, label="measured")
+        ax.plot(rates, measured[:, axis], mark, color=color, label=f"{name}, measured")
+        ax.annotate(name, place, color=color, ha="right" if axis == 0 else "left")
     ax.axvline(2 / 25, color="0.4", linestyle=":", label="_2/L")
     ax.annotate("2/L", (0.078, 3e-5), ha="right", color="0.3")
-    ax.legend(loc="upper left")
+    ax.annotate("lines: predicted, marks: measured", (0.02, 0.93), xycoords="axes fraction")
     ax.set(xscale="log", yscale="log", xlim=(9e-4, 0.1), ylim=(1.5e-5, 0.4))
     ax.set(xlabel="learning rate, log scale", ylabel="variance of the place, log scale")
+    return fig
+
+
+def errors_by_batch(sizes: Sequence[int], errors: Sequence[float], one: float) -> Figure:
+    """Errors of minibatches of some sizes, over the prediction from that of ``one`` example.
+
+    >>> fig = errors_by_batch([4, 16], [4.1, 2.2], one=8.0)
+    >>> [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
+    ['predicted', 'measured']
+    """
+    fig, ax = figure(width=7, height=4)
+    ax.plot(sizes, [one / size**0.5 for size in sizes], color=RED, label="predicted")
+    ax.plot(sizes, errors, "o", color=BLUE, markersize=9, markerfacecolor="none", markeredgewidth=2, label="measured")
+    ax.axhline(1, color="0.4", linestyle=":", label="_as long as the gradient")
+    ax.annotate("as long as the gradient", (sizes[0], 1), (0, 4), textcoords="offset points", color="0.3")
+    ax.set(xscale="log", yscale="log", xlabel="batch size, log scale", ylabel="error / gradient, log scale")
+    ax.set_xticks(sizes, [str(size) for size in sizes])
+    ax.set_yticks([0.3, 1, 3], ["0.3", "1", "3"])
+    ax.tick_params(which="minor", labelleft=False, labelbottom=False)
+    ax.legend()
     return fig
 
 

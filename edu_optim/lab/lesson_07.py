@@ -1,25 +1,24 @@
-"""The experiment of lesson 07, how Adadelta starts and how its steps grow, and the picture of two tests for units."""
+"""The experiment of lesson 07, how far Adadelta comes in a hundred steps, and its pictures of paths and of tests."""
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import Adadelta
-from ..plot import RED, contour, figure
+from ..plot import BLUE, RED, SKY, contour, figure
 from ..rules import adadelta
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
 from .controls import rate, switch
 from .experiment import Experiment
+from .lesson_06 import valleys
 from .surfaces import RAVINE
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
-    """Adadelta on a ravine of condition number 25, and the length of its steps along the floor.
+    """Adadelta on a ravine of condition number 25, and how far it comes along the floor.
 
     Args:
         optimizer: your rule or class, drawn beside ours and torch's; ours runs alone if None.
@@ -32,9 +31,10 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     distance along x: 0.391
     """
     return Experiment(
-        _start_and_growth,
-        _ravine_and_growth,
+        _path_and_distance,
+        _ravine_and_distance,
         columns=2,
+        height=4.0,
         window=rate("window", "steps", 10, 1, 1000),
         eps=rate("ε", "", 1e-4, 1e-8, 1e-2),
         broken=switch("update u before it is used"),
@@ -42,22 +42,22 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     )
 
 
-def _start_and_growth(
+def _path_and_distance(
     axes: Any, *, window: float, eps: float, broken: bool, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
-    """Left, the path on the ravine; right, the length of its steps along x, and dashed that of the first."""
+    """Left, the path on the ravine; right, how far it has come along x, and dashed, if all steps were like step 1."""
     mine = _remembers_first if broken else optimizer
     runs = race(RAVINE, rivals(Adadelta, mine, rho=1 - 1 / window, eps=eps), steps=100)
     overlay(axes[0], {run.name: run.points for run in runs})
     found = overlay(axes[1], {run.name: against_step(_along_x(run)) for run in runs})
-    axes[1].axhline((eps * window) ** 0.5, color=RED, linestyle="--", linewidth=1, label="√(ε / (1 − ρ))")
+    axes[1].plot([0, 100], [0, 100 * (eps * window) ** 0.5], color=RED, linestyle="--", label="like step 1")
     axes[1].legend()
-    lengths = _along_x(runs[-1])[1:]
+    lengths = _along_x(runs[-1]).diff().abs()
     return {
         "rho": 1 - 1 / window,
         "first step along x": lengths[0],
         "longest step, in first steps": lengths.max() / lengths[0],
-        "distance along x": runs[-1].points[-1, 0] - runs[-1].points[0, 0],
+        "distance along x": _along_x(runs[-1])[-1],
         **found,
     }
 
@@ -69,44 +69,97 @@ def _remembers_first(
     return p - lr * (u + eps) ** 0.5 / (s + eps) ** 0.5 * g, s, u
 
 
-def _ravine_and_growth(axes: Any) -> None:
-    path, steps = axes
+def _ravine_and_distance(axes: Any) -> None:
+    path, distance = axes
     contour(path, RAVINE)
     path.set(xlim=(-4.6, 1.2), ylim=(-2.2, 2.2), title="100 steps down the ravine")
     path.legend(handles=[])  # the names stand on the right
-    steps.set(xscale="log", yscale="log", xlim=(0.9, 110), ylim=(5e-5, 200))
-    steps.set(xlabel="step, log scale", ylabel="length of the step along x, log scale")
+    distance.axhline(4, color="0.4", linewidth=0.8, label="_minimum")
+    distance.text(1, 4.08, "the minimum", color="0.3")
+    distance.set(xlim=(-2, 102), ylim=(-0.2, 5), xlabel="step", ylabel="distance along x (m)")
 
 
 def _along_x(run: Trace) -> Tensor:
-    """The length of each step along x; at step 0 there is none."""
-    lengths = run.points[:, 0].diff().abs()
-    return torch.cat([torch.full_like(lengths[:1], math.nan), lengths])
+    """How far the path has come along x, at each step."""
+    return run.points[:, 0] - run.points[0, 0]
 
 
-def two_tests(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
-    """A figure of the ravine, a column for each name: the path before, and over it the one after a change of units.
+def paces(runs: Mapping[str, Trace]) -> Figure:
+    """A figure of the ravine, a panel for each name: the path, a dot for each step, and how far it came along x.
+
+    >>> from edu_optim import descend
+    >>> fig = paces({"ε = 1": descend(RAVINE, Adadelta, steps=1, eps=1.0)})
+    >>> fig.axes[0].texts[0].get_text()
+    '2.48 m along x'
+    """
+    fig, axes = figure(len(runs), width=11, height=3.2, squeeze=False, sharey=True)
+    for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
+        contour(ax, RAVINE, levels=9)
+        ax.plot(*run.points.T, ".-", color=BLUE, markersize=5, linewidth=1, label="path")
+        ax.text(-4.2, -1.1, f"{_along_x(run)[-1]:.2f} m along x", color=BLUE, backgroundcolor="white")
+        ax.set(xlim=(-4.4, 1), ylim=(-1.3, 1.3), title=name, xlabel="x (m)", ylabel="y (m)")
+        ax.label_outer()
+    return fig
+
+
+def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
+    """A figure of two tests for units, a bar for each name: the largest distance between the paths before and after.
 
     Args:
         paths: name -> the path as it was, with the loss times 0.01, and with the unit halved, all ``[n, 2]``.
 
+    >>> import torch
     >>> path = torch.tensor([[-4.0, 1.0], [-2.0, 0.0]])
-    >>> [ax.texts[0].get_text() for ax in two_tests({"one": (path, path, path + 0.5)}).axes]
-    ['the same path', 'up to 0.50 m away']
+    >>> [ax.texts[0].get_text() for ax in gaps({"one": (path, path, path + 0.5)}).axes]
+    ['the same path', '0.50 m']
     """
-    fig, rows = figure(
-        len(paths), rows=2, width=1 + 2.7 * len(paths), height=2.7, squeeze=False, sharex=True, sharey=True
-    )
-    for column, (name, (before, *changed)) in enumerate(paths.items()):
-        for ax, after in zip(rows[:, column], changed, strict=True):
-            contour(ax, RAVINE, levels=9)
-            ax.plot(*before.T, color="0.6", linewidth=6, label="before")
-            ax.plot(*after.T, "o-", color=RED, markersize=3, markevery=5, linewidth=1.2, label="after")
-            gap = (before - after).abs().max()
-            ax.text(-4.2, -0.9, "the same path" if gap < 0.005 else f"up to {gap:.2f} m away")
-            ax.set(xlim=(-4.4, 0.8), ylim=(-1.1, 1.3), title="", xlabel="", ylabel="")
-        rows[0, column].set_title(name)
-        rows[1, column].set_xlabel("x (m)")
-    rows[0, 0].set_ylabel("loss × 0.01\ny (m)")
-    rows[1, 0].set_ylabel("unit halved\ny (m)")
+    fig, axes = figure(2, width=10, height=2.8, sharey=True)
+    for ax, test, place in zip(axes, ("the loss times 0.01", "the unit halved"), (1, 2), strict=True):
+        for row, each in enumerate(paths.values()):
+            gap = (each[0] - each[place]).abs().max().item()
+            ax.barh(row, gap, color=RED, height=0.6)
+            ax.text(gap + 0.05, row, f"{gap:.2f} m" if gap >= 0.005 else "the same path", va="center")
+        ax.set(title=test, xlim=(0, 3.3), xlabel="largest distance between the paths (m)")
+    axes[0].set_yticks(range(len(paths)), list(paths))
+    axes[0].invert_yaxis()
+    return fig
+
+
+def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
+    """A figure of the ravine, a panel for each name: the three paths that `gaps` compares.
+
+    Args:
+        paths: as for `gaps`.
+
+    >>> import torch
+    >>> path = torch.tensor([[-4.0, 1.0], [-2.0, 0.0]])
+    >>> [text.get_text() for text in three_paths({"one": (path, path, path)}).axes[0].get_legend().get_texts()]
+    ['before', 'loss × 0.01', 'unit halved']
+    """
+    fig, axes = figure(len(paths), width=10, height=3.6, squeeze=False, sharey=True)
+    for ax, (name, (before, smaller, halved)) in zip(axes[0], paths.items(), strict=True):
+        contour(ax, RAVINE, levels=9)
+        ax.plot(*before.T, color=SKY, linewidth=9, label="before")
+        ax.plot(*smaller.T, "o-", color=RED, markersize=6, markevery=(0, 10), linewidth=2.5, label="loss × 0.01")
+        ax.plot(*halved.T, "^--", color=BLUE, markersize=6, markevery=(5, 10), linewidth=1.5, label="unit halved")
+        ax.set(xlim=(-4.4, 0.8), ylim=(-1.1, 1.3), title=name, xlabel="x (m)", ylabel="y (m)")
+        ax.legend(loc="lower left")
+        ax.label_outer()
+    return fig
+
+
+def tuned_lr(tuned: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
+    """A figure of the loss that each lr leads to, with Adadelta's lr of 1 marked.
+
+    Args:
+        tuned: name of an optimizer -> values of lr and the losses ``[n]``; those above 0.5 are drawn at 0.5.
+
+    >>> import torch
+    >>> [text.get_text() for text in tuned_lr({"Adadelta": ([1, 10], torch.tensor([0.4, 0.2]))}).axes[0].texts]
+    ['Adadelta', "Adadelta's lr of 1"]
+    """
+    fig = valleys(tuned, top=0.5, y="loss after 100 steps, median")
+    rates, losses = tuned["Adadelta"]
+    place = 1, losses[rates.index(1)].item()
+    fig.axes[0].annotate("Adadelta's lr of 1", place, (4, 0.4), arrowprops={"arrowstyle": "->"})
     return fig

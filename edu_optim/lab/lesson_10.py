@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..optimizers import SGD, Adam
-from ..plot import BLUE, ORANGE, RED, chart, figure
+from ..plot import BLUE, OTHERS, chart, figure, label_ends
 from ..problems import digits, small_net
 from ..trace import History, MakeOptimizer, fit, train_many
 from .comparison import against_step, overlay, rivals
@@ -169,10 +169,15 @@ class Tried:
             rows.append(f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}{below}")
         return "\n".join(rows)
 
-    def lines(self, before: str = "") -> dict[str, tuple[list[float], Tensor]]:
+    def lines(self, *names: str) -> dict[str, tuple[list[float], Tensor]]:
         """What `edu_optim.plot.chart` draws: the loss held out against the peak, a mean over the seeds."""
-        means = self.held_out.mean(-1)
-        return {before + name: (self.peaks, mean) for name, mean in zip(self.shapes, means, strict=True)}
+        means = dict(zip(self.shapes, self.held_out.mean(-1), strict=True))
+        return {name: (self.peaks, means[name]) for name in names or means}
+
+    def runs(self, peak: float, *names: str) -> dict[str, History]:
+        """The rates at this peak and the loss of each batch, a mean over the seeds, of the shapes of these names."""
+        means = dict(zip(self.shapes, self.losses[:, :, self.peaks.index(peak)].mean(-1).T.tolist(), strict=True))
+        return {name: History(means[name], [peak * self.shapes[name](t) for t in range(T)]) for name in names}
 
 
 def tried(
@@ -241,46 +246,22 @@ def smooth(losses: Sequence[float]) -> Tensor:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
-LINES = [(RED, "-"), (BLUE, "--"), (ORANGE, "-.")]
-
-
 def on_one_axis(runs: Mapping[str, History]) -> Figure:
     """The learning rate of each run and, below it on the same axis of time, its loss, the mean of ten batches.
+
+    Args:
+        runs: name -> what it saw; at most four.
 
     >>> len(on_one_axis({"a": History([2.0, 1.0], [0.1, 0.1], [1.0, 1.0])}).axes)
     2
     """
-    fig, (above, below) = figure(rows=2, width=7, height=2.2, sharex=True)
-    for (name, run), (color, dash) in zip(runs.items(), LINES, strict=False):
+    fig, (above, below) = figure(rows=2, width=7, height=2.4, sharex=True)
+    for (name, run), (color, dash, _) in zip(runs.items(), OTHERS, strict=False):
         above.plot(run.rates, color=color, linestyle=dash, label=name)
         below.plot(smooth(run.losses), color=color, linestyle=dash, label=name)
     above.set(ylabel="learning rate")
     below.set(xlabel="step", ylabel="loss, log scale", yscale="log")
-    above.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return fig
-
-
-def beside(found: Tried, peak: float) -> Figure:
-    """A panel for each shape: the rate as an area, in parts of its peak, and the loss as a line, mean of all seeds.
-
-    >>> len(beside(tried(SGD, {"constant": constant}, [0.1, 0.2], range(1)), 0.2).axes)
-    5
-    """
-    shapes, losses = found.shapes, found.losses[:, :, found.peaks.index(peak)]
-    rows = -(-len(shapes) // 4)
-    fig, axes = figure(4, rows, width=11, height=2.1, squeeze=False, sharex=True, sharey=True)
-    for ax in axes.flat[len(shapes) :]:
-        ax.set_axis_off()
-    for index, (ax, (name, shape)) in enumerate(zip(axes.flat, shapes.items(), strict=False)):
-        ax.fill_between(range(T), [shape(t) for t in range(T)], color="0.85", linewidth=0)
-        ax.set(title=name, xlabel="step", ylabel="rate / peak", ylim=(0, 1.05))
-        ax.label_outer()
-        loss = ax.twinx()
-        loss.plot(smooth(losses[:, index].mean(-1).tolist()), color=BLUE, label=name)
-        loss.set(yscale="log", ylim=(0.05, 3), ylabel="loss, log scale")
-        if index % 4 < 3 and index < len(shapes) - 1:  # the scale stands at the right end of a row
-            loss.tick_params(which="both", right=False, labelright=False)
-            loss.set_ylabel("")
+    label_ends(below)
     return fig
 
 
@@ -295,8 +276,11 @@ def sensitivity(lines: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
     cut = {name: (peaks, mean.clamp(max=MOST)) for name, (peaks, mean) in lines.items()}
     fig = chart(cut, x="peak of the learning rate, log scale", y=f"loss held out, cut at {MOST}, log scale")
     tried_at = next(iter(lines.values()))[0]
+    heights = 0.1, 0.15, 0.2, 0.3, 0.4, MOST
     fig.axes[0].set_xticks(tried_at, [f"{peak:g}" for peak in tried_at])
-    fig.axes[0].set_xticks([], minor=True)
+    fig.axes[0].set_yticks(heights, [f"{height:g}" for height in heights])
+    fig.axes[0].set(ylim=(0.11, 0.53))
+    fig.axes[0].minorticks_off()
     return fig
 
 
@@ -333,7 +317,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         _draw,
         _empty_picture,
         columns=2,
-        method=choice("optimizer", *METHODS),
+        method=choice("method", *METHODS),
         after=choice("after the warmup", *AFTER),
         warmup=slider("warmup", "steps", 1, 1, 100),
         peak=rate("peak of the learning rate", "", 0.04, 0.003, 3),

@@ -116,6 +116,8 @@ def three_edges(*lrs: float) -> Figure:
 def sensitivity(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
     """What was measured against the learning rate, a panel for each optimizer: thin each seed, thick their mean.
 
+    Dotted, and in the title, is the rate that was chosen.
+
     Args:
         results: of one task, as `edu_optim.contest.hold_race` returns them.
         unit: of what was measured.
@@ -123,18 +125,18 @@ def sensitivity(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
     >>> one = {"lrs": [0.1, 1, 10], "tuning": [[3, 4], [1, 2], [5, 6]], "best": 1}
     >>> fig = sensitivity({"SGD": one, "Adam": one}, "error, %")
     >>> [ax.get_title() for ax in fig.axes]
-    ['SGD', 'Adam']
+    ['SGD: 1', 'Adam: 1']
     """
     columns = min(4, len(results))
-    fig, axes = figure(columns, -(-len(results) // columns), width=10, height=2.4, sharey=True, squeeze=False)
+    fig, axes = figure(columns, -(-len(results) // columns), width=10, height=2.6, sharey=True, squeeze=False)
     for ax, (name, result) in zip(axes.flat, results.items(), strict=True):
         tuning = torch.tensor(result["tuning"], dtype=torch.float64)
         color = look(name)["color"]
         for number, seed in enumerate(tuning.T):
             ax.plot(result["lrs"], seed, color=color, linewidth=0.7, alpha=0.6, label=f"_seed {number}")
         ax.plot(result["lrs"], tuning.mean(1), color=color, linewidth=2.2, label="mean")
-        ax.axvline(result["best"], color="0.6", linestyle=":", linewidth=1.2, label="_best")
-        ax.set(title=name, xscale="log", yscale="log")
+        ax.axvline(result["best"], color="0.3", linestyle=":", linewidth=1.5, label="_best")
+        ax.set(title=f"{name}: {result['best']:g}", xscale="log", yscale="log")
     fig.supxlabel("learning rate, log scale", fontsize=11)
     fig.supylabel(f"{unit}, log scale", fontsize=11)
     return fig
@@ -142,6 +144,9 @@ def sensitivity(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
 
 def finish(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
     """Each seed of the race as a dot, and who beats whom: filled where p is below 0.01, else nobody knows.
+
+    A seed that is further off than three times what lies between the best and the median stands as an arrow at the
+    edge, with its number.
 
     Args:
         results: of one task, as `edu_optim.contest.hold_race` returns them.
@@ -155,9 +160,15 @@ def finish(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
     order = sorted(held_out, key=lambda name: held_out[name].mean())
     beats = beaten(results)
     fig, (dots, pairs) = figure(2, height=0.6 + 0.38 * len(order), width=10)
+    everything = torch.cat(list(held_out.values()))
+    edge = everything.median() + 3 * (everything.median() - everything.min())
     for row, name in enumerate(order):
         dots.plot(held_out[name], [row] * len(held_out[name]), "o", color=look(name)["color"], alpha=0.5, label=name)
         dots.plot(held_out[name].mean(), row, "|", color="0", markersize=16, label=f"_mean of {name}")
+        for far in held_out[name][held_out[name] > edge]:
+            dots.annotate(f"{far:.2f} \N{RIGHTWARDS ARROW}", (1, row), xycoords=("axes fraction", "data"), ha="right")
+    if (everything > edge).any():
+        dots.set_xlim(right=edge.item())
     won = [(order.index(other), row) for row, name in enumerate(order) for other in beats[name]]
     if won:
         pairs.plot(*zip(*won, strict=True), "s", color=BLUE, markersize=14, label="beats")
@@ -208,6 +219,7 @@ def smooth(losses: Tensor, over: int = 50) -> tuple[Tensor, Tensor]:
     return torch.arange(len(means)) * over + over / 2, means
 
 
+PLATE = {"boxstyle": "square,pad=0.1", "color": "1", "alpha": 0.8}  # under a name that stands on lines
 RUNS = {"SGD": (SGD, 1.0), "RMSprop": (RMSprop, 0.01), "Adam": (Adam, 0.03)}
 
 
@@ -261,13 +273,16 @@ def filter_normalized(weights: Tensor, shapes: Sequence[torch.Size], seed: int) 
     return torch.cat(parts)
 
 
-def surface(points: int = 25) -> tuple[Figure, dict[str, float]]:
-    """The loss around the end of Adam's path in two planes, with three paths; and what share of them each plane holds.
+def surface(points: int = 25) -> tuple[Figure, dict[str, dict[str, float]]]:
+    """The loss where three paths run, in two planes through the end of Adam's; and what the planes miss of the paths.
 
     The planes are along two random, filter-normalized directions, and along the two in which the paths extend most.
 
+    Returns the figure and, for each plane, the ``share`` of the paths' squared distance that it holds and the loss
+    ``at the start`` as it shows it, under the paths' first point; and that loss as it is.
+
     >>> fig, held = surface(points=3)
-    >>> [f"{share:.2f}" for share in held.values()]
+    >>> [f"{plane['share']:.2f}" for plane in held.values()]
     ['0.00', '0.96']
     """
     loss, paths, shapes = paths_through_weights()
@@ -278,31 +293,56 @@ def surface(points: int = 25) -> tuple[Figure, dict[str, float]]:
         "random directions": torch.stack([filter_normalized(center, shapes, seed) for seed in (1, 2)]),
         "the paths' own directions": own * (own @ apart[0]).sign()[:, None],  # towards the start, on every machine
     }
-    fig, axes = figure(2, height=4)
+    fig, axes = figure(2, height=4.4)
     held = {}
     for ax, (title, plane) in zip(axes, planes.items(), strict=True):
         places = {name: torch.linalg.lstsq(plane.T, (path - center).T).solution.T for name, path in paths.items()}
         seen = torch.cat(list(places.values())) @ plane
-        held[title] = ((seen**2).sum() / (apart**2).sum()).item()
-        _landscape(ax, loss, center, plane, places, points)
+        held[title] = {
+            "share": ((seen**2).sum() / (apart**2).sum()).item(),
+            "at the start": loss(center + seen[0]),
+            "in truth": loss(center + apart[0]),
+        }
+        _landscape(ax, lambda x, y, plane=plane: loss(center + x * plane[0] + y * plane[1]), places, points)
         ax.set(title=title, xlabel="first direction", ylabel="second direction")
-    axes[0].legend(loc="best")
     return fig, held
 
 
-def _landscape(
-    ax: Axes,
-    loss: Callable[[Tensor], float],
-    center: Tensor,
-    plane: Tensor,
-    places: Mapping[str, Tensor],
-    points: int,
-) -> None:
-    """The level lines of the loss in a plane, and paths over it."""
+def _landscape(ax: Axes, height: Callable[[Tensor, Tensor], float], places: Mapping[str, Tensor], points: int) -> None:
+    """The level lines of a height where paths run, each with its number, and the paths, each with its name."""
     everywhere = torch.cat(list(places.values()))
-    reach = max(1.15 * everywhere.abs().max().item(), 1.0)
-    side = torch.linspace(-reach, reach, points, dtype=torch.float64)
-    heights = torch.tensor([[loss(center + x * plane[0] + y * plane[1]) for x in side] for y in side])
-    ax.contour(side, side, heights.log(), levels=14, colors="0.75", linewidths=0.8, linestyles="solid")
+    low, high = everywhere.min(0).values, everywhere.max(0).values
+    reach = 0.65 * (high - low).max()
+    sides = [
+        torch.linspace(float(at - reach), float(at + reach), points, dtype=torch.float64) for at in (low + high) / 2
+    ]
+    heights = torch.tensor([[height(x, y) for x in sides[0]] for y in sides[1]])
+    levels = torch.logspace(heights.min().log10(), heights.max().log10(), 9)
+    lines = ax.contour(*sides, heights, levels=levels, colors="0.6", linewidths=0.9)
+    ax.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=9)
     for name, place in places.items():
         ax.plot(*place.T, label=name, markevery=20, markersize=4, **look(name))
+    for name, at, color in [("start", everywhere[0], "0"), *((n, p[-1], look(n)["color"]) for n, p in places.items())]:
+        ax.annotate(name, at.tolist(), (0, -15), textcoords="offset points", ha="center", color=color, bbox=PLATE)
+
+
+def weights(fitted: Mapping[str, Tensor]) -> Figure:
+    """A bar for each weight of the 6 by 33 example, a panel for each optimizer.
+
+    Args:
+        fitted: name -> 33 weights.
+
+    >>> len(weights({"SGD": torch.zeros(33), "Adam": torch.ones(33)}).axes)
+    2
+    """
+    fig, axes = figure(rows=len(fitted), width=8, height=1.9, sharex=True, sharey=True)
+    for ax, (name, row) in zip(axes, fitted.items(), strict=True):
+        for first, end, color in ((0, 1, BLUE), (1, 3, ORANGE), (3, len(row), GREEN)):
+            ax.bar(range(first, end), row[first:end].tolist(), color=color)
+        ax.axhline(0, color="0", linewidth=0.8, label="_zero")
+        ax.set(ylabel="weight")
+        ax.set_title(name, loc="left")
+    for at, words, color in ((0.6, "the label", BLUE), (2.6, "always 1", ORANGE), (6, "seen in one example", GREEN)):
+        axes[0].text(at, 0.55 - 0.04 * at, words, color=color)
+    axes[-1].set(xlabel="feature")
+    return fig

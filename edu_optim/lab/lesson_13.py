@@ -1,27 +1,91 @@
-"""For lesson 13: one map of basins at several resolutions, and what many descents at once take."""
+"""The longer pictures of lesson 13: what many descents at once take, the edge of a table, and a map drawn finer."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import basins, figure
+from ..plot import BLUE, GREEN, RED, basins, figure
 from ..problems import himmelblau
 from ..trace import sweep
 
 # Starts at once -> milliseconds of CPU time for 150 steps on Himmelblau's function, least of five; 26 November 2026,
 # one core of an Intel Xeon in a virtual machine, torch 2.13.
 AT_ONCE = {1: 36.0, 256: 40.1, 4096: 59.6, 65_536: 468.8, 262_144: 2194.0}
+CORNER = (2.5, 5.0)  # across and up, the part of the window that is drawn again
+Table = tuple[Tensor, Tensor]  # learning rates, and the loss that each ends at
 
 
-def resolutions(*sides: int) -> Figure:
-    """Which of Himmelblau's minima momentum leads to, from ``side`` x ``side`` starts, for each of ``sides``.
+def at_once(taken: Mapping[int, float] = AT_ONCE) -> Figure:
+    """What one of many descents takes, from ``taken``, descents at once -> milliseconds for all of them.
 
-    >>> [ax.get_title() for ax in resolutions(4, 8).axes]
-    ['4 x 4', '8 x 8']
+    >>> [text.get_text() for text in at_once({1: 30.0, 1000: 60.0}).axes[0].texts]
+    ['30 ms for 1', '60 ms for 1,000']
     """
-    fig, axes = figure(len(sides), width=3.4 * len(sides), height=3.4, sharey=True)
-    for ax, side in zip(axes, sides, strict=True):
-        basins(ax, himmelblau, sweep(himmelblau, SGD, 150, himmelblau.grid(side, side), lr=0.01, momentum=0.8))
+    fig, ax = figure(width=7.5, height=3.8)
+    each = {count: 1000 * ms / count for count, ms in taken.items()}
+    ax.plot(list(each), list(each.values()), "o-", color=BLUE, label="_each")
+    for index, (count, ms) in enumerate(taken.items()):
+        above = -18 if index == len(taken) - 2 else 8  # the last two stand close
+        ax.annotate(f"{ms:.0f} ms for {count:,}", (count, each[count]), (2, above), textcoords="offset points")
+    ax.set(xscale="log", yscale="log", xlim=(0.7, 9e6), ylim=(1, 1e5))
+    ax.set(xlabel="descents at once, log scale", ylabel="µs for each, log scale")
+    return fig
+
+
+def edges(short: Table, long: Table, fine: Table) -> Figure:
+    """Left, a table that ends too early beside a longer one; right, the longer one around its best, and a finer one.
+
+    >>> import torch
+    >>> table = torch.tensor([0.1, 1.0, 10.0]), torch.tensor([3.0, 1.0, 2.0])
+    >>> [text.get_text() for text in edges(table, table, table).axes[0].texts]
+    ['short, best 1', 'long, best 1']
+    """
+    fig, (left, right) = figure(2, width=11, height=4.2, sharey=True)
+    _table(left, "short", short, 16, color=GREEN, marker="s", linewidth=4)
+    _table(left, "long", long, -20, color=BLUE, marker=".")
+    _table(right, "fine", fine, -20, color=RED, linewidth=1)
+    _table(right, "long", long, 40, color=BLUE, marker="o", linestyle="--")
+    left.set(title="where the short table ends", ylabel="loss after 100 steps, log scale")
+    right.set(title="between the points of the long one", xlim=(0.25, 2.5))
+    for ax in (left, right):
+        ax.set(xscale="log", yscale="log", xlabel="learning rate, log scale", ylim=(4e-4, 40))
+    right.set_xticks([0.3, 0.5, 1, 2], ["0.3", "0.5", "1", "2"])
+    right.set_xticks([], minor=True)
+    return fig
+
+
+def _table(ax: Axes, name: str, table: Table, above: float, *, color: str, **look: Any) -> None:
+    rates, losses = table
+    best = int(losses.argmin())
+    ax.plot(rates, losses, color=color, label=name, **look)
+    star: dict[str, Any] = {"markersize": 15, "markeredgecolor": "black", "zorder": 5, "label": "_best"}
+    ax.plot(rates[best], losses[best], "*", color=color, **star)
+    words = f"{name}, best {rates[best]:.3g}"
+    ax.annotate(words, (rates[best], losses[best]), (-8, above), color=color, textcoords="offset points", ha="right")
+
+
+def finer(side: int = 64) -> Figure:
+    """Which of Himmelblau's minima momentum leads to: a map, a corner of the same map, and this corner drawn anew.
+
+    >>> [ax.get_title() for ax in finer(16).axes]
+    ['16 x 16', 'its corner', 'the corner, 16 x 16']
+    """
+    fig, axes = figure(3, width=11, height=4)
+    corner = replace(himmelblau, window=(CORNER, CORNER))
+    shown = {f"{side} x {side}": himmelblau, "its corner": himmelblau, f"the corner, {side} x {side}": corner}
+    for ax, (title, problem) in zip(axes, shown.items(), strict=True):
+        basins(ax, problem, sweep(problem, SGD, 150, problem.grid(side, side), lr=0.01, momentum=0.8))
         ax.get_legend().remove()
-        ax.set_title(f"{side} x {side}")
-        ax.label_outer()
+        ax.set(title=title, aspect=1, ylabel="")
+    axes[0].set_ylabel("y")
+    width = CORNER[1] - CORNER[0]
+    axes[0].add_patch(Rectangle((CORNER[0], CORNER[0]), width, width, fill=False, linewidth=2, label="the corner"))
+    for ax in axes[1:]:
+        ax.set(xlim=CORNER, ylim=CORNER)
     return fig

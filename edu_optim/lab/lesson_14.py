@@ -81,20 +81,22 @@ def kept(runs: dict[str, dict[str, Any]]) -> Figure:
     >>> [float(bar.get_width()) for bar in kept({"two ranks": run}).axes[1].patches]
     [0.008, 0.008, 0.008, 0.008, 0.016, 0.0]
     """
-    fig, (left, right) = figure(2, width=10.5, height=4)
+    fig, (left, right) = figure(2, width=11.5, height=4, gridspec_kw={"width_ratios": (1, 1.2)})
     for index, (name, run) in enumerate(runs.items()):
         color, dash, _ = OTHERS[index % len(OTHERS)]
-        left.plot(run["losses"], color=color, linestyle=dash, linewidth=6 - 1.4 * index, label=name)
-    left.set(xlabel="step", ylabel="loss, log scale", yscale="log")
+        left.plot(run["losses"], color=color, linestyle=dash, linewidth=7 - 1.8 * index, label=name)
+    left.set(xlabel="step", ylabel="loss, log scale", yscale="log", title="the same losses")
     left.legend()
     rows = [(f"{name}, rank {rank}", part) for name, run in runs.items() for rank, part in enumerate(run["bytes"])]
     names, parts = zip(*rows, strict=True)
     start = [0.0] * len(rows)
     for index, what in enumerate(("parameters", "gradients", "state")):
         widths = [part[index] / 1000 for part in parts]
-        right.barh(names, widths, left=start, label=what, color=OTHERS[index][0])
+        right.barh(names, widths, left=start, label=what, color=OTHERS[index][0], edgecolor="white")
+        right.text(start[0] + widths[0] / 2, 0, what, color="white", weight="bold", ha="center", va="center")
         start = [a + b for a, b in zip(start, widths, strict=True)]
+    for row, end in enumerate(start):
+        right.annotate(f"{end:.0f} kB", (end, row), (4, 0), textcoords="offset points", va="center")
     right.invert_yaxis()
-    right.set(xlabel="kB")
-    right.legend(loc="upper center", bbox_to_anchor=(0.4, -0.15), ncols=3)
+    right.set(xlabel="kB", xlim=(0, 1.15 * max(start)), title="what each rank keeps")
     return fig

@@ -104,9 +104,10 @@ class Muon(RuleOptimizer):
 def split(model: torch.nn.Module) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
     """The parameters of a network for Muon, and the others: for AdamW, say.
 
-    For Muon are the matrices of its hidden layers. The others are what is no matrix, embeddings, and the matrices of
-    the first and the last layer that is no embedding, which take in and put out features that mean something one by
-    one. Source: K. Jordan et al. 2024, as in `edu_optim.later.rules.muon`.
+    For Muon are the matrices of its hidden layers. The others are what is no matrix, and the first and the last matrix,
+    which take in and put out features that mean something one by one. Where a network has embeddings, these are its
+    first matrices, and its last one too if they also put out. Source: K. Jordan et al. 2024, as in
+    `edu_optim.later.rules.muon`.
 
     >>> net = torch.nn.Sequential(*[torch.nn.Linear(4, 4) for _ in range(3)])
     >>> matrices, others = split(net)
@@ -114,8 +115,9 @@ def split(model: torch.nn.Module) -> tuple[list[torch.nn.Parameter], list[torch.
     (1, 5)
     """
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    put_out = any(isinstance(module, torch.nn.Linear) and id(module.weight) in embeddings for module in model.modules())
     given = list(model.parameters())
     hidden = [p for p in given if p.ndim == 2 and id(p) not in embeddings]
-    hidden = hidden[1:-1] if not embeddings else hidden[:-1]
+    hidden = hidden[0 if embeddings else 1 : None if put_out else -1]
     chosen = set(map(id, hidden))
     return hidden, [p for p in given if id(p) not in chosen]

@@ -4,10 +4,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import nbformat
 from nbformat.sign import NotebookNotary
+
+from .notebooks import METADATA
 
 HIDDEN = ["solutions", "__pycache__", "*.pyc", ".DS_Store", "*~"]  # in the list of files; a path still opens them
 FOR_INSTRUCTORS = ["assignment_list", "course_list", "formgrader", "validate_assignment"]
@@ -16,9 +18,23 @@ FLAGS = [
     "--LabApp.log_level=ERROR",
     "--ServerApp.log_level=ERROR",
     "--KernelManager.transport_encryption=auto",  # else each kernel prints a warning
+    "--FileContentsManager.pre_save_hook=edu_optim.tools.jupyterlab.forget_the_version",
     *[f"--ServerApp.jpserver_extensions=nbgrader.server_extensions.{name}=False" for name in FOR_INSTRUCTORS],
     *[f"--ContentsManager.hide_globs={name}" for name in HIDDEN],
 ]
+
+
+def forget_the_version(model: dict[str, Any], **_: Any) -> None:
+    """Save a notebook without the version of Python, which JupyterLab notes in each one that is merely opened.
+
+    >>> model = {"type": "notebook", "content": {"metadata": {"language_info": {"name": "python", "version": "3.11"}}}}
+    >>> forget_the_version(model)
+    >>> model["content"]["metadata"]
+    {'language_info': {'name': 'python'}}
+    """
+    noted = model["content"]["metadata"] if model["type"] == "notebook" else {}
+    if noted.get("language_info", {}).get("name") == "python":
+        noted["language_info"] = METADATA["language_info"]
 
 
 def open_lessons(paths: Sequence[Path], flags: Sequence[str] = ()) -> NoReturn:

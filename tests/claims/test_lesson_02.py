@@ -20,11 +20,13 @@ def loss_after(steps, batch, lr, *sizes, seed=0, seen=slice(None), asked=slice(N
         return torch.nn.functional.cross_entropy(model(images[asked]), labels[asked]).item()
 
 
-def test_smaller_batches_descend_further_in_ten_passes():
-    """After ten passes, each at the best of these rates, the smaller of these three has the smaller loss;"""
-    batches = ((10, None), (140, 128), (1120, 16), (4490, 4))
-    ends = [min(loss_after(steps, batch, lr, 32, seed=3) for lr in (0.5, 1, 2, 4)) for steps, batch in batches]
-    assert ends[0] > ends[1] > ends[2] < ends[3]
+@pytest.mark.parametrize(("width", "seed"), [(16, 1), (16, 2), (32, 3)])
+def test_smaller_batches_descend_further_in_ten_passes(width, seed):
+    """After ten passes, each at the best of these rates, the smaller of these three has the smaller loss, and so it is with other seeds."""  # noqa: E501
+    ends = []
+    for steps, batch in ((10, None), (140, 128), (1120, 16)):
+        ends.append(min(loss_after(steps, batch, lr, width, seed=seed) for lr in (0.5, 1, 2, 4)))
+    assert ends[0] > ends[1] > ends[2]
 
 
 @pytest.mark.parametrize("size", [3, 7])
@@ -121,7 +123,7 @@ def test_a_decay_shrinks_the_distance_by_a_power(a, curvature):
 
 @pytest.mark.parametrize("start", [26, 100])
 def test_rates_that_add_up_to_little_cannot_travel_far(start):
-    """*1/t²* stops short: its rates add up to 0.97, too little to travel the ravine's floor."""
+    """*1/t²* stops short: its rates add up to 0.97, too little to travel along the ravine."""
     place, _ = long_paths(gradient_descent, lambda t: start / (start + t) ** 2, steps=3000)
     left = math.exp(-sum(start / (start + t) ** 2 for t in range(1, 3001)))
     assert place[-1] == pytest.approx((4 * left) ** 2 / 2, rel=0.1)

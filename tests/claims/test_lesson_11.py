@@ -50,6 +50,38 @@ def test_the_sharpness_stays_at_the_edge(lr, seed, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("lr", "seed"), [(0.5, 1), (0.6, 2), (0.8, 3)])
+def test_the_sharpness_drops_where_the_loss_jumps(lr, seed, monkeypatch):
+    """here the sharpness drops at the largest jump of the loss, and the loss goes on falling."""
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
+    highest = losses.reshape(60, 10).amax(1)
+    jump = int(highest.diff()[7:].argmax()) + 8
+    assert sharp[jump + 2] < 0.97 * sharp[jump - 1] and losses[-100:].mean() < losses[:100].mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lr", "seed"), [(1.6, 1), (2.5, 2), (10, 0)])
+def test_there_is_a_wall(lr, seed, monkeypatch):
+    """There is: at 1.6 the loss grows without end."""
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    losses, _ = lesson_11.at_the_edge.__wrapped__(SGD, lr)
+    assert not losses[-1].isfinite()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_twice_the_rate_halves_the_sharpness(seed, monkeypatch):
+    """With twice the learning rate it settles about half as high
+    The loss ends about where it did
+    """
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    (slow, high), (fast, low) = (lesson_11.at_the_edge.__wrapped__(SGD, lr) for lr in (0.6, 1.2))
+    assert sum(low[-20:]) / sum(high[-20:]) == pytest.approx(0.5, rel=0.1)
+    assert fast[-100:].mean().item() == pytest.approx(slow[-100:].mean().item(), rel=0.2)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("lr", [0.25, 0.5, 1.0])
 def test_with_cross_entropy_the_sharpness_turns_before_the_edge(lr):
     """With cross-entropy, at these learning rates, the sharpness rises, turns below $2/\\eta$, and falls."""
@@ -144,6 +176,22 @@ def test_decay_helps_under_its_conditions():
         chosen = {cls: found[tuning].mean(0).flatten().argmin() for cls, found in errors.items()}
         ours, theirs = (found[racing].flatten(1)[:, chosen[cls]].tolist() for cls, found in errors.items())
         assert flip_test(ours, theirs) > 0.1
+
+
+def test_the_stored_valleys():
+    """At the worst of its nine rates each gets five times as many digits wrong as at its best, or more.
+    SGD's chosen rate is the last one before a wall: a notch higher, most digits are wrong.
+    Its rate stands next to a wall: a notch higher, one of the two tuning seeds ran away too.
+    """
+    for task in ("digits, MLP", "digits, CNN"):
+        for row in RESULTS[task].values():
+            means = torch.tensor(row["tuning"]).mean(1)
+            assert means.max() > 5 * means.min()
+        row = RESULTS[task]["SGD"]
+        assert sum(row["tuning"][row["lrs"].index(row["best"]) + 1]) / 6 > 50
+    row = RESULTS["text, transformer"]["Nesterov"]
+    right, higher = (row["tuning"][row["lrs"].index(row["best"]) + k] for k in (0, 1))
+    assert max(right) < 2.7 and sum(loss > 4.5 for loss in higher) == 1
 
 
 def test_no_optimizer_leads_all_tables():

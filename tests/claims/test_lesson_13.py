@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, problems, rules, sweep
+from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, problems, rules, sweep, train_many
 from edu_optim.problems import himmelblau, rosenbrock
 from edu_optim.signature import signature
 
@@ -51,7 +51,7 @@ def test_the_best_setting_lies_near_the_cliff(start):
 
 @pytest.mark.parametrize("optimizer", [Adam, Adagrad, RMSprop])
 def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
-    """The first table has its lowest loss at its last place, which only says that it ends too early."""
+    """Left: the short table has its lowest loss at its last place, which only says that it ends too early."""
     for problem in (rosenbrock, problems.booth):
         short, long = (torch.logspace(-3, end, 30, dtype=torch.float64) for end in (-2, 1))
         near = sweep(problem, optimizer, 60, lr=short).losses
@@ -86,7 +86,7 @@ def test_each_point_of_a_sweep_is_a_path_of_its_own():
 
 @pytest.mark.parametrize("start", [(-1.2, 1.0), (-1.0, 0.5), (0.0, 1.5)])
 def test_a_setting_between_worse_ones_need_not_be_the_best(start):
-    """Even with worse ones on both sides it need not be the best: here is the second table again, and a finer one over it."""  # noqa: E501
+    """even with worse ones on both sides the best of a table need not be the best; the long one has stepped over a dip."""  # noqa: E501
     coarse, fine = (torch.logspace(-3, 1, count, dtype=torch.float64) for count in (41, 801))
     start = torch.tensor(start).double()
     losses = sweep(rosenbrock, Adam, 100, start, lr=coarse).losses
@@ -96,7 +96,7 @@ def test_a_setting_between_worse_ones_need_not_be_the_best(start):
 
 
 def test_the_deepest_dip_moves_with_the_start():
-    """The table has stepped over a dip; and from a start a tenth to the right, the deepest dip lies elsewhere."""
+    """From there the loss at the old dip is 0.0665, and the deepest dip lies elsewhere."""
     lrs = torch.logspace(-3, 1, 801, dtype=torch.float64)
     deepest = None
     for start in ((-1.2, 1.0), (-1.1, 1.0), (-1.3, 1.0), (-1.2, 1.1)):
@@ -115,3 +115,28 @@ def test_with_much_momentum_the_fields_break_up_along_the_rim(lr):
     corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()
     usual = torch.stack([found[corner == quarter].mode().values for quarter in range(4)])[corner]
     assert (found != usual)[rim].double().mean() > 0.25 > (found != usual)[~rim].double().mean()
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_with_more_steps_the_small_rates_read_more(seed):
+    """Below 0.01 a hundred steps were too few; from there to 0.1 the copies are alike."""
+    images, labels = problems.digits()
+    net, lrs = problems.small_net(64, 16, 10, seed=seed), torch.logspace(-4, -1, 7, dtype=torch.float64)
+    shares = []
+    for steps in (100, 1000):
+        copies = train_many(net, Adam, images[:797], labels[:797], steps, lr=lrs)
+        shares.append(copies.accuracy(images[797:], labels[797:]))
+    assert (shares[1] - shares[0] > 0.02)[:4].all()
+    assert (shares[1] - shares[0]).abs()[4:].max() < 0.02 and shares[0][4:].max() - shares[0][4:].min() < 0.02
+
+
+@pytest.mark.parametrize(("momentum", "steps"), [(0.7, 200), (0.9, 300)])
+def test_twice_the_resolution_changes_less_and_less_but_something(momentum, steps):
+    """Before you trust a detail, draw it at twice the resolution."""
+    fine = sweep(himmelblau, SGD, steps, himmelblau.grid(128, 128), lr=0.01, momentum=momentum).minimum
+    maps = [fine[nth // 2 :: nth, nth // 2 :: nth] for nth in (8, 4, 2, 1)]
+    pairs = zip(maps, maps[1:], strict=False)
+    changed = [
+        (coarse.repeat_interleave(2, 0).repeat_interleave(2, 1) != twice).double().mean() for coarse, twice in pairs
+    ]
+    assert changed[0] > changed[1] > changed[2] > 0.005
