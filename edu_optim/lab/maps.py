@@ -188,7 +188,7 @@ def rates(optimizer: Callable[..., Any] = SGD, *, steps: int = 100) -> Experimen
 
 def _rates_and_cut(axes: list[Axes]) -> None:
     axes[0].set(xlabel="learning rate x curvature", ylabel="momentum", title="Colors: measured. Lines: formula")
-    axes[1].set(xlabel="learning rate x curvature", ylabel="rate, per step", title="At the momentum of the red line")
+    axes[1].set(xlabel="learning rate x curvature", ylabel="rate", title="At the momentum of the red line")
     axes[1].set(xlim=(0, 4), ylim=(0, 1.5))
     axes[1].axhline(1, color="0.8", linewidth=1, label="_stands still")
 

@@ -1,5 +1,7 @@
 """What lesson 13 says of maps and of many descents at once, tried beside its own settings."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -31,6 +33,17 @@ def test_strips_come_with_momentum_and_lie_along_the_rim(lr, momentum):
     assert elsewhere[rim].double().mean() > 2 * elsewhere[~rim].double().mean()
 
 
+@pytest.mark.parametrize(("lr", "momentum"), [(0.01, 0.8), (0.008, 0.7)])
+def test_the_shares_are_those_of_a_window(lr, momentum):
+    """Its share is one of this window: a window of another size has other shares."""
+    shares = []
+    for reach in (3.0, 5.5):
+        problem = replace(himmelblau, window=((-reach, reach), (-reach, reach)))
+        found = sweep(problem, SGD, 300, problem.grid(64, 64), lr=lr, momentum=momentum).minimum
+        shares.append(torch.stack([(found == index).double().mean() for index in range(4)]))
+    assert (shares[0] - shares[1]).abs().max() > 0.02
+
+
 @pytest.mark.parametrize("lr", [0.004, 0.008])
 def test_without_momentum_the_fields_are_of_nearly_one_size(lr):
     """Without momentum the four fields are of nearly one size, and at this learning rate the strips are gone."""
@@ -41,7 +54,7 @@ def test_without_momentum_the_fields_are_of_nearly_one_size(lr):
 
 @pytest.mark.parametrize("start", [(-1.0, 0.5), (-1.5, 2.0), (0.0, 1.5)])
 def test_the_best_setting_lies_near_the_cliff(start):
-    """The star lies near the cliff: at ten times its learning rate all is lost, and hatched."""
+    """The star lies near the cliff: at ten times its learning rate all is lost."""
     lrs = torch.logspace(-4, 0.5, 91, dtype=torch.float64)
     momenta = torch.linspace(0, 0.98, 50, dtype=torch.float64)
     losses = sweep(rosenbrock, SGD, 100, torch.tensor(start).double(), lr=lrs, momentum=momenta).losses
