@@ -1,4 +1,4 @@
-"""The experiment of lesson 06, the length of RMSprop's steps, and its pictures of moves, windows and tuned rates."""
+"""The experiment of lesson 06, the length of RMSprop's steps, and its pictures of windows and of tuned rates."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -66,27 +66,6 @@ def _before_and_after(ax: Axes) -> None:
     ax.text(99.5, 0.0045, "jump times that", ha="right")
     ax.set(xlim=(0, 101), ylim=(0.003, 60), yscale="log", xlabel="step")
     ax.set(ylabel="length of the step in lr, log scale")
-
-
-def bars(moves: Mapping[str, Tensor], *, sharey: bool = False) -> Figure:
-    """A figure of the moves of one weight, a panel for each name, titled with their sum.
-
-    Args:
-        moves: name -> what each step adds to the weight, ``[n]``.
-        sharey: whether all panels have one scale.
-
-    >>> [ax.get_title() for ax in bars({"there and back": torch.tensor([1.0, 1.0, -0.5])}).axes]
-    ['there and back: 1.5 in all']
-    """
-    fig, axes = figure(len(moves), width=10, height=2.9, squeeze=False, sharey=sharey)
-    for ax, (name, each) in zip(axes[0], moves.items(), strict=True):
-        colors = [BLUE if move > 0 else RED for move in each]
-        ax.bar(range(1, len(each) + 1), each.tolist(), color=colors)
-        ax.axhline(0, color="0.4", linewidth=0.8, label="_zero")
-        total = round(each.sum().item(), 2) + 0.0  # no -0
-        ax.set(title=f"{name}: {total:g} in all", xlabel="minibatch", xticks=range(1, len(each) + 1))
-    axes[0, 0].set_ylabel("move of the weight")
-    return fig
 
 
 def windows(*steps: int, alpha: float = 0.9) -> Figure:
