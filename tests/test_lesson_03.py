@@ -178,3 +178,14 @@ def test_the_arrow_is_the_last_step():
 def test_the_experiment_takes_any_optimizer(optimizer):
     end = roll_by_hand(0.04, 0.9)[0][-1].norm().item()
     assert EXPERIMENT.experiment(optimizer).numbers["distance after 60 steps"].item() == pytest.approx(end)
+
+
+@pytest.mark.parametrize(("beta", "reached"), [(0.63, False), (0.64, True), (0.66, True), (0.69, True), (0.7, False)])
+def test_the_goal_of_play_is_reached_from_the_critical_momentum_on(beta, reached):
+    x, b = torch.tensor([-4.0, 1.0], dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for _ in range(60):
+        b = beta * b + x * torch.tensor([1, 25])
+        x = x - b / 25
+    end = EXPERIMENT.experiment(torch.optim.SGD, beta=beta).numbers["distance after 60 steps"].item()
+    assert end == pytest.approx(x.norm().item(), rel=1e-6)
+    assert (end < 1e-4) == reached

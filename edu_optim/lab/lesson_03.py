@@ -158,7 +158,7 @@ def draw_zigzag(run: Trace, gradients: Tensor) -> Figure:
     fig, (left, right) = figure(2)
     contour(left, RAVINE)
     left.plot(*run.points.T, "o-", color=BLACK, markersize=3, linewidth=1)
-    left.set_title(f"{len(gradients)} steps of gradient descent")
+    left.set(xlim=(-4.5, 0.5), ylim=(-1.5, 1.5), title=f"{len(gradients)} steps of gradient descent")
     steps = range(1, len(gradients) + 1)
     right.bar(steps, gradients[:, 1].tolist(), color="0.75", label="across the ravine")
     right.plot(steps, gradients[:, 0], "s-", color=BLUE, label="along the floor")
@@ -175,22 +175,24 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     'learning rate'
     """
     fig, ax = figure(width=8, height=5.4)
-    levels = [0.83, 0.86, 0.89, 0.92, 0.94, 0.96, 0.98, 0.99]
+    levels = [0.83, 0.86, 0.89, 0.92, 0.95, 0.98, 0.99]
     grid = (lrs, betas.expand_as(lrs), rates)
-    ax.contourf(*grid, levels=[0.8, *levels, 1.001], cmap="cividis")
+    ax.contourf(*grid, levels=[0.8, *levels, 1.001], cmap="gray", vmin=0.6, vmax=1.0)
     ax.contour(*grid, levels=levels, colors="k", linewidths=0.6)
-    for level in levels[:-1]:
+    for level in levels[:-1]:  # on the flat part, where it is level, β is its square
         ax.text(0.0204 * (1 + level**2), level**2, str(level), va="center")
     lr = torch.linspace(0, 4 / 121, 400, dtype=torch.float64)
-    ax.plot([0.02, 0.04], [0, 1], "k", label="stable up to here")
-    ax.plot(lr, (1 - lr.sqrt()) ** 2, "w--", label="critical at curvature 1")
-    ax.plot(2 / 101, 0, "wo", markeredgecolor="k", clip_on=False, zorder=5)
-    ax.plot(4 / 121, 81 / 121, "w*", markeredgecolor="k", markersize=15, zorder=5)
-    ax.text(0.0225, 0.752, "plateau: rate √β", color="w", weight="bold")
-    ax.text(0.0025, 0.3, "creeps", weight="bold")
-    ax.text(0.0345, 0.64, "lowest: 0.818")
-    ax.text(0.021, 0.015, "gradient descent: 0.980")
-    ax.text(0.034, 0.3, "diverges", color="0.4")
+    ax.plot([0.02, 0.04], [0, 1], "k", linewidth=2, label="stable up to here")
+    ax.plot(lr, (1 - lr.sqrt()) ** 2, "--", color=RED, linewidth=2.5, label="critical at curvature 1")
+    ax.plot(2 / 101, 0, "o", color=BLUE, markersize=9, clip_on=False, zorder=5)
+    ax.plot(4 / 121, 81 / 121, "*", color=BLUE, markersize=18, zorder=5)
+    box = {"facecolor": "w", "edgecolor": "none", "pad": 2}
+    ax.text(0.0165, 0.873, "all curvatures swing: rate √β", ha="left", va="center", bbox=box)
+    ax.text(0.003, 0.4, "curvature 1 creeps", color=BLACK, bbox=box)
+    ax.text(0.0148, 0.71, "critical β of curvature 1", color=RED, ha="right", bbox=box)
+    ax.text(0.0345, 0.63, "best of all: 0.818", color=BLUE)
+    ax.text(0.021, 0.015, "gradient descent at its best: 0.980", color=BLUE)
+    ax.text(0.034, 0.3, "diverges")
     ax.set(xlim=(0, 0.045), ylim=(0, 1), xlabel="learning rate", ylabel="momentum β")
     return fig
 

@@ -69,14 +69,21 @@ def draw_pushes(here: Tensor, ahead: Tensor, late: Tensor, early: Tensor) -> Fig
     ['pushed by the slope here', 'pushed by the slope ahead']
     """
     fig, axes = figure(2, sharey=True)
-    for ax, end, title in zip(axes, (late, early), ("here", "ahead"), strict=True):
+    for ax, asked, end, title in zip(axes, (here, ahead), (late, early), ("here", "ahead"), strict=True):
         contour(ax, RAVINE, levels=24, points=801)
+        push = end - ahead
+        ax.axhline(0, color="0.6", linewidth=1, label="_floor")
         ax.plot(*torch.stack([here, ahead]).T, "--", color="0.4", label="carried")
+        ax.plot(*torch.stack([asked, asked + push]).T, ":", color=RED, label="asked")
         ax.plot(*torch.stack([ahead, end]).T, color=RED, label="pushed")
         ax.plot(*here, "o", color=BLUE, label="here")
         ax.plot(*ahead, "s", color=BLACK, fillstyle="none", label="ahead")
+        words = {"here": here, "carried": (here + ahead) / 2, "ahead": ahead, "pushed": ahead + push / 2}
+        for word, point in words.items():
+            ax.annotate(word, point.tolist(), xytext=(5, 5), textcoords="offset points")
         ax.set(xlim=(-1.6, -0.6), ylim=(-0.4, 0.8), title=f"pushed by the slope {title}")
-    axes[0].legend(loc="lower left", frameon=True)
+    point = here + (late - ahead) / 2
+    axes[0].annotate("asked here", point.tolist(), xytext=(6, -8), textcoords="offset points")
     return fig
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -109,21 +110,21 @@ def _ratio(bowl: Problem, points: Tensor) -> Tensor:
 
 
 def pixels(share: Tensor, ring: tuple[int, int]) -> Figure:
-    """A figure of the 8 x 8 pixels, each as dark as the share of images that light it, and a ring around one.
+    """A figure of the 8 x 8 pixels, the darker, the more images light it, and a ring around one.
 
     Args:
         share: of each pixel, ``[64]``, from 0 to 1.
         ring: row and column of the pixel with the ring.
 
     >>> [ax.get_ylabel() for ax in pixels(torch.rand(64), ring=(5, 0)).axes]
-    ['row', 'share of images that light the pixel']
+    ['row', 'share of images, log scale']
     """
-    fig, ax = figure(width=5, height=3.4)
-    squares = ax.imshow(share.reshape(8, 8).numpy(), cmap="gray_r", vmin=0, vmax=1)
-    fig.colorbar(squares, label="share of images that light the pixel")
+    fig, ax = figure(width=6, height=4)
+    squares = ax.imshow(share.reshape(8, 8).numpy(), cmap="gray_r", norm=LogNorm(2e-4, 1))  # what is 0 stays white
+    fig.colorbar(squares, label="share of images, log scale")
     row, column = ring
-    ax.plot(column, row, "o", color=RED, markersize=20, markerfacecolor="none", label="ringed")
-    ax.set(xlabel="column", ylabel="row")
+    ax.plot(column, row, "o", color=RED, markersize=22, markeredgewidth=2.5, markerfacecolor="none", label="ringed")
+    ax.set(xlabel="column", ylabel="row", title="How many images light it? White: none")
     return fig
 
 
