@@ -1,6 +1,7 @@
 """The pictures and the experiment of lesson 12: what a step costs, by the clock and as a bill of four prices."""
 
 import importlib.util
+import inspect
 import time
 import weakref
 from collections.abc import Callable
@@ -40,6 +41,7 @@ FAULTS = 164_067  # page faults of a step over lists, at twelve million weights
 BY_TORCH_COMPILE = {"first step": 6.5, "later": 18.6e-3}  # of torch.optim.Adam, at twelve million weights
 ARITHMETIC = 210e9  # operations a second of a product of two matrices of 1000 x 1000
 PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc always asks the system
+HYPER = {"t": 1, "lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8, "momentum": 0.9, "rho": 0.9}
 COLORS = {"Python": (GRAY, ""), "launches": (ORANGE, "//"), "bytes": (BLUE, ""), "page faults": (RED, "\\\\")}
 RULES: dict[str, tuple[Callable[..., Any], MakeOptimizer, dict[str, Any]]] = {
     "Adam": (rules.adam, Adam, {}),
@@ -65,6 +67,51 @@ def clock() -> Figure:
     ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
     label_ends(ax)
     return fig
+
+
+def text(rule: Callable[..., Any]) -> str:
+    """The text of a rule, without its docstring.
+
+    >>> text(rules.gradient_descent).splitlines()[0]
+    'def gradient_descent(p, g, *, lr):'
+    """
+    head, _, body = inspect.getsource(rule).split('"""')
+    return head.rstrip() + body.rstrip()
+
+
+class Counter(TorchDispatchMode):
+    """Counts launches, and the bytes of every tensor that goes into one or comes out.
+
+    >>> x = torch.ones(1000, dtype=torch.float64)
+    >>> with Counter() as counter:
+    ...     _ = 2 * x
+    >>> counter.launches, counter.bytes
+    (1, 16000)
+    """
+
+    launches = bytes = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        self.launches += 1
+        self.bytes += sum(x.nbytes for x in set(filter(torch.is_tensor, tree_leaves((args, result)))))
+        return result
+
+
+def counted(run: Callable[..., Any], tensors: int = 1, rule: Callable[..., Any] = rules.adam) -> Counter:
+    """The launches and the bytes of one step over so many tensors of a thousand weights, in float32.
+
+    >>> from edu_optim.execute import per_tensor
+    >>> counted(per_tensor, rule=rules.gradient_descent).launches
+    3
+    """
+    names = inspect.signature(rule).parameters
+    columns = [
+        [torch.ones(1000, dtype=torch.float32) for _ in range(tensors)] for _ in range(rule.__code__.co_argcount)
+    ]
+    with Counter() as counter:
+        run(rule, columns, {name: value for name, value in HYPER.items() if name in names})
+    return counter
 
 
 class _Lives(TorchDispatchMode):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from cells import Lesson
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from edu_optim import Adam, kernel, rules
@@ -10,8 +9,6 @@ from edu_optim.execute import compiled, multi_tensor, per_tensor
 from edu_optim.lab import lesson_12 as lab
 from edu_optim.signature import signature
 
-LESSON = Lesson("12").later("imports", "counter", "one-step")
-counted = LESSON.function("counted")
 OTHERS = [rules.gradient_descent, rules.momentum, rules.nesterov, rules.adagrad, rules.rmsprop, rules.adadelta]
 others = pytest.mark.parametrize("rule", OTHERS, ids=lambda rule: rule.__name__)
 
@@ -47,16 +44,16 @@ def adam_of(make, size=50_000, **options):
 def test_there_is_a_launch_for_each_sign_and_one_for_each_result(rule):
     """Seventeen launches for a tensor: one for each sign of the arithmetic that touches it, and three to write `p`, `m` and `v` back."""  # noqa: E501
     signs = sum(node.op[:4] == "call" for node in kernel.split(rule, kinds(rule))[1].graph.nodes)
-    assert counted(multi_tensor, rule=rule).launches == signs + 1 + len(signature(rule)[0])
+    assert lab.counted(multi_tensor, rule=rule).launches == signs + 1 + len(signature(rule)[0])
 
 
 @others
 def test_launches_grow_with_the_tensors_one_by_one_and_not_over_lists(rule):
     """One by one they grow with the number of tensors."""
     for tensors in (2, 9):
-        assert counted(per_tensor, tensors, rule).launches == tensors * counted(per_tensor, 1, rule).launches
-        assert counted(multi_tensor, tensors, rule).launches == counted(multi_tensor, 1, rule).launches
-        assert counted(multi_tensor, tensors, rule).bytes == counted(per_tensor, tensors, rule).bytes
+        assert lab.counted(per_tensor, tensors, rule).launches == tensors * lab.counted(per_tensor, 1, rule).launches
+        assert lab.counted(multi_tensor, tensors, rule).launches == lab.counted(multi_tensor, 1, rule).launches
+        assert lab.counted(multi_tensor, tensors, rule).bytes == lab.counted(per_tensor, tensors, rule).bytes
 
 
 @others
@@ -113,11 +110,11 @@ def test_one_loop_serves_all_shapes_and_settings():
 def test_the_rule_with_the_most_launches_gains_most():
     """Of the four rules gradient descent has the fewest launches and gains least from a loop; Adadelta has the most and gains most."""  # noqa: E501
     experiment = lab.play(
-        lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(counted(multi_tensor, rule=rule))
+        lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(lab.counted(multi_tensor, rule=rule))
     )
     for settings in ({}, {"kept": True}, {"weights": 100_000}):
         gains = {rule: experiment.at(rule=rule, **settings).numbers["lists against the loop"] for rule in lab.RULES}
-        launches = {rule: counted(multi_tensor, rule=text).launches for rule, (text, *_) in lab.RULES.items()}
+        launches = {rule: lab.counted(multi_tensor, rule=text).launches for rule, (text, *_) in lab.RULES.items()}
         assert min(gains, key=gains.get) == min(launches, key=launches.get) == "gradient descent"
         assert max(gains, key=gains.get) == max(launches, key=launches.get) == "Adadelta"
 
