@@ -3,7 +3,53 @@
 import torch
 
 from ..later import rules
+from .after_adam import NADAM, RADAM, RADAM_DECOUPLED
+from .averages import AVERAGED, FREE, FREE_ADAMW
 from .exercise import Exercise, at, edit
+from .lion import LION
+from .muon import MUON
+
+HINTS = {
+    "nadam": [
+        "It is Adam with another m_hat: Nesterov's look ahead, with a factor that rises from half of beta1.",
+        "The mean is used with the factor of the next step, the newest gradient with this one's: each part is "
+        "divided by what a mean of ones would be with the same factors.",
+        "c is the mean of ones so far: c = mu * c + (1 - mu). With one more factor it is mu_next * c + (1 - mu_next).",
+    ],
+    "radam": [
+        "On how many gradients does v rest after t steps? Until they are enough, only the mean gradient steers.",
+        "n = most - 2 t beta2**t / (1 - beta2**t), with most = 2 / (1 - beta2) - 1. Up to 5 it is too few.",
+        "From then on r, the root of (n - 4) (n - 2) most / ((most - 4) (most - 2) n), multiplies Adam's step.",
+    ],
+    "radam_decoupled": [
+        "It is AdamW's decay, and then RAdam's step.",
+        "First the weight shrinks by lr * weight_decay of itself, then the step is taken with the gradient alone.",
+    ],
+    "lion": [
+        "There is one buffer, and there are two means of it and the newest gradient: one steers, one is kept.",
+        "beta1 makes the mean that steers, of which only the sign is used; beta2 makes the one that is kept.",
+        "The decay stands beside the sign, and lr multiplies both.",
+    ],
+    "schedule_free_sgd": [
+        "There are three points: z descends, x is the average of all z so far, and p lies between them.",
+        "The buffer e is x - z, so z = p - beta * e. From z and e comes x.",
+        "After t steps the newest z has the weight 1 / t in the average; then put p between the two again.",
+    ],
+    "schedule_free_adamw": [
+        "It is `schedule_free_sgd` with something else in the place of the gradient.",
+        "That is g over the corrected root mean square, and weight_decay * p besides.",
+    ],
+    "adam_ema": [
+        "Adam's step is Adam's. What is kept of the new weights?",
+        "a = decay * a + (1 - decay) * p, after the step; p comes back as Adam left it.",
+    ],
+    "muon": [
+        "It is momentum, as a running mean and with Nesterov's look ahead, and its step is made orthogonal.",
+        "Divide by the root of the sum of all squares; then, ns_steps times, x becomes a x + (b s + c s s) x, where s "
+        "is x times its transpose.",
+        "Last come the decay and the step, which is multiplied by max(1, rows / columns) ** 0.5.",
+    ],
+}
 
 
 def look_ahead(g, m, t, beta1):
@@ -156,3 +202,14 @@ EXERCISES = [
         secret=True,
     ),
 ]
+CATALOGS = {
+    "nadam": NADAM,
+    "radam": RADAM,
+    "radam_decoupled": RADAM_DECOUPLED,
+    "lion": LION,
+    "schedule_free_sgd": FREE,
+    "schedule_free_adamw": FREE_ADAMW,
+    "adam_ema": AVERAGED,
+    "muon": MUON,
+}
+RULES_AFTER_ADAM = [Exercise(name, getattr(rules, name), HINTS[name], catalog) for name, catalog in CATALOGS.items()]
