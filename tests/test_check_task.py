@@ -197,6 +197,43 @@ def swaps_two():
     return {**lesson_08.LINEUP, "D": "gradient on top", "F": "betas swapped"}
 
 
+def slow_average(g, m, t, beta1):
+    m = beta1 * m + (1 - beta1) * g
+    return (beta1 * m + (1 - beta1) * g) / (1 - beta1 ** (t + 1))
+
+
+def exactly_orthogonal(u, steps):
+    left, _, right = torch.linalg.svd(u, full_matrices=False)
+    return left @ right
+
+
+def by_the_largest(u, steps):
+    x = u / torch.linalg.svdvals(u)[0]
+    for _ in range(steps):
+        x = 1.5 * x - 0.5 * x @ x.T @ x
+    return x
+
+
+def late_warmup(t, length, total, last):
+    if t < length:
+        return t / length
+    return last + (1 - last) * (1 + math.cos(math.pi * (t - length) / (total - length))) / 2
+
+
+def smaller_of_both(t, length, total, last):
+    cosine = last + (1 - last) * (1 + math.cos(math.pi * (t + 1 - length) / (total - length))) / 2
+    return min((t + 1) / length, cosine)
+
+
+def stops_early(length, beta1, beta2):
+    return max(min(1, t / length) * (1 - beta1**t) / (1 - beta2**t) ** 0.5 for t in range(1, 1000))
+
+
+def upper_median(norms, times):
+    before = sorted(norms[:-1])
+    return min(1, times * before[len(before) // 2] / norms[-1])
+
+
 def stops_at_the_drop(lr, momentum, steps):
     place, both = 0.0, []
     for inside in (False, True):
@@ -273,6 +310,14 @@ WRONG = [
         "steps_needed",
         "there is no answer where a step crosses the minimum",
     ),
+    (slow_average, "look_ahead", "both parts are corrected for the next step"),
+    (exactly_orthogonal, "orthogonalize", "all singular values are exactly 1"),
+    (by_the_largest, "orthogonalize", "it is divided by the largest singular value"),
+    (lambda p, z, beta: (z - (1 - beta) * p) / beta, "average", "p and z have changed places"),
+    (late_warmup, "warmup_cosine", "every step is one late"),
+    (smaller_of_both, "warmup_cosine", None),
+    (stops_early, "largest_factor", None),
+    (upper_median, "clip_factor", "the upper of the middle two lengths"),
     (walks_without_abs, "steps_needed", "it stops as soon as a step has crossed the minimum"),
     (
         lambda k: (1 - math.sqrt(1 / (2 * k))) ** 2,

@@ -109,6 +109,18 @@ EXERCISES = [
                 ask="Where does Nesterov's rule use the gradient a second time?",
             ),
             edit(
+                "neither part is corrected",
+                {"/ (1 - beta1 ** (t + 1))": "", "/ (1 - beta1**t)": ""},
+                why="Both are too small at first.",
+                ask="If all gradients are 1, what should come out at the first step?",
+            ),
+            edit(
+                "both parts are corrected for the next step",
+                {"1 - beta1**t": "1 - beta1 ** (t + 1)"},
+                why="The newest gradient has been weighted as in this step.",
+                ask="What does a mean of t ones lack, and what one of t + 1?",
+            ),
+            edit(
                 "both parts are corrected alike",
                 {"(t + 1)": "t"},
                 why="The mean is used as if one more step had been taken.",
@@ -137,6 +149,30 @@ EXERCISES = [
                 {"u / (u * u).sum() ** 0.5": "u"},
                 why="Singular values beyond the root of 3 grow without end.",
                 ask="What does 1.5 s - 0.5 s³ give for s = 3?",
+            ),
+            edit(
+                "it is divided by the largest singular value",
+                {"u / (u * u).sum() ** 0.5": "u / torch.linalg.matrix_norm(u, 2)"},
+                why="The largest one is 1 at the start; in the exercise the sum of the squares is.",
+                ask="Which length of a matrix takes no singular value to compute?",
+            ),
+            edit(
+                "one step too many",
+                {"range(steps)": "range(steps + 1)"},
+                why="The singular values are changed once more than asked.",
+                ask="How often does your loop run for steps = 1?",
+            ),
+            edit(
+                "one step too few",
+                {"range(steps)": "range(steps - 1)"},
+                why="The singular values are changed once less than asked.",
+                ask="How often does your loop run for steps = 1?",
+            ),
+            edit(
+                "all singular values are exactly 1",
+                {"    return x": "    x, _, right = torch.linalg.svd(u, full_matrices=False)\n    return x @ right"},
+                why="That is where many steps lead; asked is what a few of them leave.",
+                ask="What does 1.5 s - 0.5 s³ make of s = 0.5 in one step?",
             ),
             edit(
                 "the power is taken element by element",
@@ -190,6 +226,18 @@ EXERCISES = [
                 {"(p - (1 - beta) * z) / beta": "(1 - beta) * z + beta * p"},
                 why="It leads from p back towards z.",
                 ask="Does x lie on the side of z, or beyond p?",
+            ),
+            edit(
+                "p and z have changed places",
+                {"(p - (1 - beta) * z)": "(z - (1 - beta) * p)"},
+                why="It is solved for another of the three points.",
+                ask="Which of the three stands alone in p = (1 - beta) z + beta x?",
+            ),
+            edit(
+                "z is taken off whole",
+                {"(1 - beta) * z": "z"},
+                why="Of p only the part 1 - beta comes from z.",
+                ask="With beta = 0.9, how much of p is z?",
             ),
             edit(
                 "the two weights are swapped",
