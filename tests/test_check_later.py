@@ -199,6 +199,10 @@ def muon_without_shape(p, grad, buf, lr, momentum=0.95, weight_decay=0.1):
     return p * (1 - lr * weight_decay) - lr * five_times(grad.lerp(buf, momentum)), buf
 
 
+def adam_for_radam(p, g, m, v, t, lr, betas, eps):
+    return rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
+
+
 def average_is_not_kept(p, g, m, v, a, t, lr, betas, eps, decay):
     return *rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps), a
 
@@ -208,6 +212,7 @@ NAMED = [
     (asked_at_the_average, "schedule_free_sgd", "the gradient is asked for at the average"),
     (nadam_of_a_survey, "nadam", "the factor does not rise, and both parts are corrected alike"),
     (muon_without_shape, "muon", "the step is not scaled for its shape"),
+    (adam_for_radam, "radam", "the mean square is used from the first step, without caution"),
     (average_is_not_kept, "adam_ema", "nothing is averaged"),
 ]
 
@@ -215,3 +220,27 @@ NAMED = [
 @pytest.mark.parametrize(("answer", "like", "name"), NAMED)
 def test_what_public_code_does_is_named(answer, like, name):
     assert check(answer, like=like).name == name, check(answer, like=like)
+
+
+def test_a_buffer_that_the_answer_does_not_keep_is_not_spoken_of():
+    def swapped(p, g, z, *, t, lr, beta):
+        x, late = (p - (1 - beta) * z) / beta, z
+        z = z - lr * g
+        return beta * z + (1 - beta) * (x + (late - x) / t), z
+
+    verdict = check(swapped, like="schedule_free_sgd")
+    assert verdict.kind == "unknown" and "buffer" not in verdict.text
+
+
+def test_a_rule_that_goes_wrong_late_or_for_one_shape_is_called_wrong():
+    calls = []
+
+    def late(p, g, b, *, lr, **options):
+        calls.append(p)
+        return rules.muon(p, g, b, lr=lr * (1 + (len(calls) > 20)), **options)
+
+    def wide(p, g, b, **options):
+        return rules.muon(p, -g if p.shape[0] < p.shape[1] else g, b, **options)
+
+    assert check(late, like="muon").difference[0] == "p after step 9 of the second run"
+    assert check(wide, like="muon").difference[0] == "p after step 1 of the second run"

@@ -139,6 +139,12 @@ RADAM = [
         ask="What should multiply the first step that divides by the mean square?",
     ),
     edit(
+        "the mean square is used from the first step, without caution",
+        {"n <= 5": "False", ROOT: "1.0"},
+        why="These are Adam's steps.",
+        ask="On how many gradients does v rest at the first step?",
+    ),
+    edit(
         "the caution lacks its root",
         {ROOT: ROOT.removesuffix(" ** 0.5")},
         why="It is squared, so the steps grow later than they should.",
