@@ -16,7 +16,8 @@ from judged import built, changes
 from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
 from edu_optim.check.tasks import returned_by_reference
-from edu_optim.exercises import EXERCISES, lesson_03, lesson_04, lesson_08, lesson_09
+from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_13
+from edu_optim.problems import line_model, line_points
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
 by_task = pytest.mark.parametrize("name", TASKS)
@@ -196,6 +197,107 @@ def swaps_two():
     return {**lesson_08.LINEUP, "D": "gradient on top", "F": "betas swapped"}
 
 
+def slow_average(g, m, t, beta1):
+    m = beta1 * m + (1 - beta1) * g
+    return (beta1 * m + (1 - beta1) * g) / (1 - beta1 ** (t + 1))
+
+
+def exactly_orthogonal(u, steps):
+    left, _, right = torch.linalg.svd(u, full_matrices=False)
+    return left @ right
+
+
+def by_the_largest(u, steps):
+    x = u / torch.linalg.svdvals(u)[0]
+    for _ in range(steps):
+        x = 1.5 * x - 0.5 * x @ x.T @ x
+    return x
+
+
+def late_warmup(t, length, total, last):
+    if t < length:
+        return t / length
+    return last + (1 - last) * (1 + math.cos(math.pi * (t - length) / (total - length))) / 2
+
+
+def smaller_of_both(t, length, total, last):
+    cosine = last + (1 - last) * (1 + math.cos(math.pi * (t + 1 - length) / (total - length))) / 2
+    return min((t + 1) / length, cosine)
+
+
+def stops_early(length, beta1, beta2):
+    return max(min(1, t / length) * (1 - beta1**t) / (1 - beta2**t) ** 0.5 for t in range(1, 1000))
+
+
+def upper_median(norms, times):
+    before = sorted(norms[:-1])
+    return min(1, times * before[len(before) // 2] / norms[-1])
+
+
+def stops_at_the_drop(lr, momentum, steps):
+    place, both = 0.0, []
+    for inside in (False, True):
+        place = 0.0
+        for rate in (lr, lr / 10):
+            velocity = 0.0
+            for _ in range(steps // 2):
+                velocity = momentum * velocity + (rate if inside else 1)
+                place += velocity if inside else rate * velocity
+        both.append(place)
+    return both
+
+
+def walks_without_abs(curvature, lr, accuracy):
+    distance, steps = 1.0, 0
+    while distance > accuracy:
+        distance, steps = distance * (1 - lr * curvature), steps + 1
+    return steps
+
+
+def begins_at_random(epochs):
+    model = torch.nn.Linear(1, 1)
+    training_of(model, epochs)
+    return model(torch.tensor([[5.0]])).item()
+
+
+def training_of(model, epochs):
+    x, y = line_points()
+    lesson_00.training_loop(model, torch.optim.Adam(model.parameters(), lr=0.01), x, y, epochs)
+
+
+GOES_ON = line_model()
+
+
+def one_model_for_all_calls(epochs):
+    training_of(GOES_ON, epochs)
+    return GOES_ON(torch.tensor([[5.0]])).item()
+
+
+def beta2_is_one(name, lr, t):
+    return {**lesson_08.disguise(name, lr, t), "betas": (0, 0 if name == "sign descent" else 1)}
+
+
+def neighbors_first(rates, losses):
+    losses = [loss if math.isfinite(loss) else math.inf for loss in losses]
+    best = losses.index(min(losses))
+    if max(losses[best - 1], losses[best + 1]) > 10 * losses[best]:
+        return "coarse"
+    return "edge" if best in (0, len(losses) - 1) else rates[best]
+
+
+def neighbors_there_first(rates, losses):
+    losses = [loss if math.isfinite(loss) else math.inf for loss in losses]
+    best = losses.index(min(losses))
+    if any(loss > 10 * losses[best] for loss in losses[max(best - 1, 0) : best + 2]):
+        return "coarse"
+    return "edge" if best in (0, len(losses) - 1) else rates[best]
+
+
+def place_of_map(rates, losses):
+    found = lesson_13.read_map(rates, losses)
+    return found if isinstance(found, str) else rates.index(found)
+
+
 def sums(one, other):
     return bool(torch.isclose(one.sum(), other.sum()))
 
@@ -203,6 +305,46 @@ def sums(one, other):
 WRONG = [
     (lambda lr, growth: 2 * lr / (1 + growth), "edge_from_explosion", "the loss is taken for the distance"),
     (strictly_below, "steps_needed", "one step too many where the last lands exactly on the accuracy"),
+    (
+        lambda c, lr, a: math.ceil(math.log(a) / math.log(1 - lr * c)),
+        "steps_needed",
+        "there is no answer where a step crosses the minimum",
+    ),
+    (slow_average, "look_ahead", "both parts are corrected for the next step"),
+    (exactly_orthogonal, "orthogonalize", "all singular values are exactly 1"),
+    (by_the_largest, "orthogonalize", "it is divided by the largest singular value"),
+    (lambda p, z, beta: (z - (1 - beta) * p) / beta, "average", "p and z have changed places"),
+    (late_warmup, "warmup_cosine", "every step is one late"),
+    (smaller_of_both, "warmup_cosine", None),
+    (stops_early, "largest_factor", None),
+    (upper_median, "clip_factor", "the upper of the middle two lengths"),
+    (walks_without_abs, "steps_needed", "it stops as soon as a step has crossed the minimum"),
+    (
+        lambda k: (1 - math.sqrt(1 / (2 * k))) ** 2,
+        "best_momentum",
+        "the critical momentum of the heavy ball at this rate",
+    ),
+    (
+        lambda k: (1 - math.sqrt(1 / k)) ** 2,
+        "best_momentum",
+        "the critical momentum of the heavy ball at a rate of 1/L",
+    ),
+    (lambda k: ((k**0.5 - 1) / (k**0.5 + 1)) ** 2, "best_momentum", "Polyak's momentum for the heavy ball"),
+    (lambda lr, wd: 0.5 / (lr * wd), "half_life", "as if every step took away as much as the first"),
+    (stops_at_the_drop, "travel_after_drop", "both balls stop at the drop"),
+    (lambda m, w, b: m // (64 * w * (2 + b)), "settings_that_fit", "64 bytes a number"),
+    (
+        lambda travel: torch.equal(travel(1000), 1000 * travel(1)),
+        "keeps_units",
+        "a difference of rounding is held against an optimizer",
+    ),
+    (begins_at_random, "prediction_after", "the same call gives another number the second time"),
+    (one_model_for_all_calls, "prediction_after", "the same call gives another number the second time"),
+    (lambda: -1, "distance_without_zero_grad", "the distance has a sign"),
+    (beta2_is_one, "disguise", "as Adagrad its steps are not a number"),
+    (neighbors_first, "read_map", "there is no answer where the last loss is the lowest"),
+    (neighbors_there_first, "read_map", "the neighbors are asked before the edge"),
+    (place_of_map, "read_map", "the place is returned"),
     (the_balls, "look_ahead_path", "the places where the method stands, not those ahead"),
     (no_backward, "training_loop", "the slope is never asked for"),
     (neither_backward_nor_step, "training_loop", "the optimizer never steps and the slope is never asked for"),

@@ -37,7 +37,8 @@ def _texts(reference):
     """The text of a reference and of the rules that it calls, by name."""
     space = vars(sys.modules[reference.__module__])
     text = textwrap.dedent(inspect.getsource(reference))
-    called = [name for name in re.findall(r"\breturn (\w+)\(p, g,", text) if name in space]
+    called = [name for name in re.findall(r"[=*] (\w+)\((?:p, [gd]|u|p\.shape),|\breturn (\w+)\(p, g,", text)]
+    called = [name for names in called for name in names if name in space]
     return {reference.__name__: text} | {name: inspect.getsource(space[name]) for name in called}
 
 

@@ -14,7 +14,7 @@ from ..signature import signature
 from .catalog import ClassFamily, Family, validate
 from .compare import PARTLY, ROUNDING, alike, first_mismatch, fits, tells, until
 from .kinds import Wrong
-from .observe import trials_of_rule
+from .observe import JUDGED, trials_of_rule
 from .report import Verdict, report, stale, told_error
 from .sandbox import in_time, is_stub, undone
 from .scenarios import trials_of_class
@@ -34,7 +34,8 @@ def check(answer, like=None):
 
     Nothing of the reader's is changed, and an answer that takes longer than two seconds is stopped.
 
-    Errors: ValueError if there is no exercise of this name; TypeError if ``answer`` cannot be called.
+    Errors: ValueError if there is no exercise of this name; TypeError if ``answer`` cannot be called, or is a class
+    where a function is judged.
 
     >>> def gradient_descent(p, g, *, lr):
     ...     return p + lr * g
@@ -132,6 +133,8 @@ def _family_of(name, is_class):
 def _family(exercise, is_class):
     if exercise.observe:
         return _family_of(exercise.name, False), lambda answer: trials_of_task(answer, exercise)
+    if is_class and exercise.name in {"muon", *JUDGED}:
+        raise TypeError(f"{exercise.name} is judged as a function, and a class was passed")
     watch = trials_of_class if is_class else trials_of_rule
     return _family_of(exercise.name, is_class), lambda answer: watch(answer, exercise.reference)
 

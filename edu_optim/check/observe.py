@@ -5,6 +5,7 @@ import copy
 import functools
 import inspect
 import itertools
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import torch
 from ..signature import signature
 from .compare import PARTLY, Raised, Seen, first_mismatch
 from .kinds import Wrong, came
-from .letters import Reading, Unclear, asked_for, meanings, readings
+from .letters import Reading, Unclear, asked_for, meanings, plain, readings
 from .sandbox import codes
 
 STEPS = 12
@@ -23,13 +24,28 @@ SETTINGS = [
     {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-3, "alpha": 0.8, "rho": 0.7, "momentum": 0.7, "dampening": 0.2},
     {"lr": 0.02, "betas": (0.6, 0.9), "eps": 0.3, "alpha": 0.6, "rho": 0.9, "momentum": 0.5, "dampening": 0.35},
 ]
-SETTINGS[0]["weight_decay"], SETTINGS[1]["weight_decay"] = 0.1, 0.5
+SETTINGS[0] |= {"weight_decay": 0.1, "beta": 0.8, "decay": 0.7, "momentum_decay": 2.0, "nesterov": True}
+SETTINGS[1] |= {"weight_decay": 0.5, "beta": 0.6, "decay": 0.9, "momentum_decay": 0.6, "nesterov": False}
+SETTINGS[0] |= {"ns_coefficients": (3.4445, -4.775, 2.0315), "ns_steps": 5, "adjust_lr_fn": None}
+SETTINGS[1] |= {"ns_coefficients": (2.0, -1.5, 0.5), "ns_steps": 3, "adjust_lr_fn": "match_rms_adamw"}
 SIZES = torch.tensor([1, 1e-3, 1e-6, 10, 0, 1], dtype=torch.float64)
 STARTS = torch.tensor([0.6, 0, 0, -1.3, 0.8, 0], dtype=torch.float64)
 DEFAULTS = {"lr": 1e-3, "dampening": 0}
 # What a number in an answer's text may be, if the answer takes no argument for it.
 LIKELY = {"lr": (1e-6, 0.9), "eps": (1e-13, 0.1), "weight_decay": (1e-6, 0.6)}
-LIKELY |= dict.fromkeys(["betas", "alpha", "rho", "momentum"], (0.3, 0.99999))
+LIKELY |= dict.fromkeys(["betas", "alpha", "rho", "momentum", "beta", "decay"], (0.3, 0.99999))
+LIKELY["momentum_decay"] = 1e-6, 0.1
+# The shapes of the parameters, a tall and a wide matrix for what is not elementwise and many weights where only signs
+# are seen; and the buffers that are what a rule is for.
+SHAPES = {"muon": ((3, 2), (2, 3), (2, 3)), "lion": ((60,), (2, 30))}
+JUDGED = {"adam_ema": "a"}
+# Buffers that others keep in the place of one of the course: from it, and back to it.
+OTHERS = {
+    ("c", "muproduct"): (lambda c, p, beta: 1 - c, lambda product, p, beta: 1 - product),
+    ("e", "z"): (lambda e, p, beta: p - beta * e, lambda z, p, beta: (p - z) / beta),
+    ("e", "x"): (lambda e, p, beta: p + (1 - beta) * e, lambda x, p, beta: (x - p) / (1 - beta)),
+}
+OTHERS |= {("c", word): OTHERS["c", "muproduct"] for word in ("muprod", "product", "mmu")}
 
 
 @dataclass
@@ -133,10 +149,10 @@ def trials_of_rule(answer, reference):
             _refuse_missing(answer, reading, letters)
 
         def run(kind, first, order=None, reading=reading):
-            trial = Trial(functools.partial(_walk_program, letters, names))
+            trial = Trial(functools.partial(_walk_program, reference.__name__, letters, names))
             trial.notes += [reading.assumed] * bool(reading.assumed)
             make = functools.partial(kind, answer, reading, letters, first, trial, order)
-            trial.collect(_walk(make, letters, names, {}))
+            trial.collect(_walk(make, reference.__name__, letters, names, {}))
             some = [*numbers, *left_alone(answer, reading)]
             trial.conditions = absent(reading.takes() | trial.asked, names, some, reference)
             return trial
@@ -168,7 +184,7 @@ def _takes_lists(answer):
 
 
 def _refuse_missing(answer, reading, letters):
-    missing = [letter for letter in ("p", "g", *letters) if letter not in reading.takes()]
+    missing = [letter for letter in ("p", "g", *letters) if letter not in {*reading.takes(), "c"}]  # c follows from t
     keeps_its_own = "state" in reading.takes() or not inspect.isfunction(inspect.unwrap(answer))
     if missing and not (keeps_its_own and missing[0] in letters):
         needed = ", ".join(["the parameter p", "its gradient g", *(f"the buffer {letter}" for letter in letters)])
@@ -220,53 +236,56 @@ def absent(taken, names, numbers, reference):
 
 
 @functools.cache
-def probes():
-    """Two runs: a start, the gradients of each step, and its options, of which the learning rate falls half way.
+def probes(*shapes):
+    """The runs: a start, the gradients of each step, and its options, of which the learning rate falls half way.
 
     >>> [(start.shape, len(gradients)) for start, gradients, _ in probes()]
     [(torch.Size([6]), 12), (torch.Size([2, 3]), 12)]
     """
     found = []
-    for number, (settings, shape) in enumerate(zip(SETTINGS, [(6,), (2, 3)], strict=True)):
+    shapes = shapes or ((6,), (2, 3))
+    runs = zip(itertools.cycle(SETTINGS), shapes, strict=False)
+    for number, (settings, shape) in enumerate(runs):
         draw = torch.Generator().manual_seed(number)
-        gradients = torch.randn(STEPS, len(SIZES), generator=draw, dtype=torch.float64) * SIZES
+        sizes, starts = (column.repeat(math.prod(shape) // len(column)) for column in (SIZES, STARTS))
+        gradients = torch.randn(STEPS, len(sizes), generator=draw, dtype=torch.float64) * sizes
         hypers = [
             {**settings, "t": t, "lr": settings["lr"] / (1 if t <= STEPS // 2 else 4)} for t in range(1, STEPS + 1)
         ]
-        found.append((STARTS.view(shape), gradients.view(STEPS, *shape), hypers))
+        found.append((starts.view(shape), gradients.view(STEPS, *shape), hypers))
     return found
 
 
-def _walk(make, letters, names, fixed):
+def _walk(make, name, letters, names, fixed):
     """Where p and the buffers go in the probes."""
-    for number, (p, gradients, hypers) in enumerate(probes()):
+    for number, (p, gradients, hypers) in enumerate(probes(*SHAPES.get(name, ()))):
         call, buffers = make(), [torch.zeros_like(p) for _ in letters]
         for t, (g, hyper) in enumerate(zip(gradients, hypers, strict=True), 1):
             hyper = hyper | fixed
             betas = dict(zip(("beta1", "beta2"), hyper["betas"], strict=True)) if "betas" in names else {}
             hyper = {**{name: hyper[name] for name in names}, **betas}
             p, buffers = call(p, g, buffers, hyper)
-            when = f"after step {t}" + " of the second run" * number
+            when = f"after step {t}" + ["", " of the second run", " of the third run"][number]
             for letter, buffer in zip(letters, buffers, strict=False):
-                yield Seen(f"{letter} {when}", buffer, judged=False)
+                if letter not in getattr(call, "others", ()):  # where it was worked out from what the answer keeps
+                    yield Seen(f"{letter} {when}", buffer, judged=JUDGED.get(name) == letter)
             yield Seen(f"p {when}", p)
 
 
-def _walk_program(letters, names, rule, fixed):
+def _walk_program(name, letters, names, rule, fixed):
     def call(p, g, buffers, hyper):
         p, *buffers = rule(p, g, *buffers, **{name: hyper[name] for name in names})
         return p, buffers
 
-    return _walk(lambda: call, letters, names, fixed)
+    return _walk(lambda: call, name, letters, names, fixed)
 
 
 class _Call:
     """A reader's rule, called as a rule of the course, with tensors."""
 
     def __init__(self, answer, reading, letters, first, trial, order=None):
-        plain = inspect.isfunction(answer)
         self.answer, self.reading, self.first, self.trial = (
-            answer if plain else copy.deepcopy(answer),
+            answer if inspect.isfunction(answer) else copy.deepcopy(answer),
             reading,
             first,
             trial,
@@ -276,8 +295,15 @@ class _Call:
         self.usual_order = _usual_order(reading, letters)
         self.order = order or _order_in_text(answer, reading, letters) or self.usual_order
         self.memory, self.t = Memory(), None
+        bound = {letter: plain(name) for name, letter in reading.bound.items()}
+        self.others = {letter: OTHERS[letter, word] for letter, word in bound.items() if (letter, word) in OTHERS}
 
     def __call__(self, p, g, buffers, hyper):
+        beta = hyper.get("beta", hyper.get("beta1"))
+        buffers = [
+            self.others[letter][0](buffer, p, beta) if letter in self.others else buffer
+            for letter, buffer in zip(self.letters, buffers, strict=False)
+        ]
         kept = dict(zip(self.letters, map(self.given, buffers), strict=False))
         values = {**hyper, "p": self.given(p), "g": self.given(g), **kept, "state": self.memory}
         if self.trial.counts:
@@ -291,6 +317,7 @@ class _Call:
             for name, value in self.results(returned, {"p": values["p"], **kept}, p, buffers).items()
         }
         self.trial.dtypes |= {value.dtype for value in found.values() if value.is_floating_point()}
+        found |= {letter: back(found[letter], found["p"], beta) for letter, (_, back) in self.others.items()}
         return found["p"], [found[letter] for letter in self.letters if letter in found]
 
     given = staticmethod(lambda value: value.clone() if torch.is_tensor(value) else value)
@@ -339,9 +366,11 @@ class _CallOfFloats:
     """With plain numbers, one element after the other."""
 
     def __init__(self, *given):
-        self.calls = [_Call(*given) for _ in STARTS]
+        self.given, self.calls = given, []
 
     def __call__(self, p, g, buffers, hyper):
+        self.calls = self.calls or [_Call(*self.given) for _ in p.flatten()]
+        self.others = self.calls[0].others
         columns = [column.double().flatten().tolist() for column in (p, g, *buffers)]
         rows = [call(a, b, c, hyper) for call, a, b, *c in zip(self.calls, *columns, strict=True)]
         found = torch.tensor([[value.item() for value in (a, *c)] for a, c in rows], dtype=torch.float64)

@@ -98,7 +98,8 @@ def report(answer, exercise, family, found):
         says = (*filter(None, (found.mistake.why, found.mistake.ask)), *says)
         difference = None
         if isinstance(getattr(found.mismatch[0], "value", None), Raised):
-            says += (f"{found.mismatch[0].part}: {in_words(trial.error, answer)}",)
+            part = found.mismatch[0].part
+            says += (f"{part}: " * bool(part) + in_words(trial.error, answer),)
         else:
             difference = _difference(mismatch, exercise)
         return Verdict("mistake", f"not yet: {found.mistake.name}", says, difference, found.mistake.name)

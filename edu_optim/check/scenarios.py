@@ -13,17 +13,24 @@ import torch
 from ..signature import signature
 from .compare import Seen
 from .letters import Reading, asked_for, plain, readings
-from .observe import SETTINGS, SIZES, STARTS, Trial, absent, constants, left_alone, tame
+from .observe import SETTINGS, SHAPES, SIZES, STARTS, Trial, absent, constants, left_alone, tame
 
 # Under which names a buffer is kept; a name that could be another's is none.
 KEYS = {"b": {"b", "momentumbuffer", "velocity"}, "s": {"s", "squareavg", "sum", "sq"}, "a": {"a", "gradavg"}}
-KEYS |= {"u": {"u", "accdelta", "acc"}, "m": {"m", "expavg"}, "v": {"v", "expavgsq"}, "v_max": {"vmax", "maxexpavgsq"}}
+KEYS |= {
+    "c": {"c"},
+    "e": {"e"},
+    "u": {"u", "accdelta", "acc"},
+    "m": {"m", "expavg"},
+    "v": {"v", "expavgsq"},
+    "v_max": {"vmax", "maxexpavgsq"},
+}
 OFFERED = ("weight_decay", "maximize")
 GATHERING = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 OTHER = {"lr": 0.03, "betas": (0.5, 0.7), "eps": 0.05, "alpha": 0.5, "rho": 0.5, "momentum": 0.35, "dampening": 0.4}
-OTHER["weight_decay"] = 0.3
+OTHER |= {"weight_decay": 0.3, "beta": 0.7, "momentum_decay": 0.9}
 THIRD = {"lr": 0.2, "betas": (0.7, 0.85), "eps": 0.2, "alpha": 0.75, "rho": 0.6, "momentum": 0.85, "dampening": 0.1}
-THIRD["weight_decay"] = 0.7
+THIRD |= {"weight_decay": 0.7, "beta": 0.5, "momentum_decay": 1.7}
 
 
 def trials_of_class(answer, reference):
@@ -41,7 +48,7 @@ def trials_of_class(answer, reference):
     failed = None
     for reading in readings(answer, ["params"], [*options, *extra], asked):
         taken = reading.takes() | ({"betas"} if "beta1" in reading.takes() else set())
-        course = _Course(letters, options, taken)
+        course = _Course(letters, options, taken, 20 if reference.__name__ in SHAPES else 1)
         some = [*numbers, *left_alone(answer, reading)]
         conditions = absent(reading.takes(), options, some, reference)
         trial = Trial(course.of_program, conditions)
@@ -57,8 +64,8 @@ def trials_of_class(answer, reference):
 class _Course:
     """The runs through which a class is sent, and what it can do at all."""
 
-    def __init__(self, letters, options, taken):
-        self.letters, self.options, self.taken = letters, options, taken
+    def __init__(self, letters, options, taken, size):
+        self.letters, self.options, self.taken, self.size = letters, options, taken, size
         self.offered = [name for name in OFFERED if name in taken and name not in options]
         self.can, self.guard = set(), contextlib.nullcontext
 
@@ -177,9 +184,10 @@ class _Course:
 
     def _groups(self):
         if "param_groups" in self.can:
-            params = _parameters(_gradients([(3,), (3,)], 1)[0])
+            shapes = [(3 * self.size,)] * 2
+            params = _parameters(_gradients(shapes, 1)[0])
             groups = [{"params": [p], **self.make.keys(o)} for p, o in zip(params, [OTHER, THIRD], strict=True)]
-            yield from self._steps(self.make(groups, SETTINGS[0]), params, _gradients([(3,), (3,)], 6))
+            yield from self._steps(self.make(groups, SETTINGS[0]), params, _gradients(shapes, 6))
 
     def _gaps(self):
         params = _parameters(_gradients([(3,), (3,), (2,)], 1)[0])

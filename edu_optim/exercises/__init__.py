@@ -1,7 +1,8 @@
 """The exercises of the lessons, and one for every rule; see `edu_optim.exercises.exercise`.
 
 A lesson's file holds its exercises, hints and mistakes together. The catalog of the rules is that of all lessons that
-build one: an entry applies to every rule whose text contains its place.
+build one: an entry applies to every rule whose text contains its place. The rules after Adam have catalogs of their
+own.
 """
 
 from .. import rules
@@ -37,6 +38,7 @@ EXERCISES = {
             for lesson in LESSONS
             for name, hints in getattr(lesson, "RULES", {}).items()
         ),
+        *lesson_15.RULES_AFTER_ADAM,
     ]
 }
 

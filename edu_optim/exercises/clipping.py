@@ -4,6 +4,12 @@ from .exercise import edit
 
 CLIPPING = [
     edit(
+        "the upper of the middle two lengths",
+        {"statistics.median(": "statistics.median_high("},
+        why="The exercise asks for the mean of the middle two.",
+        ask="What is your median of 0.4, 0.5, 0.7 and 0.9?",
+    ),
+    edit(
         "the limit is a length",
         {"times * statistics.median(before)": "times"},
         why="It is the same whatever the usual length is, so it depends on the scale of the loss.",

@@ -129,6 +129,13 @@ def prediction_after(epochs):
     return model(torch.tensor([[5.0]])).item()
 
 
+def _watch_prediction(answer):
+    found = {str(answer(2)), str(answer(2))}
+    yield "how many different numbers two calls of prediction_after(2) give", len(found)
+    if len(found) == 1:
+        yield from at("prediction_after", (37,), (1,), (113,))(answer)
+
+
 EXERCISES = [
     Exercise(
         "training_loop",
@@ -155,6 +162,12 @@ EXERCISES = [
                 why="It is also the length of the last step alone.",
                 ask="What does `backward` do to a gradient that is there already, and how long are the first steps "
                 "then?",
+            ),
+            edit(
+                "the distance has a sign",
+                {"0.1 *": "-0.1 *"},
+                why="The parameter goes downhill, to smaller numbers; asked is how far.",
+                ask="How far is it from 0 to -3?",
             ),
             edit(
                 "the sum of the gradients, without lr",
@@ -195,6 +208,12 @@ EXERCISES = [
             ),
             NO_ZERO_GRAD,
             edit(
+                "the same call gives another number the second time",
+                {"line_model()": "torch.nn.Linear(1, 1)"},
+                why="Each call should train a model that begins where the lesson's does.",
+                ask="Where does your model begin: does `new_model` make it, and is that done inside your function?",
+            ),
+            edit(
                 "the model that is asked was never trained",
                 {"range(epochs)": "range(0)"},
                 why="This is what a new model says before its first epoch.",
@@ -207,7 +226,7 @@ EXERCISES = [
                 ask="How many numbers does `range(1, epochs)` give?",
             ),
         ],
-        at("prediction_after", (37,), (1,), (113,)),
+        _watch_prediction,
         rtol=1e-4,
         secret=True,
     ),

@@ -117,6 +117,9 @@ def _watch_travel(answer):
             yield f"the {word} number of travel_after_drop{given}", number
 
 
+DROP = "        rate = lr if t < steps // 2 else lr / 10\n"
+STOP = "        if t == steps // 2:\n            "
+
 EXERCISES = [
     Exercise(
         "to_torch",
@@ -206,6 +209,24 @@ EXERCISES = [
                 {" if t < steps // 2 else lr / 10": ""},
                 why="The learning rate is the same all the way.",
                 ask="Which rate holds in the second half of the steps?",
+            ),
+            edit(
+                "both balls stop at the drop",
+                {DROP: DROP + STOP + "torch_velocity = velocity = 0.0\n"},
+                why="Both velocities begin again at zero, as if the second half were a run of its own.",
+                ask="Who touches the velocity when a learning rate drops?",
+            ),
+            edit(
+                "the ball of torch's form stops at the drop",
+                {DROP: DROP + STOP + "torch_velocity = 0.0\n"},
+                why="Its velocity begins again at zero, as if the second half were a run of its own.",
+                ask="Who touches the velocity when a learning rate drops?",
+            ),
+            edit(
+                "the ball with lr inside stops at the drop",
+                {DROP: DROP + STOP + "velocity = 0.0\n"},
+                why="Its velocity begins again at zero, as if the second half were a run of its own.",
+                ask="Who touches the velocity when a learning rate drops?",
             ),
             edit(
                 "the drop comes one step late",

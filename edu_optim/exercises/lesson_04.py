@@ -96,6 +96,27 @@ EXERCISES = [
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
             edit(
+                "the critical momentum of the heavy ball at this rate",
+                {"(root - 1) / (root + 1)": "(1 - 1 / root) ** 2"},
+                why="Its velocity does not look ahead; here the newest gradient counts twice, which brakes.",
+                ask="Which product of the two roots belongs to the heavy ball, and which to Nesterov's method?",
+            ),
+            edit(
+                "the critical momentum of the heavy ball at a rate of 1/L",
+                {"(2 * condition) ** 0.5": "condition**0.5", "(root - 1) / (root + 1)": "(1 - 1 / root) ** 2"},
+                why="It is lesson 03's, for lr = 1 / L; here the velocity looks ahead, and the rate is half of that.",
+                ask="How large is lr * m on the floor, and what does the look ahead change in the two roots?",
+            ),
+            edit(
+                "Polyak's momentum for the heavy ball",
+                {
+                    "(2 * condition) ** 0.5": "condition**0.5",
+                    "(root - 1) / (root + 1)": "((root - 1) / (root + 1)) ** 2",
+                },
+                why="It belongs to a larger rate than 1 / L, and to a velocity that does not look ahead.",
+                ask="With this momentum, are the two roots of the floor equal?",
+            ),
+            edit(
                 "the condition number where its root belongs",
                 {"(2 * condition) ** 0.5": "(2 * condition)"},
                 why="The condition number itself stands in both places.",

@@ -189,6 +189,12 @@ EXERCISES = [
                 ask="If a step is 0.1 meters long, how many millimeters is it?",
             ),
             edit(
+                "a difference of rounding is held against an optimizer",
+                {"torch.allclose": "torch.equal"},
+                why="The two paths of Adadelta with eps = 0 differ in their last digits alone.",
+                ask="Is 1000 times a rounded number the rounded number of 1000 times as much?",
+            ),
+            edit(
                 "sums of steps are compared",
                 {"travel(1000), 1000 * travel(1)": "travel(1000).sum(), 1000 * travel(1).sum()"},
                 why="Two paths of the same sum may be made of other steps.",

@@ -314,6 +314,18 @@ EXERCISES = [
                 ask="Which beta makes m the newest gradient and nothing else?",
             ),
             edit(
+                "as sign descent its steps are not a number",
+                {"(0, 0)": "(0, 1)"},
+                why="As Adagrad they are right.",
+                ask="With beta2 = 1 nothing enters v, and 1 - beta2**t is 0. Which beta2 makes v the newest square?",
+            ),
+            edit(
+                "as Adagrad its steps are not a number",
+                {"1 - 1e-9": "1"},
+                why="The sign descent is right.",
+                ask="With beta2 = 1 nothing enters v, and 1 - beta2**t is 0. How close to 1 is close enough?",
+            ),
+            edit(
                 "Adagrad's memory fades",
                 {"1 - 1e-9": "0.999"},
                 why="With Adam's usual beta2 = 0.999 old squares count for less, and Adagrad forgets nothing.",

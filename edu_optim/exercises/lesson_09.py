@@ -160,6 +160,12 @@ EXERCISES = [
                 ask="The exact one has log(1 - lr * weight_decay) below. Does your use ever leave that range?",
             ),
             edit(
+                "as if every step took away as much as the first",
+                {"math.log(0.5) / math.log(1 - lr * weight_decay)": "0.5 / (lr * weight_decay)"},
+                why="A step takes a part of what is left, so each takes less than the one before.",
+                ask="If a step takes a tenth, what is left of 1 after two of them, 0.8 or 0.81?",
+            ),
+            edit(
                 "right where a step takes weight_decay away",
                 {"lr * weight_decay": "weight_decay"},
                 why="In torch's form lr multiplies it.",

@@ -102,6 +102,12 @@ EXERCISES = [
                 ask="Which fraction of the peak should the first of four steps have?",
             ),
             edit(
+                "every step is one late",
+                {"(t + 1) / length": "t / length", "(t + 1 - length)": "(t - length)"},
+                why="The first step does not move, and the last is taken before the end of the cosine.",
+                ask="Where should the first of four steps of warmup be, and where the last of all steps?",
+            ),
+            edit(
                 "the last value is never reached",
                 {"(t + 1 - length)": "(t - length)"},
                 why="The cosine is one step late, so the last step is taken before its end.",
@@ -142,6 +148,7 @@ EXERCISES = [
             "warmup_cosine",
             *((t, 7, 23, 0.03) for t in (0, 3, 6, 7, 13, 22)),
             *((t, 1, 11, 0.2) for t in (0, 1, 5, 10)),
+            *((t, 20, 26, 0.1) for t in (9, 15, 23)),
         ),
     ),
     Exercise(
@@ -313,7 +320,7 @@ EXERCISES = [
                 ask="Is the first step without corrections longer or shorter than lr?",
             ),
         ],
-        at("largest_factor", (1, 0.8, 0.98), (7, 0.9, 0.99), (40, 0.85, 0.997), (300, 0.7, 0.9995)),
+        at("largest_factor", (1, 0.8, 0.98), (7, 0.9, 0.99), (40, 0.85, 0.997), (300, 0.7, 0.9995), (2500, 0.9, 0.99)),
         secret=True,
     ),
     Exercise(

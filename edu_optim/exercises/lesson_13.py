@@ -187,6 +187,12 @@ FIT = [
         ask="How many bits are in a float64, and how many in a byte?",
     ),
     edit(
+        "64 bytes a number",
+        {"8 *": "64 *"},
+        why="A float64 has 64 bits; the memory is given in bytes.",
+        ask="How many bits are in a byte?",
+    ),
+    edit(
         "one setting too many",
         {"memory //": "1 + memory //"},
         why="The last one would need memory that is not there.",
@@ -238,10 +244,9 @@ READ = [
     ),
     edit(
         "the last place is no edge",
-        {"best in (0, len(losses) - 1)": "best == 0"},
         {
             "best in (0, len(losses) - 1)": "best == 0",
-            "max(losses[best - 1], losses[best + 1])": "max(losses[best - 1], *losses[best + 1 : best + 2])",
+            "max(losses[best - 1], losses[best + 1])": "max(losses[best - 1 : best + 2])",
         },
         why="A map may end too early on the right as well.",
         ask="Which loss lies to the right of the last?",
@@ -281,6 +286,28 @@ READ = [
         {"> 10 * losses[best]": "> losses[best]"},
         why="Around a minimum every neighbor is higher.",
         ask="How much higher is too much, in the words of the exercise?",
+    ),
+    edit(
+        "the neighbors are asked before the edge",
+        {
+            AT_THE_EDGE: "",
+            "max(losses[best - 1], losses[best + 1])": "max(losses[max(best - 1, 0) : best + 2])",
+            'return "coarse"\n': 'return "coarse"\n' + AT_THE_EDGE,
+        },
+        why="A map whose lowest loss is at an edge is called coarse where its one neighbor is high.",
+        ask="If a map is both too short and too coarse, which of the two words does the exercise ask for?",
+    ),
+    edit(
+        "there is no answer where the last loss is the lowest",
+        {AT_THE_EDGE: "", 'return "coarse"\n': 'return "coarse"\n' + AT_THE_EDGE},
+        why="The lowest loss has no neighbor on the right there.",
+        ask="Which of your questions comes first: whether the place is an edge, or what its neighbors are?",
+    ),
+    edit(
+        "the place is returned",
+        {"return rates[best]": "return best"},
+        why="Edges and notches are seen.",
+        ask="Who sets the optimizer up next needs a rate; which list has it at this place?",
     ),
     edit(
         "the loss is returned",

@@ -133,15 +133,6 @@ BYTES = [
         ask="Is the state whole again at stage 2?",
     ),
     edit(
-        "parameters and gradients change places",
-        {
-            "        gradients /= ranks\n    if": "        parameters /= ranks\n    if",
-            "        parameters /= ranks\n    return": "        gradients /= ranks\n    return",
-        },
-        why="The parameters are shared out last, for each pass needs them whole.",
-        ask="Of which of the two does a rank need only its part once the backward pass is over?",
-    ),
-    edit(
         "the copy in float32 is forgotten",
         {"12 * weights": "8 * weights"},
         why="Beside Adam's two buffers, the state holds the weights once more, in four bytes each.",
@@ -251,22 +242,16 @@ RING = [
         ask="Which of the sums does a rank hold after the first round, and how do the others get it?",
     ),
     edit(
-        "in the first round what arrives takes the place of what is there",
-        {f"{RIGHT} += arrived": f"{RIGHT} = arrived"},
-        why="Nothing is ever added.",
-        ask="Where do two numbers become a sum?",
-    ),
-    edit(
         "in the second round sums are added once more",
         {f"{RIGHT} = arrived": f"{RIGHT} += arrived"},
         why="What arrives in the second round is a complete sum already.",
         ask="What is in the place where a complete sum arrives, and is it needed?",
     ),
     edit(
-        "the second round begins at the place of the first",
+        "what is passed round at last are no complete sums",
         {SECOND: FIRST},
-        why="What a rank then sends first is not the sum that it has completed.",
-        ask="Into which place has the last number of the first round come?",
+        why="Either the first round does not add, or the second does not begin with the sum that the first completed.",
+        ask="Into which place has the last number of the first round come, and what is in it then?",
     ),
     edit(
         "all ranks send the same place in a turn",

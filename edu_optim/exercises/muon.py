@@ -1,0 +1,121 @@
+"""What goes wrong in public code of Muon."""
+
+from . import lesson_09
+from .after_adam import NO_DECAY, decays_after, moved
+from .exercise import convention, edit
+
+VELOCITY, LOOK = "b = momentum * b + (1 - momentum) * g", "u = momentum * b + (1 - momentum) * g if nesterov else b"
+LENGTH = "((x * x).sum((-2, -1), keepdim=True) ** 0.5).clamp(min=eps)"
+STEP = "    p = p - lr * stretch(p.shape, adjust_lr_fn) * o  # (5) the step\n"
+DECAY = "    p = p - lr * weight_decay * p  # (4) decay\n"
+JORDAN = "return max(1, rows / columns) ** 0.5"
+SHARED = ["the decay is not multiplied by lr", "the decay makes the weights grow"]
+MUON = [
+    *moved("stretch"),
+    *(entry for entry in lesson_09.CATALOG if entry.name in SHARED),
+    edit("nothing decays", {DECAY: ""}, why="This is the rule without its decay.", ask=NO_DECAY),
+    edit(
+        "the decay goes through the gradient",
+        {f"    {VELOCITY}": f"    g = g + weight_decay * p\n    {VELOCITY}", DECAY: ""},
+        why="It is added to the gradient and made orthogonal with it, so its size is lost.",
+        ask="By how much does a weight shrink in a step here, and does that depend on weight_decay?",
+    ),
+    edit(
+        "the iteration is the cubic one",
+        {"a, b, c = ns_coefficients": "a, b, c = 1.5, -0.5, 0.0"},
+        why="Its coefficients are 1.5, -0.5 and 0; after few steps small singular values are still small.",
+        ask="Which three coefficients does the rule take?",
+    ),
+    edit(
+        "the matrix is not scaled first",
+        {f"    x = x / {LENGTH}": "    x = 1.0 * x"},
+        why="Large singular values grow without end, and small ones stay small.",
+        ask="Which length of a matrix is never below its largest singular value?",
+    ),
+    edit(
+        "it is divided by the sum of squares",
+        {LENGTH: "(x * x).sum((-2, -1), keepdim=True).clamp(min=eps)"},
+        why="The root is missing, so the start depends on the scale of the matrix.",
+        ask="If the matrix is ten times as long, by what does what you divide by grow?",
+    ),
+    edit(
+        "nothing is made orthogonal",
+        {"o = orthogonal(u, ns_coefficients, ns_steps, eps)": "o = u"},
+        why="The step is the mean gradient, as in momentum.",
+        ask="What should the singular values of a step be?",
+    ),
+    edit(
+        "the gradient is made orthogonal, not its mean",
+        {"o = orthogonal(u,": "o = orthogonal(g,"},
+        why="Older gradients have no say.",
+        ask="You keep a mean; where is it used?",
+    ),
+    edit(
+        "the newest gradient counts once",
+        {LOOK: "u = b"},
+        why="The step is that of the mean, without Nesterov's look ahead.",
+        ask="What does the rule do with the newest gradient where nesterov is True?",
+    ),
+    edit(
+        "momentum and 1 - momentum have changed places",
+        {
+            VELOCITY: "b = (1 - momentum) * b + momentum * g",
+            LOOK: "u = (1 - momentum) * b + momentum * g if nesterov else b",
+        },
+        why="The mean hardly remembers anything.",
+        ask="With momentum = 0.95, how much of the old mean should be kept?",
+    ),
+    edit(
+        "nothing is remembered from step to step",
+        {VELOCITY: "b = (1 - momentum) * g"},
+        why="Each step is taken as if there had been no gradient before it.",
+        ask="Which line uses the old value of b?",
+    ),
+    edit(
+        "the step is not scaled for its shape",
+        {"lr * stretch(p.shape, adjust_lr_fn) * o": "lr * o"},
+        why="A tall matrix takes the same step as a wide one.",
+        ask="By what does the rule multiply the step of a matrix of 8 rows and 2 columns?",
+    ),
+    edit(
+        "rows and columns have changed places",
+        {"rows / columns": "columns / rows"},
+        why="Wide matrices take the longer steps, where tall ones should.",
+        ask="Is the weight of a torch.nn.Linear(2, 8) tall or wide, and what is its factor?",
+    ),
+    edit(
+        "the scale for the shape lacks its root",
+        {JORDAN: "return max(1, rows / columns)"},
+        why="A matrix with four times as many rows as columns takes a step four times as long, and not twice.",
+        ask="Which power of rows / columns is the factor?",
+    ),
+    edit(
+        "wide matrices take shorter steps",
+        {JORDAN: "return (rows / columns) ** 0.5"},
+        why="The factor is below 1 for them, and should never be.",
+        ask="What is the factor for a matrix with fewer rows than columns?",
+    ),
+    convention(
+        "every step is scaled for its longer side",
+        {JORDAN: "return 0.2 * max(rows, columns) ** 0.5"},
+        why="So it is in J. Liu et al. 2025, and in torch with adjust_lr_fn='match_rms_adamw'.",
+        ask="The two differ by a factor for each shape. Which do you want to match?",
+    ),
+    convention(
+        "eps is added to the length",
+        {LENGTH: "((x * x).sum((-2, -1), keepdim=True) ** 0.5 + eps)"},
+        why="So it is in Jordan's code; in torch it is the least length.",
+        ask="They differ most where a mean gradient is hardly longer than eps. Which do you want to match?",
+    ),
+    convention(
+        "the velocity is a sum, and eps is added to its length",
+        {
+            VELOCITY: "b = momentum * b + g",
+            LOOK: "u = momentum * b + g if nesterov else b",
+            LENGTH: "((x * x).sum((-2, -1), keepdim=True) ** 0.5 + eps)",
+        },
+        why="The length is divided out, so only eps tells it from torch's running mean.",
+        ask="They differ most where a velocity is hardly longer than eps. Which do you want to match?",
+    ),
+    decays_after({DECAY: "", STEP: STEP + DECAY}, whose="torch"),
+]
