@@ -145,8 +145,8 @@ def sensitivity(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
 def finish(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
     """Each seed of the race as a dot, and who beats whom: filled where p is below 0.01, else nobody knows.
 
-    A seed that is further off than three times what lies between the best and the median stands as an arrow at the
-    edge, with its number.
+    Seeds that are further off than five times what lies between the best and the median stand as an arrow at the
+    edge, with their numbers.
 
     Args:
         results: of one task, as `edu_optim.contest.hold_race` returns them.
@@ -161,12 +161,13 @@ def finish(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
     beats = beaten(results)
     fig, (dots, pairs) = figure(2, height=0.6 + 0.38 * len(order), width=10)
     everything = torch.cat(list(held_out.values()))
-    edge = everything.median() + 3 * (everything.median() - everything.min())
+    edge = everything.median() + 5 * (everything.median() - everything.min())
     for row, name in enumerate(order):
         dots.plot(held_out[name], [row] * len(held_out[name]), "o", color=look(name)["color"], alpha=0.5, label=name)
         dots.plot(held_out[name].mean(), row, "|", color="0", markersize=16, label=f"_mean of {name}")
-        for far in held_out[name][held_out[name] > edge]:
-            dots.annotate(f"{far:.2f} \N{RIGHTWARDS ARROW}", (1, row), xycoords=("axes fraction", "data"), ha="right")
+        if far := [f"{error:.2f}" for error in sorted(held_out[name].tolist()) if error > edge]:
+            there = f"{', '.join(far)} \N{RIGHTWARDS ARROW}"
+            dots.annotate(there, (1, row), xycoords=("axes fraction", "data"), ha="right", va="center")
     if (everything > edge).any():
         dots.set_xlim(right=edge.item())
     won = [(order.index(other), row) for row, name in enumerate(order) for other in beats[name]]
