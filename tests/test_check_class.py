@@ -21,10 +21,10 @@ from edu_optim.exercises.around import Reference
 
 @pytest.mark.slow
 def test_the_table_of_every_program():
-    """Every second entry around momentum, every fourth around AdamW, some around others, and some compositions."""
+    """Every third entry around momentum, every eighth around AdamW, some around others, and some compositions."""
     counts = collections.Counter()
     seconds = []
-    for name, every in {"momentum": 2, "adamw": 4, "amsgrad": 16, "rmsprop_centered": 16, "adadelta": 16}.items():
+    for name, every in {"momentum": 3, "adamw": 8, "amsgrad": 24, "rmsprop_centered": 24, "adadelta": 24}.items():
         kin = family(name, of_class=True)
         for chosen, mistake, program in programs(kin, alone=every, together=331):
             single = len(chosen) + bool(mistake) == 1
@@ -42,7 +42,7 @@ def test_the_table_of_every_program():
             counts["alone" if single else "together"] += 1
     print(f"of classes {dict(counts)}: all called, all named as themselves")
     print(f"seconds of a check: median {sorted(seconds)[len(seconds) // 2]:.3f}, longest {max(seconds):.3f}")
-    assert counts["alone"] > 40 and counts["together"] > 15 and counts["correct"] + counts["error"] < 15
+    assert counts["alone"] > 30 and counts["together"] > 15 and counts["correct"] + counts["error"] < 15
 
 
 class Written(Optimizer):

@@ -69,11 +69,10 @@ def test_three_ranks_split_what_does_not_divide(tmp_path):
     assert sum(part[0] for part in parts) == 8 * 5962
 
 
-@pytest.mark.parametrize("state", ["whole", "sharded"])
-def test_a_rank_that_dies_loses_nothing(alone, tmp_path, state):
-    said = launch(TRAIN, tmp_path, *STEPS, "--state", state, "--die", 17, ranks=2, restarts=1)
-    assert said[0] == f"2 ranks, {state}: goes on after step 10"
-    assert apart(alone, result(tmp_path / state)) < 1e-12
+def test_a_rank_that_dies_loses_nothing(alone, tmp_path):
+    said = launch(TRAIN, tmp_path, *STEPS, "--die", 17, ranks=2, restarts=1)
+    assert said[0] == "2 ranks, whole: goes on after step 10"
+    assert apart(alone, result(tmp_path / "whole")) < 1e-12
 
 
 def test_without_a_restart_a_death_ends_all_with_an_error(tmp_path):
