@@ -7,9 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..plot import OTHERS, figure
+from ..plot import BLUE, OTHERS, RED, figure
+from .controls import rate, slider
+from .experiment import Experiment
+
+SPEED = 12.5e9  # bytes a second between two machines, in the model of `play`: 100 Gbit/s
 
 
 def launch(script: str | Path, *options: object, ranks: int = 0, restarts: int = 0, timeout: float = 50) -> list[str]:
@@ -100,3 +105,58 @@ def kept(runs: dict[str, dict[str, Any]]) -> Figure:
     right.invert_yaxis()
     right.set(xlabel="kB", xlim=(0, 1.15 * max(start)), title="what each rank keeps")
     return fig
+
+
+def round_trip(ranks: int, weights: float, delay: float) -> tuple[float, float]:
+    """Milliseconds until all ranks have the sum: whole gradients sent round, or parts of them.
+
+    Each message waits ``delay`` microseconds and then moves at 12.5 GB a second, four bytes a weight. All ranks send
+    at once.
+
+    >>> round_trip(2, weights=0, delay=1000)
+    (1.0, 2.0)
+    """
+    hops, whole = ranks - 1, 4 * weights / SPEED
+    return 1e3 * hops * (delay / 1e6 + whole), 1e3 * 2 * hops * (delay / 1e6 + whole / ranks)
+
+
+def play() -> Experiment:
+    """How long an all-reduce takes, by a model in which a message waits and then moves.
+
+    >>> print(play().at(ranks=64))
+    ranks: 64
+    whole gradients, milliseconds: 203
+    parts, milliseconds: 8.82
+    whole gradients, sent by a rank: 63
+    parts, sent by a rank: 1.97
+    """
+    return Experiment(
+        _sent_round,
+        _milliseconds,
+        ranks=slider("ranks", "", 8, 2, 64),
+        weights=rate("weights", "", 1e7, 1e3, 1e9),
+        delay=rate("delay of a message", "µs", 20, 1, 1000),
+    )
+
+
+def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[str, Any]:
+    """Milliseconds until all ranks have the sum, for 2 to 64 ranks, and a dot for yours."""
+    several = range(2, 65)
+    times = zip(*(round_trip(count, weights, delay) for count in several), strict=True)
+    mine = round_trip(ranks, weights, delay)
+    for name, line, dot, color, dash in zip(
+        ("whole gradients", "parts"), times, mine, (RED, BLUE), ("-", "--"), strict=True
+    ):
+        ax.plot(several, line, dash, color=color, label=name)
+        ax.plot(ranks, dot, "o", color=color, markersize=9)
+    ax.legend()
+    return {
+        "whole gradients, milliseconds": mine[0],
+        "parts, milliseconds": mine[1],
+        "whole gradients, sent by a rank": ranks - 1,
+        "parts, sent by a rank": 2 * (ranks - 1) / ranks,
+    }
+
+
+def _milliseconds(ax: Axes) -> None:
+    ax.set(xlabel="ranks", ylabel="milliseconds, log scale", yscale="log", xlim=(0, 66))

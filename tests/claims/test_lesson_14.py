@@ -13,6 +13,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adam, RMSprop
+from edu_optim.lab.lesson_14 import round_trip
 from edu_optim.problems import digits, small_net
 
 
@@ -154,3 +155,19 @@ def test_what_a_checkpoint_must_hold(lost):
     optimizer.load_state_dict(state)
     resumed = train(net, optimizer, range(0, 10) if lost == "steps" else range(10, 20))
     assert torch.equal(resumed, truth) == (lost is None)
+
+
+@pytest.mark.parametrize("ranks", [4, 8, 32])
+def test_small_gradients_cost_messages_and_large_ones_bytes(ranks):
+    """Parts take twice as long: the messages are so short that only their number counts, 14 against 7."""
+    whole, parts = round_trip(ranks, weights=100, delay=50)
+    assert parts / whole == pytest.approx(2, abs=0.01)
+    whole, parts = round_trip(ranks, weights=1e9, delay=50)
+    assert parts / whole == pytest.approx(2 / ranks, rel=0.01)
+
+
+def test_where_parts_lose():
+    """With these 8 ranks and a delay of 20 µs, parts lose below some 83,000 weights; try another delay."""
+    (less, more), (whole, parts) = round_trip(8, 81_000, 20), round_trip(8, 85_000, 20)
+    assert less < more and parts < whole
+    assert round_trip(8, 85_000, 40)[0] < round_trip(8, 85_000, 40)[1]
