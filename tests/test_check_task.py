@@ -456,6 +456,7 @@ RELATED = [
     (lambda y: math.degrees(y), "your answer is 180 / pi times the right one"),
     (lambda y: y / math.log(10), "your answer is 1 / log(10), 0.4343, times the right one"),
     (lambda y: 7.3 * y, "your answer is 7.3 times the right one"),
+    (lambda y: 1.0001 * y, "your answer is about 0.01 % more than the right one"),
 ]
 
 

@@ -8,6 +8,7 @@ from cells import Lesson
 from matplotlib.figure import Figure
 
 from edu_optim import SGD, contest, problems
+from edu_optim.check import check
 from edu_optim.exercises import lesson_11 as asked
 from edu_optim.lab import lesson_11 as lab
 from edu_optim.rules import momentum
@@ -151,6 +152,13 @@ def test_each_report_has_one_fault_and_one_is_fair():
         ]
         assert sum(new["errors"]) < sum(old["errors"])
         assert math.isclose(len(new["errors"]), len(new["seeds"]))
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("P", 5), ("PQS", 3), ("PQRSTU", 1)])
+def test_who_names_some_faults_is_told_how_many(wrong, right):
+    verdict = check(lambda: asked.unfair() | dict.fromkeys(wrong, "fair"), like="unfair")
+    label, yours, _ = verdict.difference
+    assert label.startswith("how many of the six are right") and yours == str(right)
 
 
 def test_windows_follow_the_text():

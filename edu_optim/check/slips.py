@@ -148,7 +148,9 @@ def _steady(pairs):
     found = []
     if y and x and _holds(pairs, lambda right: right * x / y):
         word = next((word for factor, word in FACTORS.items() if math.isclose(factor, x / y, rel_tol=1e-6)), None)
-        found.append(f"{word or _rounded(x / y)} times the right one")
+        more = x / y - 1
+        by_little = f"about {100 * abs(more):.2g} % {'more' if more > 0 else 'less'} than the right one"
+        found.append(by_little if abs(more) < 0.01 else f"{word or _rounded(x / y)} times the right one")
     if all(math.isclose(a - b, x - y, rel_tol=1e-6, abs_tol=1e-12 * abs(a)) for a, b in pairs):
         found.append(f"{_rounded(abs(x - y))} {'more' if x > y else 'less'} than the right one")
     return found

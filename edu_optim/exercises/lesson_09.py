@@ -117,10 +117,10 @@ EXERCISES = [
             "v = decay * p / lr, and momentum * v of the step before is momentum / (1 - decay) of that.",
         ],
         [
-            convention(
+            edit(
                 "v is taken for constant",
                 {"(1 - momentum / (1 - decay))": "(1 - momentum)"},
-                why="It changes from step to step; that is little while the decay is small beside 1 - momentum.",
+                why="It shrinks from step to step, as p does.",
                 ask="By which factor was v larger one step before?",
             ),
             edit(

@@ -236,10 +236,13 @@ def unfair():
 
 
 def _watch_unfair(answer):
-    named = answer()
+    named = {letter: str(fault).strip().lower() for letter, fault in answer().items()}
     yield "the letters of your dict", sorted(named)
+    yield "faults that the text does not name", sorted(set(named.values()) - set(NAMES))
+    right = sum(named[letter] == fault for letter, fault in GUILTY.items() if letter in named)
+    yield "how many of the six are right (what but the optimizer differs between old and new?)", right
     for letter in sorted(named):
-        yield f"report {letter}", str(named[letter]).strip().lower()
+        yield f"report {letter}", named[letter]
 
 
 EXERCISES = [

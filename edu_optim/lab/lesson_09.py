@@ -77,6 +77,8 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     mean of the loud: 0.366
     loss of the means: 0.0547
     """
+    for form in FORMS:
+        losses(form)  # so that no move waits for them
     return Experiment(
         _draw,
         _map_and_plane,
@@ -97,11 +99,15 @@ def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: An
     lines = {name: cloud.mean(1) for name, cloud in clouds.items()}
     axes[0].plot(lr, weight_decay, "o", color=RED, markeredgecolor="1", markersize=12)
     found = overlay(axes[1], lines)
+    for line in axes[1].get_lines():
+        if line.get_label() in lines:
+            line.set_marker("")
     weights = list(clouds.values())[-1][-1]
     axes[1].plot(*weights.T, ".", color="0.5", label="the 16 of each", zorder=1)
-    axes[1].legend()
+    axes[1].legend().remove()  # there is room for it under the map
+    axes[0].legend(*axes[1].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
     end = weights.mean(0)
-    axes[1].plot(*end, "o", color=RED, markeredgecolor="1", markersize=12, zorder=6)
+    axes[1].plot(*end, "o", color=RED, markeredgecolor="1", markersize=8, zorder=6)
     left = {"mean of the faint": end[0], "mean of the loud": end[1], "loss of the means": loss_of(end)}
     return {"η · λ": lr * weight_decay, **left, **found}
 

@@ -49,7 +49,7 @@ def _edge(axes: Any, *, lr: float, loss: str, optimizer: MakeOptimizer) -> dict[
     axes[0].plot(losses, color=BLUE)
     axes[0].set(xlabel="step", ylabel=f"{loss}, log scale", yscale="log")
     axes[1].plot(range(0, STEPS, EVERY), sharp, color=BLUE, label="sharpness")
-    axes[1].axhline(2 / lr, color=RED, linestyle="--", label="2 / lr")
+    axes[1].axhline(2 / lr, color=RED, linestyle="--", label="2 / lr, edge of plain descent")
     axes[1].set(xlabel="step", ylabel="sharpness", ylim=(0, 1.25 * max(2 / lr, max(sharp))))
     axes[1].legend(loc="lower right")
     late = torch.tensor(sharp[-200 // EVERY :]).mean()
@@ -343,7 +343,8 @@ def weights(fitted: Mapping[str, Tensor]) -> Figure:
         ax.axhline(0, color="0", linewidth=0.8, label="_zero")
         ax.set(ylabel="weight")
         ax.set_title(name, loc="left")
-    for at, words, color in ((0.6, "the label", BLUE), (2.6, "always 1", ORANGE), (6, "seen in one example", GREEN)):
-        axes[0].text(at, 0.55 - 0.04 * at, words, color=color)
+    names = (0.6, 0.5, "the label", BLUE), (2.6, 0.3, "always 1", ORANGE), (8, 0.15, "seen in one example", GREEN)
+    for x, y, words, color in names:
+        axes[0].text(x, y, words, color=color)
     axes[-1].set(xlabel="feature")
     return fig

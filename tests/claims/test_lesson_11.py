@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop
+from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend
 from edu_optim.contest import beaten, flip_test, stored, trial
 from edu_optim.lab import lesson_11
 from edu_optim.lab.lesson_09 import unseen_error
@@ -90,6 +90,17 @@ def test_with_cross_entropy_the_sharpness_turns_before_the_edge(lr):
     assert sharp[0] < top < 2 / lr and sharp[-1] < 0.8 * top
 
 
+@pytest.mark.parametrize("momentum", [0.5, 0.9])
+@pytest.mark.parametrize("lr", [0.02, 0.4])
+def test_with_momentum_the_edge_lies_higher(lr, momentum):
+    """With momentum the edge lies higher than the dashed line."""
+    start = torch.ones(1, dtype=torch.float64)
+    for beta, edge in ((0.0, 2 / lr), (momentum, 2 * (1 + momentum) / lr)):
+        for part, falls in ((0.98, True), (1.02, False)):
+            run = descend(lambda p, c=part * edge: c * (p**2).sum(-1) / 2, SGD, 2000, start, lr=lr, momentum=beta)
+            assert (run.points[-1].abs().item() < 1) == falls
+
+
 @pytest.mark.parametrize("given", [(4, 2, 1), (7, 3, 2), (3, 2, 5)])
 @pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.0005), (Adam, 0.002)])
 def test_who_calls_everything_positive(optimizer, lr, given):
@@ -130,7 +141,7 @@ def by_chance(p, generator):
 
 @pytest.mark.parametrize("weight", [1.0, -0.3, 0.0123, -77.0])
 def test_rounding_by_chance_is_right_on_average(weight):
-    """Rounded to the nearest bfloat16 most updates are lost; rounded by chance none is, on average."""
+    """At this rate most updates are lost, rounded to the nearest bfloat16; rounded by chance none is, on average."""
     weights = torch.full((20_000,), weight, dtype=torch.float64)
     step = 0.1 * 2**-8 * abs(weight)
     generator = torch.Generator().manual_seed(0)
@@ -168,10 +179,11 @@ def test_random_directions_hold_next_to_nothing_of_a_path(seed):
 @pytest.mark.slow
 def test_decay_helps_under_its_conditions():
     """AdamW is 6 % better than both others, at $p = 0.006$; the decay that tuning chose for L2 through Adam is none.
-    Stop all of them after half as many steps, or tune on the ten draws of the race and race on the others
+    Stop all of them after half or twice as many steps, or tune on the ten draws of the race and race on the others
     and the difference does not count any more
     """
-    for steps, tuning, racing in ((1000, slice(10), slice(10, 20)), (2000, slice(10, 20), slice(10))):
+    first, last = slice(10), slice(10, 20)
+    for steps, tuning, racing in ((1000, first, last), (4000, first, last), (2000, last, first)):
         errors = {cls: unseen_error(cls, 0.5, range(20), steps=steps) for cls in (AdamW, Adam)}
         chosen = {cls: found[tuning].mean(0).flatten().argmin() for cls, found in errors.items()}
         ours, theirs = (found[racing].flatten(1)[:, chosen[cls]].tolist() for cls, found in errors.items())
