@@ -139,7 +139,7 @@ def test_the_experiment_draws_the_rates_that_it_trains_with(experiment, after):
 
 
 def test_clipping_saves_sgd_from_the_bad_batch(experiment):
-    chosen = {"method": lab.MOMENTUM, "peak": 0.4}
+    chosen = {"method": lab.MOMENTUM, "after": "constant", "peak": 0.4}
     key = "loss, mean of the last 20"
     good, bad, clipped = (
         experiment.at(**chosen, **more).numbers for more in ({}, {"bad": True}, {"bad": True, "clip": 1.0})

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..optimizers import SGD, Adam
-from ..plot import BLUE, OTHERS, chart, figure, label_ends
+from ..plot import BLUE, GRAY, OTHERS, chart, figure, label_ends
 from ..problems import digits, small_net
 from ..trace import History, MakeOptimizer, fit, train_many
 from .comparison import against_step, overlay, rivals
@@ -102,10 +102,10 @@ def one_cycle(t: int, start: float = 1 / 25, peak: float = 1, end: float = 1 / 2
 
 
 AFTER = {
+    "cosine": cosine,
     "constant": constant,
     "step": step,
     "exponential": exponential,
-    "cosine": cosine,
     "stable, then decay": lambda t: min(1, (T - t) / 80),
 }
 
@@ -309,7 +309,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
 
     >>> play().at(peak=0.02)
     peak of the learning rate: 0.02
-    loss, mean of the last 20: 0.0824
+    loss, mean of the last 20: 0.114
     highest loss: 2.34
     steps that were clipped: 0
     """
@@ -342,10 +342,17 @@ def _draw(
     axes[0].set_ylim(0, 1.05 * peak)
     found = overlay(axes[1], {name: against_step(smooth(run.losses)) for name, run in runs.items()})
     seen = torch.tensor(run.losses, dtype=torch.float64)
+    shortened = [t for t, norm in enumerate(run.norms) if norm > clip]
+    if bad:
+        axes[1].axvline(BAD, color=GRAY, linestyle=":")
+        axes[1].text(BAD + 3, 0.9, "bad batch", transform=axes[1].get_xaxis_transform())
+    if shortened:
+        axes[1].plot(shortened, [0.04] * len(shortened), "k|", transform=axes[1].get_xaxis_transform())
+        axes[1].text(3, 0.08, "clipped", transform=axes[1].get_xaxis_transform())
     return {
         "loss, mean of the last 20": seen[-20:].mean().item(),
         "highest loss": seen.max().item(),
-        "steps that were clipped": sum(norm > clip for norm in run.norms),
+        "steps that were clipped": len(shortened),
         **found,
     }
 

@@ -107,9 +107,10 @@ def linear(t):
 @pytest.mark.slow
 def test_what_a_warmup_is_good_for():
     """
-    a warmup makes a peak bearable that is too high to start with, the longer the higher, if the rate comes down again.
+    for Adam a warmup makes a peak bearable that is too high to start with, the longer the higher
+    if the rate comes down again.
     At each one's own best peak little is left of that
-    A tenth of the steps, 20, costs little at a low peak and forgives one that is twice too high.
+    A tenth of the steps, 20, costs little at a low peak; for Adam here it moved the best peak from 0.04 to 0.08.
     the peak, which matters more than the shape.
     At 0.02, 100 steps out of 200 are time lost.
     """
@@ -118,7 +119,7 @@ def test_what_a_warmup_is_good_for():
     found = lab.tried(Adam, falling | level, [0.02, 0.04, 0.08, 0.16, 0.32], range(30, 40))
     none, some, many, *never_down = found.held_out.mean(-1)
     lowest = torch.stack([none, some, many]).min(-1).values
-    assert none.argmin() == 1 and lowest.max() - lowest.min() < found.held_out[0, 1].std()
+    assert none.argmin() == 1 and some.argmin() == 2 and lowest.max() - lowest.min() < found.held_out[0, 1].std()
     assert (none[3:] > 1.1 * some[3:]).all() and (some[3:] > 1.1 * many[3:]).all()
     assert (some[:2] < 1.03 * none[:2]).all() and some[2] < none[2] < 1.2 * none[1]
     assert many[0] > 1.2 * none[0]
@@ -244,8 +245,7 @@ def test_uncorrected_adam_is_a_schedule(betas):
 @pytest.mark.parametrize("make, options", [(SGD, {"momentum": 0.9}), (Adam, {})])
 def test_the_range_test_moves_with_its_length(make, options):
     """
-    The lowest point is no optimum: there the loss has stopped falling, so the rate is already too large
-    and here it moves with the length of the test.
+    The lowest point moves with the length of the test, so it is only a rough guide.
     """
 
     def lowest(steps):
@@ -263,7 +263,7 @@ def test_the_range_test_moves_with_its_length(make, options):
 def test_one_bad_gradient_makes_no_long_step_of_adam(seed):
     """
     Adam divides by the gradient's size, so one step stays short (lesson 08)
-    SGD: its step grows with the gradient
+    its step grows with the gradient
     """
 
     def longest(make, factor, **options):
@@ -286,7 +286,7 @@ def test_one_bad_gradient_makes_no_long_step_of_adam(seed):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_who_suffers_longer(seed, monkeypatch):
     """
-    SGD: its step grows with the gradient, and it ends at
+    At these peaks SGD does: its step grows with the gradient, and it ends at
     Clipped at 1, SGD ends at 0.054, as if nothing had been.
     """
     monkeypatch.setattr(lab, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
@@ -314,3 +314,26 @@ def test_clipped_before_unscaling_nothing_moves(scale):
     scaler.unscale_(optimizer)
     length = math.sqrt(sum((p.grad**2).sum().item() for p in net.parameters()))
     assert length == pytest.approx(1 / scale, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_only_sgd_stands_still():
+    """
+    SGD stands still, and no error says why; Adam divides the length away and hides the mistake.
+    """
+    images, labels, *_ = lab.split()
+    for make, options, moves in ((SGD, {"lr": 0.1, "momentum": 0.9}, False), (Adam, {"lr": 0.02}, True)):
+        net, generator = small_net(64, 16, 10, seed=3), torch.Generator().manual_seed(3)
+        optimizer, losses = make(net.parameters(), **options), []
+        for _ in range(200):
+            drawn = torch.randint(1400, (32,), generator=generator)
+            scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+            optimizer.zero_grad()
+            loss = cross_entropy(net(images[drawn]), labels[drawn])
+            scaler.scale(loss).backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            scaler.unscale_(optimizer)
+            optimizer.step()
+            losses.append(loss.item())
+        assert (sum(losses[-20:]) < 0.2 * sum(losses[:20])) == moves
+        assert moves or sum(losses[-20:]) > 0.9 * sum(losses[:20])
