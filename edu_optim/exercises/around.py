@@ -67,6 +67,7 @@ INIT, END, EVERY = "super().__init__(params, options)", "        return loss", "
 SHARED = 'group["count"] = group.get("count", 0) + 1'
 BUFFERS, KEPT = "*(state[letter] for", "state.update(zip("
 CALL = f"new, *buffers = self.rule(p, g, {BUFFERS}"
+COUNTED, MOVED = '                t = state["t"]\n', "                p.copy_(new)\n"
 L2 = 'g = g + group["weight_decay"] * p'
 AROUND = [
     edit(
@@ -330,6 +331,31 @@ def around(letters, names):
                 "it, the "
                 "buffer is overwritten.",
                 ask="Which of your lines makes a tensor of its own for the buffer?",
+            )
+        )
+    if "c" in letters:
+        found.append(
+            edit(
+                "one product of the betas serves all parameters, and each multiplies it",
+                {
+                    COUNTED: f'{COUNTED}                state["c"] = getattr(self, "c", 0.0)\n',
+                    MOVED: f'                self.c = state["c"]\n{MOVED}',
+                },
+                why="After one step of two parameters it holds two factors.",
+                ask="If a model has a hundred parameters, how many factors are in it after one call of step()?",
+            )
+        )
+        found.append(
+            convention(
+                "one product of the betas serves all parameters",
+                {
+                    f"        {EVERY}\n": f'        {EVERY}\n            before = group.get("c", 0.0)\n',
+                    COUNTED: f'{COUNTED}                state["c"] = before\n',
+                    MOVED: f'                group["c"] = state["c"]\n{MOVED}',
+                },
+                why="So it is in Keras; torch keeps one for each parameter.",
+                ask="The two differ where a gradient is missing or comes late. To convert, keep it in the state of "
+                "each.",
             )
         )
     if "dampening" in names:
