@@ -17,6 +17,7 @@ from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
 from edu_optim.check.tasks import returned_by_reference
 from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_13
+from edu_optim.later import rules
 from edu_optim.problems import line_model, line_points
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
@@ -93,7 +94,21 @@ def cleared_before_and_after(model, optimizer, x, y, epochs):
         optimizer.zero_grad()
 
 
+def until_it_is_orthogonal(u):
+    x = u / torch.linalg.matrix_norm(u)
+    while (x @ x.mT - torch.eye(len(x))).abs().max() > 1e-12:
+        x = 1.5 * x - 0.5 * x @ x.mT @ x
+    return x
+
+
+def left_and_right(u):
+    left, _, right = torch.linalg.svd(u, full_matrices=False)
+    return left @ right
+
+
 RIGHT = [
+    (until_it_is_orthogonal, "orthogonalize"),
+    (left_and_right, "orthogonalize"),
     (cleared_before_and_after, "training_loop"),
     (trained_with_closures, "training_loop"),
     (steps_by_walking, "steps_needed"),
@@ -197,21 +212,12 @@ def swaps_two():
     return {**lesson_08.LINEUP, "D": "gradient on top", "F": "betas swapped"}
 
 
-def slow_average(g, m, t, beta1):
-    m = beta1 * m + (1 - beta1) * g
-    return (beta1 * m + (1 - beta1) * g) / (1 - beta1 ** (t + 1))
+def with_muons_numbers(u):
+    return rules.orthogonal(u)
 
 
-def exactly_orthogonal(u, steps):
-    left, _, right = torch.linalg.svd(u, full_matrices=False)
-    return left @ right
-
-
-def by_the_largest(u, steps):
-    x = u / torch.linalg.svdvals(u)[0]
-    for _ in range(steps):
-        x = 1.5 * x - 0.5 * x @ x.T @ x
-    return x
+def five_cubic_steps(u):
+    return rules.orthogonal(u, (1.5, -0.5, 0), 5)
 
 
 def late_warmup(t, length, total, last):
@@ -310,10 +316,8 @@ WRONG = [
         "steps_needed",
         "there is no answer where a step crosses the minimum",
     ),
-    (slow_average, "look_ahead", "both parts are corrected for the next step"),
-    (exactly_orthogonal, "orthogonalize", "all singular values are exactly 1"),
-    (by_the_largest, "orthogonalize", "it is divided by the largest singular value"),
-    (lambda p, z, beta: (z - (1 - beta) * p) / beta, "average", "p and z have changed places"),
+    (with_muons_numbers, "orthogonalize", "these are the five steps of Muon"),
+    (five_cubic_steps, "orthogonalize", "five steps are too few"),
     (late_warmup, "warmup_cosine", "every step is one late"),
     (smaller_of_both, "warmup_cosine", None),
     (stops_early, "largest_factor", None),

@@ -2,6 +2,7 @@
 
 import torch
 
+from .after_adam import ONE_PRODUCT
 from .exercise import convention, edit
 
 
@@ -67,7 +68,6 @@ INIT, END, EVERY = "super().__init__(params, options)", "        return loss", "
 SHARED = 'group["count"] = group.get("count", 0) + 1'
 BUFFERS, KEPT = "*(state[letter] for", "state.update(zip("
 CALL = f"new, *buffers = self.rule(p, g, {BUFFERS}"
-COUNTED, MOVED = '                t = state["t"]\n', "                p.copy_(new)\n"
 L2 = 'g = g + group["weight_decay"] * p'
 AROUND = [
     edit(
@@ -299,7 +299,7 @@ def around(letters, names):
     def idle(places):
         return (decays and L2 in places) or (not counts and RAISED in places and BUFFERS not in places)
 
-    found = [entry for entry in AROUND if not any(map(idle, entry.edits))]
+    found = [entry for entry in [*AROUND, *ONE_PRODUCT * ("c" in letters)] if not any(map(idle, entry.edits))]
     own = [name for name in names if name not in ("t", "dampening")]
     for taken in dict.fromkeys([*((name,) for name in own), tuple(name for name in own if name != "lr"), tuple(own)]):
         for source, words in {"self.defaults": "the constructor", "self.param_groups[0]": "the first group"}.items():
@@ -331,31 +331,6 @@ def around(letters, names):
                 "it, the "
                 "buffer is overwritten.",
                 ask="Which of your lines makes a tensor of its own for the buffer?",
-            )
-        )
-    if "c" in letters:
-        found.append(
-            edit(
-                "one product of the betas serves all parameters, and each multiplies it",
-                {
-                    COUNTED: f'{COUNTED}                state["c"] = getattr(self, "c", 0.0)\n',
-                    MOVED: f'                self.c = state["c"]\n{MOVED}',
-                },
-                why="After one step of two parameters it holds two factors.",
-                ask="If a model has a hundred parameters, how many factors are in it after one call of step()?",
-            )
-        )
-        found.append(
-            convention(
-                "one product of the betas serves all parameters",
-                {
-                    f"        {EVERY}\n": f'        {EVERY}\n            before = group.get("c", 0.0)\n',
-                    COUNTED: f'{COUNTED}                state["c"] = before\n',
-                    MOVED: f'                group["c"] = state["c"]\n{MOVED}',
-                },
-                why="So it is in Keras; torch keeps one for each parameter.",
-                ask="The two differ where a gradient is missing or comes late. To convert, keep it in the state of "
-                "each.",
             )
         )
     if "dampening" in names:
