@@ -45,8 +45,7 @@ HINTS = {
     ],
     "muon": [
         "It is momentum, as a running mean and with Nesterov's look ahead, and its step is made orthogonal.",
-        "Divide by the root of the sum of all squares; then, ns_steps times, x becomes a x + (b s + c s s) x, where s "
-        "is x times its transpose.",
+        "Once b has taken g in, u mixes b and g as b has mixed its past and g; `orthogonal` makes u orthogonal.",
         "Last come the decay and the step, which is multiplied by max(1, rows / columns) ** 0.5.",
     ],
 }

@@ -66,14 +66,18 @@ def test_the_fast_point_does_not_rest_and_the_average_does(lr):
     assert mean.std() < 0.3 * fast.std() and fast[-50:].std() > 0.3 * fast[:50].std()
 
 
+@pytest.mark.parametrize("weight_decay", [0, 0.3])
 @pytest.mark.parametrize("beta2", [0.9, 0.999])
-def test_schedule_free_adamw_is_schedule_free_descent_of_adams_quotient(beta2):
-    """The form that you would use, `schedule_free_adamw`, puts Adam's $g / (\\sqrt{\\hat v} + \\varepsilon)$ in the place of $g$, and no more."""  # noqa: E501
+def test_schedule_free_adamw_is_schedule_free_descent_of_adams_quotient(beta2, weight_decay):
+    """The form that you would use, `schedule_free_adamw`, puts Adam's $g / (\\sqrt{\\hat v} + \\varepsilon)$ in the place of $g$, with AdamW's $\\lambda p$ added to it."""  # noqa: E501
     p = q = 1.0
     e = d = v = 0.0
     for t, g in enumerate([0.7, -2.0, 3.0], 1):
-        p, v, e = rules.schedule_free_adamw(p, g, v, e, t=t, lr=0.2, betas=(0.9, beta2), eps=0)
-        q, d = rules.schedule_free_sgd(q, g / (v / (1 - beta2**t)) ** 0.5, d, t=t, lr=0.2)
+        p, v, e = rules.schedule_free_adamw(
+            p, g, v, e, t=t, lr=0.2, betas=(0.9, beta2), eps=0, weight_decay=weight_decay
+        )
+        along = g / (v / (1 - beta2**t)) ** 0.5 + weight_decay * q
+        q, d = rules.schedule_free_sgd(q, along, d, t=t, lr=0.2)
         assert abs(p - q) < 1e-12
 
 
