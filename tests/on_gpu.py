@@ -1,14 +1,16 @@
 """All that needs a GPU, in one command of under five minutes: ``python tests/on_gpu.py``.
 
 Every class is compared with torch.optim on the GPU, in each way of running it; checkpoints of both libraries go from
-the CPU to the GPU and back; and steps are timed beside torch's fused kernel. It says what it ran, with the largest
-differences, and ends non-zero where one is too large. Without a GPU it says so, and runs nothing.
+the CPU to the GPU and back; networks are trained there, in three precisions, killed and resumed; and steps are timed
+beside torch's fused kernel. It says what it ran, with the largest differences, and ends non-zero where one is too
+large. Without a GPU it says so, and runs nothing.
 """
 
 import io
 import math
 import platform
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -17,7 +19,16 @@ import torch
 from bench_optim import MODELS, RULES, contenders, medians, stepper
 from cases import CASES, RICH, SOME, buffers, difference, feed, gradients, ours, parameters, theirs, title
 
+import edu_optim
+from edu_optim import problems
+from edu_optim.trace import fit
+
 LIMIT = 1e-10  # of the largest relative difference in float64
+LATER = [
+    ("NAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {"weight_decay": 0.1, "maximize": True}),
+]
+PRECISIONS = [None, torch.bfloat16, torch.float16]  # of the forward pass
 FEW = 100  # tensors: torch.compile takes minutes where there are more
 
 
@@ -59,26 +70,64 @@ def carried(case, libraries, rows, device):
     return difference(params + buffers(optimizer, params), expected + buffers(reference, expected))
 
 
-def tried(cases, find, *arguments):
+def trained(autocast, device, stops=(40,)):
+    """The losses of a network, trained with all that `fit` can do; stopped at each of these steps, and resumed."""
+    dtype = torch.float32 if autocast else torch.float64
+    images, labels = problems.digits()
+    with tempfile.TemporaryDirectory() as folder:
+        for steps in stops:
+            net = problems.small_net(64, 32, 10).to(device, dtype)
+            optimizer = edu_optim.AdamW(net.parameters(), lr=0.02)
+            history = fit(
+                net,
+                optimizer,
+                images.to(dtype),
+                labels,
+                steps,
+                batch=64,
+                accumulate=3,
+                clip=1.0,
+                scheduler=torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40),
+                autocast=autocast,
+                scaler=torch.amp.GradScaler(device) if autocast == torch.float16 else None,
+                checkpoint=f"{folder}/run.pt",
+            )
+    return torch.tensor(history.losses)
+
+
+def resumed(autocast, device):
+    """The largest difference that it makes to stop a training at step 17, and to resume it from its checkpoint."""
+    return difference([trained(autocast, device, (17, 40))], [trained(autocast, device)])
+
+
+def trained_beside_the_cpu(autocast, device):
+    """The largest difference between the losses of a training on the device and on the CPU."""
+    return difference([trained(autocast, device)], [trained(autocast, "cpu")])
+
+
+def tried(cases, find, *arguments, name=title):
     """The differences by case, infinite where an error was raised, so that one does not hide the others."""
     found = {}
     for case in cases:
         try:
-            found[title(case)] = find(case, *arguments)
+            found[name(case)] = find(case, *arguments)
         except Exception:
             traceback.print_exc()
-            found[title(case)] = math.inf
+            found[name(case)] = math.inf
     return found
 
 
 def checks(device):
     """What is compared, and for each the differences by case."""
     rows = gradients(30)
-    for run, cases in (("per_tensor", CASES), ("multi_tensor", CASES), ("compiled", SOME)):
+    eager = CASES + LATER
+    for run, cases in (("per_tensor", eager), ("multi_tensor", eager), ("compiled", SOME)):
         yield f"{run} beside torch.optim", tried(cases, compared, run, rows, device)
     for libraries in ((ours, theirs, ours), (theirs, ours, theirs)):
         words = f"a checkpoint from CPU to {device} and back, {', '.join(library.__name__ for library in libraries)}"
         yield words, tried(RICH, carried, libraries, rows, device)
+    yield "a training in float64 beside that on the CPU", tried([None], trained_beside_the_cpu, device, name=str)
+    yield "a training stopped and resumed, by autocast", tried(PRECISIONS, resumed, device, name=str)
 
 
 def times(device, rounds):
@@ -105,6 +154,7 @@ def main(device="cuda", rounds=10):
     start, wrong = time.perf_counter(), 0
     where = torch.cuda.get_device_name() if device == "cuda" else device
     print(f"{where}; Python {platform.python_version()}, torch {torch.__version__}, CUDA {torch.version.cuda}")
+    torch.set_default_dtype(torch.float64)  # in which torch's NAdam multiplies
     with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):  # else it would run on without compiling
         for words, found in checks(device):
             worst = max(found, key=found.get)
@@ -112,6 +162,7 @@ def main(device="cuda", rounds=10):
             beyond = [case for case in found if not found[case] <= LIMIT]
             wrong += len(beyond)
             print("".join(f"  WRONG, {found[case]:.1e}: {case}\n" for case in beyond), end="")
+        torch.set_default_dtype(torch.float32)
         times(device, rounds)
     print(f"\n{wrong} differences above {LIMIT:.0e}; {time.perf_counter() - start:.0f} seconds")
     return int(wrong > 0)
