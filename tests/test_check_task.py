@@ -331,6 +331,8 @@ WRONG = [
     ),
     (lambda k: ((k**0.5 - 1) / (k**0.5 + 1)) ** 2, "best_momentum", "Polyak's momentum for the heavy ball"),
     (lambda lr, wd: 0.5 / (lr * wd), "half_life", "as if every step took away as much as the first"),
+    (lambda lr, steps: 0, "adagrad_distance", "every number you return is the same"),
+    (lambda condition: 0.5, "best_momentum", "every number you return is the same"),
     (stops_at_the_drop, "travel_after_drop", "both balls stop at the drop"),
     (lambda m, w, b: m // (64 * w * (2 + b)), "settings_that_fit", "64 bytes a number"),
     (

@@ -1,14 +1,16 @@
 """Lesson 04, Nesterov: its experiment, and the pictures of a ball that is carried and pushed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy
 import torch
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, RED, contour, figure
+from ..plot import BLACK, BLUE, RED, contour, figure, look
 from ..rules import momentum, nesterov
 from ..trace import race
 from .comparison import overlay, rivals
@@ -19,6 +21,7 @@ from .maps import larger_root
 from .surfaces import RAVINE
 
 CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
+FAR = 6.0  # from the minimum, in either coordinate
 LOOKS = {"looking ahead": (nesterov, BLUE, "-", "o"), "classical": (momentum, RED, "--", "s")}
 
 
@@ -107,6 +110,27 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
     return fig
 
 
+def draw_betas(betas: Sequence[float], found: Mapping[int, Mapping[str, Sequence[float]]]) -> Figure:
+    """Held-out losses against the momentum, a panel for each number of steps.
+
+    Args:
+        betas: the momenta.
+        found: steps -> name of the rule -> its loss at each of them.
+
+    >>> fig = draw_betas([0.8, 0.9], {150: {"momentum": [0.3, 0.4]}, 600: {"momentum": [0.2, 0.2]}})
+    >>> [ax.get_title() for ax in fig.axes]
+    ['150 steps', '600 steps']
+    """
+    fig, axes = figure(2, sharey=True)
+    for ax, (steps, losses) in zip(axes, found.items(), strict=True):
+        for name, line in losses.items():
+            ax.plot(betas, line, label=name, **look(name))
+        ax.set(xlabel="β", title=f"{steps} steps")
+    axes[0].set_ylabel("held-out loss")
+    axes[0].legend(loc="upper left")
+    return fig
+
+
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     """The experiment of the lesson: three forms of one optimizer in a ravine, and the rates of two.
 
@@ -140,7 +164,17 @@ def _three_forms(
     if form == "look-ahead":
         lines = {name: _balls_of(points, lr) for name, points in lines.items()}
     found = overlay(axes[0], {name: line.clamp(-1e3, 1e3) for name, line in lines.items()})
+    for line in axes[0].get_lines():
+        _end_outside(line)
     return {**_draw_rates(axes[1], lr, beta), **_ends(lines), **found}
+
+
+def _end_outside(line: Line2D) -> None:
+    """Leave away what follows the first point that is far outside the picture, for it would be black stripes."""
+    points = numpy.asarray(line.get_xydata())
+    far = numpy.flatnonzero((abs(points) > FAR).any(axis=1))
+    if len(far):
+        line.set_data(*points[: far[0] + 1].T)
 
 
 def _balls_of(points: Tensor, lr: float) -> Tensor:
