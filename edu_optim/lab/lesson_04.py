@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, RED, contour, figure, look
+from ..plot import BLACK, BLUE, GREEN, RED, contour, figure, look
 from ..rules import momentum, nesterov
 from ..trace import race
 from .comparison import overlay, rivals
@@ -101,11 +101,13 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
     contour(ax, RAVINE, levels=24, points=401)
     for ball, ahead, after in zip(balls, aheads, balls[1:], strict=False):
         ax.plot(*torch.stack([ball, ahead]).T, "--", color="0.4", label="_carried")
-        ax.plot(*torch.stack([ahead, after]).T, "-", color=BLUE, label="_pushed")
+        ax.plot(*torch.stack([ahead, after]).T, "-", color=RED, label="_pushed")
     ax.plot(*balls.T, "o", color=BLUE, label="the ball")
-    ax.plot(*aheads.T, "s", color=RED, markersize=11, fillstyle="none", label="the point ahead")
-    ax.plot(*parameters.T, "x", color=BLACK, label="torch's parameters")
-    ax.set(xlim=(-4.2, -0.9), ylim=(-1.5, 1.2), title="Dashed: carried. Solid: pushed.")
+    ax.plot(*aheads.T, "s", color=BLACK, markersize=11, fillstyle="none", label="the point ahead")
+    ax.plot(*parameters.T, "x", color=GREEN, markersize=8, markeredgewidth=2, label="torch's parameters")
+    for word, point in {"carried": (balls[1] + aheads[1]) / 2, "pushed": (aheads[1] + balls[2]) / 2}.items():
+        ax.annotate(word, point.tolist(), xytext=(8, 0), textcoords="offset points")
+    ax.set(xlim=(-4.2, -0.9), ylim=(-1.5, 1.2), title="Each step: carried, then pushed")
     ax.legend(loc="lower right", frameon=True)
     return fig
 
