@@ -105,8 +105,9 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
     ax.plot(*balls.T, "o", color=BLUE, label="the ball")
     ax.plot(*aheads.T, "s", color=BLACK, markersize=11, fillstyle="none", label="the point ahead")
     ax.plot(*parameters.T, "x", color=GREEN, markersize=8, markeredgewidth=2, label="torch's parameters")
-    for word, point in {"carried": (balls[1] + aheads[1]) / 2, "pushed": (aheads[1] + balls[2]) / 2}.items():
-        ax.annotate(word, point.tolist(), xytext=(8, 0), textcoords="offset points")
+    middles = ((balls[1] + aheads[1]) / 2).tolist(), ((aheads[1] + balls[2]) / 2).tolist()
+    ax.annotate("carried", middles[0], xytext=(-8, 0), textcoords="offset points", horizontalalignment="right")
+    ax.annotate("pushed", middles[1], xytext=(8, 0), textcoords="offset points")
     ax.set(xlim=(-4.2, -0.9), ylim=(-1.5, 1.2), title="Each step: carried, then pushed")
     ax.legend(loc="lower right", frameon=True)
     return fig
