@@ -108,6 +108,18 @@ EXERCISES = [
                 ask="From 1 to -3, how long is the jump?",
             ),
             edit(
+                "the root is taken twice",
+                {"growth**0.5": "growth**0.25"},
+                why="The factor of a step is the root of growth, and here that root stands under another.",
+                ask="If the loss becomes 16 times as large, is the distance 4 times as large or twice?",
+            ),
+            edit(
+                "the rate of the run is taken for a curvature",
+                {"2 * lr / (1 + growth**0.5)": "2 / lr"},
+                why="2 divided by the largest *curvature* is the edge, and lr is a rate.",
+                ask="Which curvature makes the loss grow by `growth` at the rate lr?",
+            ),
+            edit(
                 "the rate of one jump",
                 {"2 * lr": "lr"},
                 why="This is 1 / L, the rate that lands on the minimum of the steepest direction at once.",
