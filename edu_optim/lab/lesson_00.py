@@ -40,7 +40,7 @@ def first_race() -> Experiment:
         six_paths,
         surface_from_above,
         height=4.4,
-        step=Player("steps", "of 100", 60, 0, 100),
+        step=Player("step", "of 100", 60, 0, 100),
         lr=rate("learning rate", "", 0.02, 0.001, 0.3),
         surface=choice("surface", *(surface.name for surface in surfaces)),
     )
@@ -95,15 +95,16 @@ def learned(losses: list[float], model: torch.nn.Linear) -> Figure:
 def crawls(adam: list[float], emptied: list[float], descent: list[float]) -> Figure:
     """Three losses epoch by epoch: Adam's, Adam's from epoch 150 on with an empty memory, and gradient descent's.
 
-    >>> [line.get_label() for line in crawls([2.0, 1.0], [0.5, 0.2], [2.0, 0.1]).axes[0].get_lines()]
+    >>> [line.get_label() for line in crawls([2.0, 1.0], [0.5, 0.2], [0.1] * 63).axes[0].get_lines()]
     ['Adam', 'Adam, memory\\nemptied at 150', 'SGD']
     """
     fig, ax = figure(width=7)
     ax.plot(adam[:251], label="Adam", markevery=25, **look("Adam"))
     ax.plot(range(150, 150 + len(emptied)), emptied, color=RED, label="Adam, memory\nemptied at 150")
-    ax.plot(descent[:251], label="SGD", markevery=25, **look("SGD"))
     ax.set(xlabel="epochs done", ylabel="loss, log scale", yscale="log", ylim=(1e-3, 20))
     label_ends(ax)
+    ax.plot(descent[:251], label="SGD", markevery=25, **look("SGD"))
+    ax.annotate("SGD", (62, descent[62]), (6, 4), textcoords="offset points")
     return fig
 
 
