@@ -1,6 +1,6 @@
 """The experiments of lesson 00: a first race, and a loop that may forget ``zero_grad``; and its longer pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -117,8 +117,31 @@ def good_rates(rates: list[float], losses: list[float]) -> Figure:
     fig, ax = figure(width=7)
     ax.axvspan(0.2, 2, color="0.9")
     ax.plot(rates, losses, "o-", color=BLUE)
+    ax.annotate("below 0.06", (0.63, 1), ha="center")
     ax.set(xlabel="learning rate, log scale", ylabel=f"loss after {EPOCHS} epochs, log scale")
     ax.set(xscale="log", yscale="log")
+    return fig
+
+
+def without(losses: Mapping[tuple[str, str], list[float]]) -> Figure:
+    """The losses of Adam and of SGD, with and without ``zero_grad``.
+
+    Args:
+        losses: (optimizer, name of the loop) -> losses; the name of the loop that forgets ends in ``zero_grad``.
+
+    >>> pairs = [("Adam", "train"), ("Adam", "train_without_zero_grad"), ("SGD", "train")]
+    >>> [text.get_text() for text in without(dict.fromkeys(pairs, [2.0, 1.0])).axes[0].texts]
+    ['with', 'without']
+    """
+    fig, axes = figure(2)
+    for ax, name, last in zip(axes, ("Adam", "SGD"), (500, 150), strict=True):
+        for (optimizer, loop), found in losses.items():
+            if optimizer == name:
+                forgets = loop.endswith("zero_grad")
+                color, label = (RED, "without") if forgets else (BLUE, "with")
+                ax.plot(range(1, len(found[:last]) + 1), found[:last], color=color, linewidth=1.2, label=label)
+        ax.set(title=f"{name}, with and without zero_grad", xlabel="epoch", ylabel="loss")
+        label_ends(ax)
     return fig
 
 
