@@ -171,6 +171,7 @@ def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, f
     end = start.detach() + downhill
     left.plot(*torch.stack([start.detach(), end]).T, "k-", linewidth=2.5, label="against the gradient")
     right.plot(0, against, "k*", markersize=13)
+    right.text(0, 0.8 * against, "against\nthe gradient", ha="center", va="top")
     left.legend()
     left.set(xlabel="weight", ylabel="bias", aspect="equal")
     legend_below(left)
