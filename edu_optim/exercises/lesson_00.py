@@ -234,6 +234,12 @@ EXERCISES = [
                 ask="How long is the first step, with a gradient of 1?",
             ),
             edit(
+                "the steps of five epochs",
+                {" + 4": " + 4 + 5"},
+                why="There is one step too many.",
+                ask="How many steps are there in four epochs, and how long is the last?",
+            ),
+            edit(
                 "the steps of the first three epochs",
                 {" + 4": ""},
                 why="One of the four steps is missing.",

@@ -194,6 +194,24 @@ EXERCISES = [
                 ask="Does a distance have a sign, and has what your code works with?",
             ),
             edit(
+                "the number is not whole, and there is none where a step crosses the minimum",
+                {"math.ceil": "", "abs(1 - lr * curvature)": "(1 - lr * curvature)"},
+                why="Nobody takes a fraction of a step; and with curvature 23 and lr 0.081 the factor is below 0.",
+                ask="Which whole number of steps is enough, and has a distance a sign?",
+            ),
+            edit(
+                "as if every step took away as much as the first",
+                {"math.log(accuracy) / math.log(abs(1 - lr * curvature))": "(1 - accuracy) / (lr * curvature)"},
+                why="Each step takes away a share of what is left, so the steps become shorter.",
+                ask="From 1 a step leads to 0.6; where does the next one lead?",
+            ),
+            edit(
+                "as if the steps were infinitely short",
+                {"math.log(abs(1 - lr * curvature))": "(-lr * curvature)"},
+                why="A distance that shrinks as exp(-lr * curvature * steps) is what very short steps come close to.",
+                ask="What does a single step at curvature 4 and lr 0.1 leave of the distance, and what is exp(-0.4)?",
+            ),
+            edit(
                 "it stops as soon as a step has crossed the minimum",
                 {"return ": "return 1 if lr * curvature > 1 else "},
                 why="With curvature 23 and lr 0.081 the first step ends on the other side, and far from the minimum.",
