@@ -354,7 +354,11 @@ WRONG = [
     (steps_once, "training_loop", "the optimizer steps after the loop, not in it"),
     (all_pairs, "training_loop", "every prediction is compared with every label"),
     (steps_at_the_top, "training_loop", "the optimizer steps before backward"),
-    (an_optimizer_for_each_epoch, "training_loop", None),
+    (
+        an_optimizer_for_each_epoch,
+        "training_loop",
+        "something else than the optimizer that was passed moves the model",
+    ),
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
     (swaps_two, "suspects", "D and F have changed places"),
