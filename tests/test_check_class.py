@@ -354,6 +354,26 @@ class ClosureWithoutGradients(Written):
         return loss
 
 
+class StepsWithoutGradients(Written):
+    @torch.no_grad()
+    def step(self):
+        frozen = [p for group in self.param_groups for p in group["params"] if p.grad is None]
+        for p in frozen:
+            p.grad = torch.zeros_like(p)
+        super().step()
+        for p in frozen:
+            p.grad = None
+
+
+class BuffersInOneTensor(Written):
+    def move(self, p, group):
+        (lr, *betas, eps), state = self.options(group), self.memory(p)
+        state["m"], state["t"] = state["v"], state["t"] + 1
+        moved, m, v = rules.adam(p, p.grad, state["m"], state["v"], t=state["t"], lr=lr, betas=betas, eps=eps)
+        for old, new in ((p, moved), (state["m"], m), (state["v"], v)):
+            old.copy_(new)
+
+
 class ClearsNothing(Written):
     def zero_grad(self, set_to_none=True):
         pass
@@ -516,6 +536,8 @@ WRONG = {
     HalvesLr: ("adam", "step() changes the learning rate of its group"),
     ClosureWithoutGradients: ("adam", "the closure is called while gradients are switched off"),
     ClearsNothing: ("adam", "zero_grad() does nothing"),
+    StepsWithoutGradients: ("adam", "a parameter without a gradient is stepped as if its gradient were zero"),
+    BuffersInOneTensor: ("adam", "the buffers of a parameter are one tensor"),
     DecaysUpwards: ("adam", "weight_decay makes the weights grow"),
     CountsFromZero: ("adam", "the steps are counted from zero"),
     Breaks: ("adam", "the step ends at the first parameter without a gradient"),

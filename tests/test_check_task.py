@@ -16,7 +16,7 @@ from judged import built, changes
 from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
 from edu_optim.check.tasks import returned_by_reference
-from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_13
+from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_12, lesson_13
 from edu_optim.problems import line_model, line_points
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
@@ -197,6 +197,19 @@ def swaps_two():
     return {**lesson_08.LINEUP, "D": "gradient on top", "F": "betas swapped"}
 
 
+def longest_of_many(beta1, beta2):
+    m = v = longest = 0.0
+    for _ in range(3000):
+        m, v = beta1 * m + 1 - beta1, beta2 * v + 1 - beta2
+        longest = max(longest, m / v**0.5)
+    return longest
+
+
+def roofline_of_both(rule, weights, run, launch, speed):
+    launches = lesson_12.step_seconds(rule, 0, run, launch, speed)
+    return max(launches, lesson_12.step_seconds(rule, weights, run, 0, speed))
+
+
 def slow_average(g, m, t, beta1):
     m = beta1 * m + (1 - beta1) * g
     return (beta1 * m + (1 - beta1) * g) / (1 - beta1 ** (t + 1))
@@ -357,6 +370,8 @@ WRONG = [
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
     (swaps_two, "suspects", "D and F have changed places"),
+    (longest_of_many, "step_after_silence", "the longest step of a gradient that stays"),
+    (roofline_of_both, "step_seconds", "the longer of the two is taken"),
     (lambda travel: sums(travel(1000), 1000 * travel(1)), "keeps_units", "sums of steps are compared"),
     (lambda: (0.0, 0.9, 400), "negative_variance", None),
     (lambda: (float("nan"), 0.9, 400), "negative_variance", None),
@@ -521,6 +536,27 @@ def test_a_prediction_is_not_given_away():
     assert check(lambda: math.nan, like="distance_without_zero_grad").text.endswith("yours nan, right a number")
     secret = check(lambda: {**lesson_08.LINEUP, "B": "no correction"}, like="suspects")
     assert secret.text == "not yet\nsuspect B: yours no correction"
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({**lesson_08.LINEUP, "A": "m_undamped"}, "suspect A: yours 'm_undamped', which is none of the six"),
+        (dict.fromkeys("ABEF", "no root"), "letters that your dict lacks: yours [C, D]"),
+    ],
+)
+def test_what_is_none_of_the_six_and_what_is_missing_is_said(named, said):
+    assert check(lambda: named, like="suspects").text == f"not yet\n{said}"
+
+
+@pytest.mark.parametrize("arrays", [9, 11])
+def test_bytes_that_are_counted_wrong_are_told_apart_from_launches(arrays):
+    def step_seconds(rule, weights, run, launch, speed):
+        more = 8 * weights * (arrays - 7) / speed if (rule, run) == ("gradient_descent", "multi_tensor") else 0
+        return lesson_12.step_seconds(rule, weights, run, launch, speed) + more
+
+    text = check(step_seconds).text
+    assert f"bytes a weight of gradient_descent, multi_tensor: yours {8 * arrays}, right smaller" in text
 
 
 def test_the_right_value_is_told_where_it_is_no_secret():
