@@ -166,6 +166,16 @@ def test_the_corrected_mean_is_the_noisiest_at_first():
     assert (spread[1:] < spread[:-1] + 0.003).all()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_in_noise_the_correction_keeps_the_steps_near_lr(seed):
+    """It does: with it no step is much longer than `lr`, without it they grow to about 6."""
+    gradients = [1 + 0.5 * g for g in noise(50, seed)]
+    corrected = steps(gradients)
+    plain = [s * (1 - 0.9**t) / (1 - 0.999**t) ** 0.5 for t, s in enumerate(corrected, 1)]
+    assert max(map(abs, corrected)) < 1.1
+    assert 5.8 < max(plain) < 6.7
+
+
 def hops(betas, lr, start, steps=1000, last=500):
     p, m, v, away = start, 0.0, 0.0, []
     for t in range(1, steps + 1):
