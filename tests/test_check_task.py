@@ -189,14 +189,6 @@ def forgets_slowly(name, lr, t):
     return {**chosen, "betas": (0, 0.999)} if name == "Adagrad" else chosen
 
 
-def forgotten_return(lr, beta):
-    lr = lr * (1 - beta)
-
-
-def swaps_two():
-    return {**lesson_08.LINEUP, "D": "gradient on top", "F": "betas swapped"}
-
-
 def longest_of_many(beta1, beta2):
     m = v = longest = 0.0
     for _ in range(3000):
@@ -208,6 +200,14 @@ def longest_of_many(beta1, beta2):
 def roofline_of_both(rule, weights, run, launch, speed):
     launches = lesson_12.step_seconds(rule, 0, run, launch, speed)
     return max(launches, lesson_12.step_seconds(rule, weights, run, 0, speed))
+
+
+def forgotten_return(lr, beta):
+    lr = lr * (1 - beta)
+
+
+def swaps_two():
+    return {**lesson_08.LINEUP, "D": "gradient on top", "F": "betas swapped"}
 
 
 def slow_average(g, m, t, beta1):

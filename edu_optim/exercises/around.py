@@ -2,8 +2,8 @@
 
 import torch
 
-from .called import CALLED, DECORATOR, EVERY
 from .exercise import convention, edit
+from .outside import CALLED, DECORATOR, EVERY
 
 
 class Reference(torch.optim.Optimizer):
