@@ -16,7 +16,7 @@ from judged import built, changes
 from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
 from edu_optim.check.tasks import returned_by_reference
-from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_12, lesson_13
+from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_13
 from edu_optim.problems import line_model, line_points
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
@@ -198,8 +198,8 @@ def longest_of_many(beta1, beta2):
 
 
 def roofline_of_both(rule, weights, run, launch, speed):
-    launches = lesson_12.step_seconds(rule, 0, run, launch, speed)
-    return max(launches, lesson_12.step_seconds(rule, weights, run, 0, speed))
+    launches = EXERCISES["step_seconds"].reference(rule, 0, run, launch, speed)
+    return max(launches, EXERCISES["step_seconds"].reference(rule, weights, run, 0, speed))
 
 
 def forgotten_return(lr, beta):
@@ -558,7 +558,7 @@ def test_what_is_none_of_the_six_and_what_is_missing_is_said(named, said):
 def test_bytes_that_are_counted_wrong_are_told_apart_from_launches(arrays):
     def step_seconds(rule, weights, run, launch, speed):
         more = 8 * weights * (arrays - 7) / speed if (rule, run) == ("gradient_descent", "multi_tensor") else 0
-        return lesson_12.step_seconds(rule, weights, run, launch, speed) + more
+        return EXERCISES["step_seconds"].reference(rule, weights, run, launch, speed) + more
 
     text = check(step_seconds).text
     assert f"bytes a weight of gradient_descent, multi_tensor: yours {8 * arrays}, right smaller" in text
