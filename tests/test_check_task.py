@@ -204,6 +204,19 @@ def forgets_slowly(name, lr, t):
     return {**chosen, "betas": (0, 0.999)} if name == "Adagrad" else chosen
 
 
+def longest_of_many(beta1, beta2):
+    m = v = longest = 0.0
+    for _ in range(3000):
+        m, v = beta1 * m + 1 - beta1, beta2 * v + 1 - beta2
+        longest = max(longest, m / v**0.5)
+    return longest
+
+
+def roofline_of_both(rule, weights, run, launch, speed):
+    launches = EXERCISES["step_seconds"].reference(rule, 0, run, launch, speed)
+    return max(launches, EXERCISES["step_seconds"].reference(rule, weights, run, 0, speed))
+
+
 def forgotten_return(lr, beta):
     lr = lr * (1 - beta)
 
@@ -366,6 +379,8 @@ WRONG = [
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
     (swaps_two, "suspects", "D and F have changed places"),
+    (longest_of_many, "step_after_silence", "the longest step of a gradient that stays"),
+    (roofline_of_both, "step_seconds", "the longer of the two is taken"),
     (lambda travel: sums(travel(1000), 1000 * travel(1)), "keeps_units", "sums of steps are compared"),
     (lambda: (0.0, 0.9, 400), "negative_variance", None),
     (lambda: (float("nan"), 0.9, 400), "negative_variance", None),
@@ -530,6 +545,27 @@ def test_a_prediction_is_not_given_away():
     assert check(lambda: math.nan, like="distance_without_zero_grad").text.endswith("yours nan, right a number")
     secret = check(lambda: {**lesson_08.LINEUP, "B": "no correction"}, like="suspects")
     assert secret.text == "not yet\nsuspect B: yours no correction"
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({**lesson_08.LINEUP, "A": "m_undamped"}, "suspect A: yours 'm_undamped', which is none of the six"),
+        (dict.fromkeys("ABEF", "no root"), "letters that your dict lacks: yours [C, D]"),
+    ],
+)
+def test_what_is_none_of_the_six_and_what_is_missing_is_said(named, said):
+    assert check(lambda: named, like="suspects").text == f"not yet\n{said}"
+
+
+@pytest.mark.parametrize("arrays", [9, 11])
+def test_bytes_that_are_counted_wrong_are_told_apart_from_launches(arrays):
+    def step_seconds(rule, weights, run, launch, speed):
+        more = 8 * weights * (arrays - 7) / speed if (rule, run) == ("gradient_descent", "multi_tensor") else 0
+        return EXERCISES["step_seconds"].reference(rule, weights, run, launch, speed) + more
+
+    text = check(step_seconds).text
+    assert f"bytes a weight of gradient_descent, multi_tensor: yours {8 * arrays}, right smaller" in text
 
 
 def test_the_right_value_is_told_where_it_is_no_secret():
