@@ -93,7 +93,18 @@ def cleared_before_and_after(model, optimizer, x, y, epochs):
         optimizer.zero_grad()
 
 
+def an_example_at_a_time(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            now = shuffled[start : start + batch]
+            parts = [sum(gradient(p, [one]) for one in now[rank::ranks]) * ranks / batch for rank in range(ranks)]
+            p = step(p, sum(parts) / ranks)
+    return p
+
+
 RIGHT = [
+    (an_example_at_a_time, "train_on"),
     (cleared_before_and_after, "training_loop"),
     (trained_with_closures, "training_loop"),
     (steps_by_walking, "steps_needed"),

@@ -56,6 +56,7 @@ def steps():
         "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
         "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
         "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
+        "a gradient that adds up from the start": along(lambda g: g.flatten().cumsum(0)),
         "a toy Muon": along(newton_schulz),
         "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
         "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
@@ -127,6 +128,24 @@ ELEMENTWISE = [
         },
         why="A length and a mean of all stay the same however the elements are laid out or ordered.",
         ask="Leave elements out: whose steps change then?",
+    ),
+    edit(
+        "only the shape is changed",
+        {COMPARE: "torch.allclose(step(p, g).flatten(), step(p.flatten(), g.flatten()))"},
+        why="Laid out in a row, all elements are still together.",
+        ask="The mean of all is the same in every shape. What changes it?",
+    ),
+    edit(
+        "only the first element is compared",
+        {COMPARE: "torch.allclose(step(p, g).flatten()[0], alone[0])"},
+        why="A step in which each element feels those before it passes: the first has none before it.",
+        ask="If gradients add up from the start, which elements step otherwise than alone?",
+    ),
+    edit(
+        "only the last element is compared",
+        {COMPARE: "torch.allclose(step(p, g).flatten()[-1], alone[-1])"},
+        why="A step in which each element feels those after it passes: the last has none after it.",
+        ask="If gradients add up from the end, which elements step otherwise than alone?",
     ),
     edit(
         "steps that mix the elements of a row pass",
@@ -258,7 +277,7 @@ READ = [
         ask="Which loss would you rather end at?",
     ),
     edit(
-        "a notch of one square is believed",
+        "a dip of one place is believed",
         {'    if max(losses[best - 1], losses[best + 1]) > 10 * losses[best]:\n        return "coarse"\n': ""},
         why="The edge is seen, and the neighbors are not asked.",
         ask="How do you know what the loss is between two points of the map?",
@@ -306,13 +325,13 @@ READ = [
     edit(
         "the place is returned",
         {"return rates[best]": "return best"},
-        why="Edges and notches are seen.",
+        why="Edges and dips are seen.",
         ask="Who sets the optimizer up next needs a rate; which list has it at this place?",
     ),
     edit(
         "the loss is returned",
         {"return rates[best]": "return losses[best]"},
-        why="Edges and notches are seen.",
+        why="Edges and dips are seen.",
         ask="Who sets the optimizer up next needs which of the two numbers?",
     ),
 ]
