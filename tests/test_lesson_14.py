@@ -23,8 +23,8 @@ def test_a_gradient_is_that_of_its_share_alone():
 
 def test_runs_of_other_lengths_are_not_compared():
     with pytest.raises(ValueError):
-        LESSON["apart"]({"losses": [1.0]}, {"losses": [1.0, 2.0]})
-    assert LESSON["apart"]({"losses": [1.0, 2.0]}, {"losses": [1.0, 2.5]}) == 0.5
+        LESSON["apart"]([1.0], [1.0, 2.0])
+    assert LESSON["apart"]([1.0, 2.0], [1.0, 2.5]) == 0.5
 
 
 def test_an_excerpt_is_one_function_of_the_script():
