@@ -1,6 +1,7 @@
 """For lesson 14: how it starts its scripts and reads them, and what each rank keeps, in pictures."""
 
 import ast
+import itertools
 import os
 import subprocess
 import sys
@@ -97,6 +98,25 @@ def hops() -> Figure:
                 arrow = {"arrowstyle": "-|>", "color": BLUE, "linewidth": 2, "shrinkA": 28, "shrinkB": 28}
                 ax.annotate("", (to_x, to_y), (x, y), arrowprops=arrow)
                 ax.text(0.72 * (x + to_x), 0.72 * (y + to_y) - 0.03, held[-1], color=BLUE, size=13, ha="center")
+    return fig
+
+
+def rounds() -> Figure:
+    """Three ranks in a ring that pass parts on: whose gradients are in the sum that each holds of each part.
+
+    >>> [text.get_text() for text in rounds().axes[1].texts[:3]]
+    ['a', 'a+b+c', 'a+c']
+    """
+    fig, axes = figure(3, width=10, height=2.8)
+    for number, (ax, title) in enumerate(zip(axes, ("at first", "after 2 turns", "after 4 turns"), strict=True)):
+        summed = [[(1, (rank - part) % 3 + 1, 3)[number] for part in range(3)] for rank in range(3)]
+        ax.imshow(summed, cmap="Blues", vmin=0, vmax=6, label="gradients summed")
+        for rank, part in itertools.product(range(3), range(3)):
+            held = sorted(GRADIENTS[rank - back] for back in range(summed[rank][part]))
+            ax.text(part, rank, "+".join(held), ha="center", va="center", size=12)
+        ax.set(title=title, aspect="auto")
+        ax.set_xticks(range(3), ["part 0", "part 1", "part 2"])
+        ax.set_yticks(range(3), ["rank 0", "rank 1", "rank 2"])
     return fig
 
 
