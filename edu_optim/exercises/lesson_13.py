@@ -212,6 +212,18 @@ FIT = [
         ask="How many bits are in a byte?",
     ),
     edit(
+        "rounded to the nearest number",
+        {"memory // (8 * weights * (2 + buffers))": "round(memory / (8 * weights * (2 + buffers)))"},
+        why="Where it is rounded up, the last one would need memory that is not there.",
+        ask="If there is room for 2.7 settings, how many fit?",
+    ),
+    edit(
+        "the bytes of one setting are returned",
+        {"memory // ": ""},
+        why="That is what one needs; the memory is not in it.",
+        ask="How often does this go into `memory`?",
+    ),
+    edit(
         "one setting too many",
         {"memory //": "1 + memory //"},
         why="The last one would need memory that is not there.",
@@ -301,6 +313,24 @@ READ = [
         ask="How many neighbors has a point inside the map?",
     ),
     edit(
+        "the mean of both neighbors is compared",
+        {"max(losses[best - 1], losses[best + 1])": "sum(losses[best - 1 : best + 2 : 2]) / 2"},
+        why="A neighbor that is low hides one that is high.",
+        ask="If one is 15 times as high and the other twice, is either too high?",
+    ),
+    edit(
+        "lost runs are left out",
+        {WITHOUT_NAN: "    rates, losses = zip(*(pair for pair in zip(rates, losses) if abs(pair[1]) < 1e300))\n"},
+        why="What lies beside a lost run then looks like the edge of the map, or has another neighbor.",
+        ask="Is a rate at which the run was lost tried, or not?",
+    ),
+    edit(
+        "exactly ten times as high is too high",
+        {"> 10 * losses[best]": ">= 10 * losses[best]"},
+        why="The exercise says more than ten times.",
+        ask="Is 2.5 more than ten times 0.25?",
+    ),
+    edit(
         "any higher neighbor counts",
         {"> 10 * losses[best]": "> losses[best]"},
         why="Around a minimum every neighbor is higher.",
@@ -350,6 +380,7 @@ MAPS = [
     ([0.03, 0.08, 0.2], [0.14, 3.3, LOST]),
     ([0.01, 0.04, 0.1, 0.3], [6.0, 2.5, 0.25, 1.5]),
     ([0.002, 0.03, 0.05, 0.2, 0.6], [3.1, 2.7, 0.13, 4.2, 8.0]),
+    ([0.004, 0.01, 0.05, 0.1], [9.0, 6.2, 0.2, 0.5]),
 ]
 
 EXERCISES = [

@@ -172,6 +172,24 @@ BYTES = [
         ask="At stage 1, how much of the state does one of 64 ranks keep?",
     ),
     edit(
+        "the weights are shared out first",
+        {"1:\n        state": "1:\n        parameters", "3:\n        parameters": "3:\n        state"},
+        why="The largest part comes first: the state, with 12 bytes a weight.",
+        ask="Which of the three does the exercise name for stage 1?",
+    ),
+    edit(
+        "all is shared out at every stage",
+        {"stage >= 1": "stage >= 0", "stage >= 2": "stage >= 0", "stage >= 3": "stage >= 0"},
+        why="At stage 0 each rank holds all of it.",
+        ask="At which stage are the weights themselves shared out?",
+    ),
+    edit(
+        "only the state is ever shared out",
+        {"stage >= 2": "stage >= 4", "stage >= 3": "stage >= 4"},
+        why="Stages 2 and 3 change nothing.",
+        ask="What is shared out at stage 2 that was not at stage 1?",
+    ),
+    edit(
         "all is shared out from the first stage on",
         {"stage >= 2": "stage >= 1", "stage >= 3": "stage >= 1"},
         why="Each stage shares out one thing more than the one before.",
