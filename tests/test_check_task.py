@@ -342,6 +342,7 @@ WRONG = [
     ),
     (lambda k: ((k**0.5 - 1) / (k**0.5 + 1)) ** 2, "best_momentum", "Polyak's momentum for the heavy ball"),
     (lambda lr, wd: 0.5 / (lr * wd), "half_life", "as if every step took away as much as the first"),
+    (lambda lr, steps: 0, "adagrad_distance", "every number you return is the same"),
     (stops_at_the_drop, "travel_after_drop", "both balls stop at the drop"),
     (lambda m, w, b: m // (64 * w * (2 + b)), "settings_that_fit", "64 bytes a number"),
     (
@@ -364,7 +365,11 @@ WRONG = [
     (steps_once, "training_loop", "the optimizer steps after the loop, not in it"),
     (all_pairs, "training_loop", "every prediction is compared with every label"),
     (steps_at_the_top, "training_loop", "the optimizer steps before backward"),
-    (an_optimizer_for_each_epoch, "training_loop", None),
+    (
+        an_optimizer_for_each_epoch,
+        "training_loop",
+        "something else than the optimizer that was passed moves the model",
+    ),
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
     (swaps_two, "suspects", "D and F have changed places"),
@@ -491,7 +496,7 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
     assert check(lambda lr, beta: lr * (1 - beta) * (1 + (beta == 0)), like="to_torch").name is None
     factor = check(lambda *given: lesson_03.critical_momentum(*given) / 3, like="critical_momentum").name
     assert factor == "your answer is about 0.3333 times the right one"
-    assert check(lambda lr, beta: 0.3, like="to_torch").name is None
+    assert check(lambda lr, beta: 0.3, like="to_torch").name == "every number you return is the same"
 
 
 CHANGED = [
@@ -535,8 +540,8 @@ def test_a_prediction_is_not_given_away():
 
 
 def test_the_right_value_is_told_where_it_is_no_secret():
-    text = check(lambda lr, curvature: 0.5, like="critical_momentum").text
-    assert text == "not yet\ncritical_momentum(0.17, 1.3): yours 0.5, right 0.407"
+    text = check(lambda lr, curvature: 0.5 + lr**3, like="critical_momentum").text
+    assert text == "not yet\ncritical_momentum(0.17, 1.3): yours 0.5049, right 0.407"
 
 
 def test_a_complex_number_is_called_wrong():
