@@ -120,9 +120,7 @@ TRAIN = [
     ),
     edit(
         "each rank has a part of the epoch instead of a part of each batch",
-        {
-            SHARE: "shuffled[rank * len(shuffled) // ranks :][start // ranks : (start + batch) // ranks]",
-        },
+        {SHARE: "shuffled[rank * len(shuffled) // ranks :][start // ranks : (start + batch) // ranks]"},
         why="All examples are used, in other batches than one rank makes.",
         ask="Which examples does one rank have in its first batch, and are those of your ranks together the same?",
     ),
