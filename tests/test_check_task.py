@@ -106,7 +106,18 @@ def left_and_right(u):
     return left @ right
 
 
+def an_example_at_a_time(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            now = shuffled[start : start + batch]
+            parts = [sum(gradient(p, [one]) for one in now[rank::ranks]) * ranks / batch for rank in range(ranks)]
+            p = step(p, sum(parts) / ranks)
+    return p
+
+
 RIGHT = [
+    (an_example_at_a_time, "train_on"),
     (until_it_is_orthogonal, "orthogonalize"),
     (left_and_right, "orthogonalize"),
     (cleared_before_and_after, "training_loop"),
