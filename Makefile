@@ -5,7 +5,7 @@ MINIMUM := 3.11
 PY := .venv/bin/python
 TESTS := .venv/$(if $(CI),clients,test)
 PYTEST := $(PY) -m pytest -p tests.kernels -n logical --maxprocesses=8 --dist loadscope --no-loadscope-reorder --durations=10
-NBVAL := --nbval --nbval-cell-timeout=60 notebooks
+NBVAL := --nbval --nbval-cell-timeout=60
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
@@ -26,21 +26,22 @@ test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every
 	@echo "== 2 of 3: pytest, which also runs the examples in docstrings, and with nbval every lesson, whose outputs it" \
 		"compares; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
-	@$(PYTEST) $(NBVAL) tests edu_optim
-	@echo "== 3 of 3: the outputs of the lessons on a machine without a C compiler, but for the lesson about that, and for" \
-		"solutions and the lesson of many processes, which run what the others run"
-	@CC=none $(PYTEST) -o addopts= $(NBVAL) $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/14_* notebooks/solutions))
+	@$(PYTEST) $(NBVAL) notebooks tests edu_optim
+	@echo "== 3 of 3: the outputs of the lessons that build a rule, 03 to 08, on a machine without a C compiler"
+	@CC=none $(PYTEST) -o addopts= $(NBVAL) $(wildcard notebooks/0[3-8]_*)
 
 quick: .venv/test  ## check in a minute what a change breaks most often: style, fast tests, examples in docstrings
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PYTEST) -m "not slow"
 
-test-cpus: .venv/test  ## run the lessons as other processors would: 1 and 2 threads, old and new instructions
+test-cpus: .venv/test  ## run the lessons as other machines would: threads, instructions, no C compiler
 	@for threads in 1 2; do for instructions in default avx2; do \
 		echo "== nbval with $$threads threads and $$instructions instructions"; \
-		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(PYTEST) $(NBVAL) || exit 1; \
+		OMP_NUM_THREADS=$$threads ATEN_CPU_CAPABILITY=$$instructions $(PYTEST) $(NBVAL) notebooks || exit 1; \
 	done; done
+	@echo "== nbval without a C compiler, but for the lesson about that"
+	@CC=none $(PYTEST) -o addopts= $(NBVAL) notebooks $(patsubst %,--ignore=%,$(wildcard notebooks/12_* notebooks/solutions))
 
 # .venv is made anew if it does not run, if its folder has moved, or if PYTHON= names another Python than its own.
 WHICH := import sys; print(sys.base_prefix, sys.version.split()[0])

@@ -7,7 +7,7 @@ from test_execute import launches
 from edu_optim import Adam, rules
 from edu_optim.check import check
 from edu_optim.execute import EXECUTORS, compiled, multi_tensor, per_tensor
-from edu_optim.exercises import EXERCISES, lesson_12, lesson_13
+from edu_optim.exercises import EXERCISES, elementwise, lesson_12
 from edu_optim.exercises.lesson_12 import concatenated
 
 
@@ -256,9 +256,9 @@ def test_a_probe_without_a_return_is_told_so():
 
 def test_the_steps_are_what_they_are_said_to_be():
     p, g = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for number, step in enumerate(lesson_13.steps().values()):
+    for number, step in enumerate(elementwise.steps().values()):
         slopes = [each.view(12, 12) for each in torch.autograd.functional.jacobian(step, (p, g))]
         assert all(torch.allclose(slope, slope.diag().diag(), atol=1e-9) for slope in slopes) == (number < 4)
-    muon = (p - lesson_13.steps()["a toy Muon"](p, g)) / 0.1
+    muon = (p - elementwise.steps()["a toy Muon"](p, g)) / 0.1
     largest = torch.linalg.matrix_norm(muon, 2)  # Newton-Schulz drives all singular values towards 1
     assert 0.9 < largest <= 1 + 1e-9

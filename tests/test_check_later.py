@@ -23,7 +23,7 @@ def test_what_ships_is_correct(name):
 @by_name
 def test_every_program_is_called_and_named_as_itself(name):
     tried = raised = 0
-    for chosen, mistake, program in programs(family(name), together=5):
+    for chosen, mistake, program in programs(family(name), together=20 if name == "muon" else 5):
         verdict = check(program, like=name)
         raised += verdict.kind == "error"
         assert verdict.kind == "error" or verdict.name == expected(chosen, mistake), verdict
@@ -199,6 +199,64 @@ def muon_without_shape(p, grad, buf, lr, momentum=0.95, weight_decay=0.1):
     return p * (1 - lr * weight_decay) - lr * five_times(grad.lerp(buf, momentum)), buf
 
 
+def rounded_as_in_torch(p, grad, buf, lr, momentum=0.95, weight_decay=0.1):
+    buf.lerp_(grad, 1 - momentum)
+    o = torch.optim._muon._zeropower_via_newtonschulz(grad.lerp(buf, momentum), (3.4445, -4.775, 2.0315), 5, 1e-7)
+    p.mul_(1 - lr * weight_decay).add_(o, alpha=-lr * max(1, p.size(0) / p.size(1)) ** 0.5)
+
+
+def rounded_five_times(g):
+    x = g.bfloat16()
+    x = x.mT if g.size(-2) > g.size(-1) else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(5):
+        s = x @ x.mT
+        x = 3.4445 * x + (-4.775 * s + 2.0315 * s @ s) @ x
+    return x.mT if g.size(-2) > g.size(-1) else x
+
+
+def rounded_as_in_jordans_code(p, grad, momentum, lr, beta=0.95, weight_decay=0.1):
+    momentum.lerp_(grad, 1 - beta)
+    o = rounded_five_times(grad.lerp(momentum, beta)) * max(1, grad.size(-2) / grad.size(-1)) ** 0.5
+    p.mul_(1 - lr * weight_decay).add_(o, alpha=-lr)
+
+
+def rounded_with_lr(p, grad, b, lr, momentum=0.95, weight_decay=0.1):
+    b = momentum * b + (1 - momentum) * grad
+    o = rounded_five_times(momentum * b + (1 - momentum) * grad)
+    return p - lr * weight_decay * p - lr * rules.stretch(p.shape) * o, b
+
+
+class NAdam(torch.optim.Optimizer):
+    """With one product of the betas for all parameters."""
+
+    each = True
+
+    def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, momentum_decay=4e-3):
+        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "momentum_decay": momentum_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (beta1, beta2), lr, before = group["betas"], group["lr"], group.get("mu_product", 1.0)
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                t = state["t"] = state.get("t", 0) + 1
+                m, v = (state.setdefault(key, torch.zeros_like(p)) for key in ("exp_avg", "exp_avg_sq"))
+                mu, after = (beta1 * (1 - 0.5 * 0.96 ** (k * group["momentum_decay"])) for k in (t, t + 1))
+                product = group["mu_product"] = mu * (group.get("mu_product", 1.0) if self.each else before)
+                m.lerp_(p.grad, 1 - beta1)
+                v.lerp_(p.grad**2, 1 - beta2)
+                top = after * m / (1 - product * after) + (1 - mu) * p.grad / (1 - product)
+                p.sub_(lr * top / ((v / (1 - beta2**t)) ** 0.5 + group["eps"]))
+
+
+class NAdamOfOneProduct(NAdam):
+    each = False
+
+
 def adam_for_radam(p, g, m, v, t, lr, betas, eps):
     return rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)
 
@@ -212,6 +270,11 @@ NAMED = [
     (asked_at_the_average, "schedule_free_sgd", "the gradient is asked for at the average"),
     (nadam_of_a_survey, "nadam", "the factor does not rise, and both parts are corrected alike"),
     (muon_without_shape, "muon", "the step is not scaled for its shape"),
+    (rounded_as_in_torch, "muon", "the iteration is rounded to bfloat16, with addmm"),
+    (rounded_as_in_jordans_code, "muon", "the iteration and its scale are rounded to bfloat16"),
+    (rounded_with_lr, "muon", "the iteration and the step are rounded to bfloat16"),
+    (NAdam, "nadam", "one product of the betas serves all parameters, and each multiplies it"),
+    (NAdamOfOneProduct, "nadam", "one product of the betas serves all parameters"),
     (adam_for_radam, "radam", "the mean square is used from the first step, without caution"),
     (average_is_not_kept, "adam_ema", "nothing is averaged"),
 ]

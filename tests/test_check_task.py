@@ -17,6 +17,7 @@ from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
 from edu_optim.check.tasks import returned_by_reference
 from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_13
+from edu_optim.later import rules
 from edu_optim.problems import line_model, line_points
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
@@ -93,7 +94,32 @@ def cleared_before_and_after(model, optimizer, x, y, epochs):
         optimizer.zero_grad()
 
 
+def until_it_is_orthogonal(u):
+    x = u / torch.linalg.matrix_norm(u)
+    while (x @ x.mT - torch.eye(len(x))).abs().max() > 1e-12:
+        x = 1.5 * x - 0.5 * x @ x.mT @ x
+    return x
+
+
+def left_and_right(u):
+    left, _, right = torch.linalg.svd(u, full_matrices=False)
+    return left @ right
+
+
+def an_example_at_a_time(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            now = shuffled[start : start + batch]
+            parts = [sum(gradient(p, [one]) for one in now[rank::ranks]) * ranks / batch for rank in range(ranks)]
+            p = step(p, sum(parts) / ranks)
+    return p
+
+
 RIGHT = [
+    (an_example_at_a_time, "train_on"),
+    (until_it_is_orthogonal, "orthogonalize"),
+    (left_and_right, "orthogonalize"),
     (cleared_before_and_after, "training_loop"),
     (trained_with_closures, "training_loop"),
     (steps_by_walking, "steps_needed"),
@@ -189,6 +215,19 @@ def forgets_slowly(name, lr, t):
     return {**chosen, "betas": (0, 0.999)} if name == "Adagrad" else chosen
 
 
+def longest_of_many(beta1, beta2):
+    m = v = longest = 0.0
+    for _ in range(3000):
+        m, v = beta1 * m + 1 - beta1, beta2 * v + 1 - beta2
+        longest = max(longest, m / v**0.5)
+    return longest
+
+
+def roofline_of_both(rule, weights, run, launch, speed):
+    launches = EXERCISES["step_seconds"].reference(rule, 0, run, launch, speed)
+    return max(launches, EXERCISES["step_seconds"].reference(rule, weights, run, 0, speed))
+
+
 def forgotten_return(lr, beta):
     lr = lr * (1 - beta)
 
@@ -197,21 +236,12 @@ def swaps_two():
     return {**lesson_08.LINEUP, "D": "gradient on top", "F": "betas swapped"}
 
 
-def slow_average(g, m, t, beta1):
-    m = beta1 * m + (1 - beta1) * g
-    return (beta1 * m + (1 - beta1) * g) / (1 - beta1 ** (t + 1))
+def with_muons_numbers(u):
+    return rules.orthogonal(u)
 
 
-def exactly_orthogonal(u, steps):
-    left, _, right = torch.linalg.svd(u, full_matrices=False)
-    return left @ right
-
-
-def by_the_largest(u, steps):
-    x = u / torch.linalg.svdvals(u)[0]
-    for _ in range(steps):
-        x = 1.5 * x - 0.5 * x @ x.T @ x
-    return x
+def five_cubic_steps(u):
+    return rules.orthogonal(u, (1.5, -0.5, 0), 5)
 
 
 def late_warmup(t, length, total, last):
@@ -310,10 +340,8 @@ WRONG = [
         "steps_needed",
         "there is no answer where a step crosses the minimum",
     ),
-    (slow_average, "look_ahead", "both parts are corrected for the next step"),
-    (exactly_orthogonal, "orthogonalize", "all singular values are exactly 1"),
-    (by_the_largest, "orthogonalize", "it is divided by the largest singular value"),
-    (lambda p, z, beta: (z - (1 - beta) * p) / beta, "average", "p and z have changed places"),
+    (with_muons_numbers, "orthogonalize", "these are the five steps of Muon"),
+    (five_cubic_steps, "orthogonalize", "five steps are too few"),
     (late_warmup, "warmup_cosine", "every step is one late"),
     (smaller_of_both, "warmup_cosine", None),
     (stops_early, "largest_factor", None),
@@ -331,6 +359,7 @@ WRONG = [
     ),
     (lambda k: ((k**0.5 - 1) / (k**0.5 + 1)) ** 2, "best_momentum", "Polyak's momentum for the heavy ball"),
     (lambda lr, wd: 0.5 / (lr * wd), "half_life", "as if every step took away as much as the first"),
+    (lambda lr, steps: 0, "adagrad_distance", "every number you return is the same"),
     (stops_at_the_drop, "travel_after_drop", "both balls stop at the drop"),
     (lambda m, w, b: m // (64 * w * (2 + b)), "settings_that_fit", "64 bytes a number"),
     (
@@ -353,10 +382,16 @@ WRONG = [
     (steps_once, "training_loop", "the optimizer steps after the loop, not in it"),
     (all_pairs, "training_loop", "every prediction is compared with every label"),
     (steps_at_the_top, "training_loop", "the optimizer steps before backward"),
-    (an_optimizer_for_each_epoch, "training_loop", None),
+    (
+        an_optimizer_for_each_epoch,
+        "training_loop",
+        "something else than the optimizer that was passed moves the model",
+    ),
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
     (swaps_two, "suspects", "D and F have changed places"),
+    (longest_of_many, "step_after_silence", "the longest step of a gradient that stays"),
+    (roofline_of_both, "step_seconds", "the longer of the two is taken"),
     (lambda travel: sums(travel(1000), 1000 * travel(1)), "keeps_units", "sums of steps are compared"),
     (lambda: (0.0, 0.9, 400), "negative_variance", None),
     (lambda: (float("nan"), 0.9, 400), "negative_variance", None),
@@ -480,7 +515,7 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
     assert check(lambda lr, beta: lr * (1 - beta) * (1 + (beta == 0)), like="to_torch").name is None
     factor = check(lambda *given: lesson_03.critical_momentum(*given) / 3, like="critical_momentum").name
     assert factor == "your answer is about 0.3333 times the right one"
-    assert check(lambda lr, beta: 0.3, like="to_torch").name is None
+    assert check(lambda lr, beta: 0.3, like="to_torch").name == "every number you return is the same"
 
 
 CHANGED = [
@@ -523,9 +558,30 @@ def test_a_prediction_is_not_given_away():
     assert secret.text == "not yet\nsuspect B: yours no correction"
 
 
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({**lesson_08.LINEUP, "A": "m_undamped"}, "suspect A: yours 'm_undamped', which is none of the six"),
+        (dict.fromkeys("ABEF", "no root"), "letters that your dict lacks: yours [C, D]"),
+    ],
+)
+def test_what_is_none_of_the_six_and_what_is_missing_is_said(named, said):
+    assert check(lambda: named, like="suspects").text == f"not yet\n{said}"
+
+
+@pytest.mark.parametrize("arrays", [9, 11])
+def test_bytes_that_are_counted_wrong_are_told_apart_from_launches(arrays):
+    def step_seconds(rule, weights, run, launch, speed):
+        more = 8 * weights * (arrays - 7) / speed if (rule, run) == ("gradient_descent", "multi_tensor") else 0
+        return EXERCISES["step_seconds"].reference(rule, weights, run, launch, speed) + more
+
+    text = check(step_seconds).text
+    assert f"bytes a weight of gradient_descent, multi_tensor: yours {8 * arrays}, right smaller" in text
+
+
 def test_the_right_value_is_told_where_it_is_no_secret():
-    text = check(lambda lr, curvature: 0.5, like="critical_momentum").text
-    assert text == "not yet\ncritical_momentum(0.17, 1.3): yours 0.5, right 0.407"
+    text = check(lambda lr, curvature: 0.5 + lr**3, like="critical_momentum").text
+    assert text == "not yet\ncritical_momentum(0.17, 1.3): yours 0.5049, right 0.407"
 
 
 def test_a_complex_number_is_called_wrong():

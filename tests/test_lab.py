@@ -449,7 +449,7 @@ def test_the_basins_are_those_of_the_optimizer_and_add_up():
     said = f"from {100 * to_b.double().mean():.3g} % of the starts, in {steps:.3g} steps on average"
     assert view.numbers["B at (-2.81, 3.13)"] == said
     shares = [float(words.removeprefix("from ").split()[0]) for words in view.numbers.values()]
-    assert sum(shares) == pytest.approx(100, abs=0.5) and len(shares) == 5
+    assert sum(shares) == pytest.approx(100, abs=0.5) and len(shares) == 6
 
 
 @pytest.mark.parametrize("optimizer, against", [(edu_optim.SGD, "momentum"), (edu_optim.Adam, "beta2")])

@@ -62,7 +62,7 @@ def test_each_control_of_the_bill_changes_it():
 
 
 def test_the_bill_of_the_experiment_is_the_one_by_hand():
-    cells = run("prices", "bill")
+    cells = run("fetch", "prices", "bill")
     assert lab.bills(17, 152, 7, 12_000_000) == cells["bills"]
 
 

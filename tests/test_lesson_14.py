@@ -8,7 +8,7 @@ import torch
 from cells import Lesson
 
 from edu_optim.exercises import EXERCISES, lesson_14
-from edu_optim.lab.lesson_14 import excerpt
+from edu_optim.lab.lesson_14 import excerpt, rounds
 
 LESSON = Lesson("14").later("imports", "idea-gradient", "match-losses")
 SCRIPTS = Path(__file__).parent.parent / "notebooks" / "scripts"
@@ -23,8 +23,8 @@ def test_a_gradient_is_that_of_its_share_alone():
 
 def test_runs_of_other_lengths_are_not_compared():
     with pytest.raises(ValueError):
-        LESSON["apart"]({"losses": [1.0]}, {"losses": [1.0, 2.0]})
-    assert LESSON["apart"]({"losses": [1.0, 2.0]}, {"losses": [1.0, 2.5]}) == 0.5
+        LESSON["apart"]([1.0], [1.0, 2.0])
+    assert LESSON["apart"]([1.0, 2.0], [1.0, 2.5]) == 0.5
 
 
 def test_an_excerpt_is_one_function_of_the_script():
@@ -46,6 +46,17 @@ def test_a_ring_of_any_size_ends_with_the_sums(ranks):
     held, sent = lesson_14.pass_round(lesson_14.ring, rows)
     assert held == [[sum(column) for column in zip(*rows, strict=True)]] * ranks
     assert sent == 2 * (ranks - 1)
+
+
+def test_the_picture_of_parts_is_the_ring_after_its_first_round():
+    rows = [[1.0] * 3, [10.0] * 3, [100.0] * 3]
+    ranks = [lesson_14.ring(row, rank) for rank, row in enumerate(rows)]
+    sending = [next(rank) for rank in ranks]
+    for _ in range(2):
+        sending = [rank.send(arrived) for rank, arrived in zip(ranks, sending[-1:] + sending[:-1], strict=True)]
+    value = {"a": 1, "b": 10, "c": 100}
+    drawn = [sum(value[letter] for letter in text.get_text().split("+")) for text in rounds().axes[1].texts]
+    assert drawn == [held for row in rows for held in row]
 
 
 def test_bytes_are_those_of_the_paper():

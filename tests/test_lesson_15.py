@@ -3,6 +3,7 @@
 import ast
 import inspect
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,18 +14,18 @@ from edu_optim import Adam, AdamW, from_rule
 from edu_optim.contest import beaten
 from edu_optim.contest.tasks import mixed_digits
 from edu_optim.lab import lesson_15
-from edu_optim.lab.lesson_15 import ENTRANTS, LRS, learned, play, raced, singular_values
+from edu_optim.lab.lesson_15 import ENTRANTS, LRS, MATRIX, OTHERS, again, learned, play, raced, singular_values, stored
 from edu_optim.later import rules
 from edu_optim.problems import small_net
 
-LESSON = Lesson("15").later("imports", "muon", "muon-step")
+SOLVED = read(Lesson("15").path.parent / "solutions" / Lesson("15").path.name)
 
 
 def test_the_rules_of_the_lesson_are_those_of_the_module():
     shipped, typed = functions(inspect.getsource(rules)), {}
     for cell in tagged(read(Lesson("15").path), "rule"):
         typed |= functions(cell.source)
-    assert list(typed) == ["nadam", "radam", "lion", "schedule_free_sgd", "adam_ema", "orthogonal"]
+    assert list(typed) == ["nadam", "radam", "schedule_free_sgd", "adam_ema", "orthogonal"]
     for name, function in typed.items():
         assert bare(function) == bare(shipped[name])
 
@@ -38,13 +39,21 @@ def test_the_lines_that_are_not_new_in_nadam_and_radam_are_those_of_adam():
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (5, 3), (2, 6)])
-def test_the_step_of_muon_is_that_of_the_module_without_decay(shape):
+def test_the_rules_that_are_asked_for_are_those_of_the_module(shape):
     draw = torch.Generator().manual_seed(3)
-    p, g, b = (torch.randn(shape, generator=draw, dtype=torch.float64) for _ in range(3))
-    for mine, ours in zip(
-        LESSON["muon_step"](p, g, b, lr=0.2), rules.muon(p, g, b, lr=0.2, weight_decay=0), strict=True
-    ):
-        torch.testing.assert_close(mine, ours)
+    p, g, one, two = (torch.randn(shape, generator=draw, dtype=torch.float64) for _ in range(4))
+    typed = {"rules": rules}
+    for cell in tagged(SOLVED, "exercise"):
+        exec(cell.source, typed)
+    for name, buffers, options in [
+        ("lion", [one], {"lr": 0.1, "weight_decay": 0.3}),
+        ("schedule_free_adamw", [one**2, two], {"t": 3, "lr": 0.1, "weight_decay": 0.3}),
+        ("muon", [one], {"lr": 0.2, "weight_decay": 0.3}),
+    ]:
+        for mine, ours in zip(
+            typed[name](p, g, *buffers, **options), getattr(rules, name)(p, g, *buffers, **options), strict=True
+        ):
+            torch.testing.assert_close(mine, ours)
 
 
 def test_the_experiment_counts_what_the_polynomial_says():
@@ -81,23 +90,42 @@ def test_a_network_of_the_race_learns_what_a_loop_learns(name):
         for p in net.parameters():
             p.data += 0.1 * optimizer.state[p]["e"]
     wrong = [100 * (net(of).argmax(-1) != right).double().mean().item() for of, right in others]
-    found = learned(name, [0.1, lr], [4, seed], steps)
+    found = learned(replace(MATRIX, steps=steps), name, [0.1, lr], [4, seed])
     assert [of[1, 1].item() for of in found] == pytest.approx(wrong, abs=0.3)
 
 
-def test_the_hidden_matrix_alone_is_muons_in_the_race():
-    matrices = [torch.zeros(2, *shape, requires_grad=True) for shape in ((3, 4), (3, 3), (5, 3))]
-    groups = [{"params": params, "lr": 0.1} for params in (matrices, [torch.zeros(2, 3, requires_grad=True)])]
-    muon, adamw = ENTRANTS["Muon"](groups).parts
-    assert [p.shape for group in muon.param_groups for p in group["params"]] == [(2, 3, 3)]
-    assert len([p for group in adamw.param_groups for p in group["params"]]) == 3
+def test_the_hidden_matrices_alone_are_muons_in_the_race():
+    net = small_net(3, 4, 4, 2)
+    state, _ = torch.func.stack_module_state([net, net])
+    muon, adamw = ENTRANTS["Muon"](lesson_15._groups(net, state, torch.tensor([0.1, 0.2]))).parts
+    assert [p.shape for group in muon.param_groups for p in group["params"]] == [(2, 4, 4)]
+    assert sum(len(group["params"]) for group in adamw.param_groups) == 5
+    assert [group["lr"].shape for group in [*muon.param_groups, *adamw.param_groups]] == [(2, 1, 1), (2, 1), (2, 1, 1)]
 
 
 def test_the_race_tunes_all_on_one_grid_and_its_verdict_can_be_asked():
-    found = raced(steps=2, tuning=[0], racing=[1])
+    found = raced(replace(MATRIX, steps=2, tuning=range(1)), racing=[1])
     assert found.keys() == ENTRANTS.keys() == beaten(found).keys()
     assert all(len(result["tuning"]) == len(LRS) == 9 for result in found.values())
     assert all(result["best"] == LRS[result["tuning"].index(min(result["tuning"]))] for result in found.values())
+
+
+def test_the_stored_race_is_tuned_inside_its_grid_and_leaves_out_muon_where_no_matrix_is_hidden():
+    assert stored()["results"].keys() == OTHERS.keys()
+    for task, results in stored()["results"].items():
+        assert ENTRANTS.keys() - results.keys() == ({"Muon"} if "CNN" in task else set())
+        for result in results.values():
+            assert result["best"] == result["lrs"][result["tuning"].index(min(result["tuning"]))]
+            assert result["lrs"][0] < result["best"] < result["lrs"][-1] and len(result["held_out"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "close"), [("digits, CNN", "Lion", 0.6), ("text, transformer", "schedule-free", 0.03)]
+)
+def test_a_part_of_the_race_comes_out_as_it_is_stored(task, name, close):
+    result = stored()["results"][task][name]
+    seed = again({name: result}, [100], OTHERS[task])[name]["held_out"]
+    assert seed == pytest.approx(result["held_out"][:1], abs=close)
 
 
 def test_the_average_of_the_weights_is_what_a_loop_averages():

@@ -295,7 +295,17 @@ def test_a_basin_map_says_in_numbers_how_large_each_basin_is_where_it_lies_and_h
 def test_a_basin_map_where_nothing_arrives_is_gray():
     _, ax, image = basin_map(landed([[-1, -1], [-1, -1]], [[-1, -1], [-1, -1]]))
     assert len(numpy.unique(image.get_array())) == 1
-    assert [text.get_text() for text in ax.get_legend().get_texts()][4:] == ["gray: at no minimum yet"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()][4:] == ["gray: at no minimum"]
+
+
+def test_a_basin_map_tells_what_has_diverged_from_what_is_at_no_minimum():
+    found = landed([[0, -1], [-1, -1]], [[4, -1], [-1, -1]])
+    found.losses[1] = torch.tensor([torch.nan, torch.inf])
+    _, ax, image = basin_map(found)
+    gray, black = (matplotlib.colors.to_rgb(color) for color in (plot.NOWHERE, plot.BLACK))
+    assert [tuple(rgb) for rgb in (*image.get_array()[0, 1:], *image.get_array()[1])] == [gray, black, black]
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-2:] == ["gray: at no minimum", "black: diverged"]
+    assert "no minimum from 25 %, mean start (5, -5); diverged from 50 %, mean start (0, 5)" in image.get_label()
 
 
 def test_a_basin_map_needs_a_sweep_over_rows_and_columns_and_not_too_many_minima():

@@ -116,6 +116,8 @@ FACTORS |= {math.pi / 180: "pi / 180", math.log(2): "log(2), 0.6931,", 1 / math.
 def _relation(pairs):
     """What holds of all pairs, if it is one thing and tells more than one of them from what is right."""
     count, signs = len(pairs), sum(x * y < 0 for x, y in pairs)
+    if len({x for x, _ in pairs}) == 1 < len({y for _, y in pairs}):
+        return edit("every number you return is the same", why="The right ones differ.", ask="On what do they depend?")
     if 0 < signs < count and all(alike(abs(x), abs(y), *CLOSE) for x, y in pairs):
         return _entry(f"the sign is wrong, and only the sign, in {signs} of {count} numbers", "")
     names = [f"your answer is {name}" for name, change in RELATIONS.items() if _holds(pairs, change)]

@@ -100,19 +100,27 @@ def race_and_write(to: str | None = None) -> None:
     """
     begun = time.monotonic()
     results = hold_race()
-    made = {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
-        "minutes": round((time.monotonic() - begun) / 60, 1),
-    }
     if to:
-        Path(to).write_text(as_text(made, results), "utf-8")
+        Path(to).write_text(as_text(circumstances(begun), results), "utf-8")
     for task, found in results.items():
         print(f"\n{task}: {TASKS[task].unit}\n{standings(found)}")
         edges = [name for name, result in found.items() if result["best"] in (result["lrs"][0], result["lrs"][-1])]
         if edges:
             print(f"best at the edge of its grid, so not tuned yet: {', '.join(edges)}")
+
+
+def circumstances(begun: float) -> dict[str, Any]:
+    """When, on what and in how many minutes a race was held that began at this `time.monotonic`.
+
+    >>> circumstances(time.monotonic())["minutes"]
+    0.0
+    """
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "versions": f"Python {platform.python_version()}, torch {torch.__version__}",
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+    }
 
 
 def as_text(made: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> str:

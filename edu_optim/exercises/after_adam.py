@@ -126,6 +126,30 @@ NADAM = [
         ask="The two differ less and less as the schedule nears beta1. Which do you want to match?",
     ),
 ]
+# Of a class: places in the text of `edu_optim.exercises.around.Reference`.
+EVERY, COUNTED = "        for group in self.param_groups:\n", '                t = state["t"]\n'
+MOVED = "                p.copy_(new)\n"
+ONE_PRODUCT = [
+    edit(
+        "one product of the betas serves all parameters, and each multiplies it",
+        {
+            COUNTED: f'{COUNTED}                state["c"] = getattr(self, "c", 0.0)\n',
+            MOVED: f'                self.c = state["c"]\n{MOVED}',
+        },
+        why="After one step of two parameters it holds two factors.",
+        ask="If a model has a hundred parameters, how many factors are in it after one call of step()?",
+    ),
+    convention(
+        "one product of the betas serves all parameters",
+        {
+            EVERY: f'{EVERY}            before = group.get("c", 0.0)\n',
+            COUNTED: f'{COUNTED}                state["c"] = before\n',
+            MOVED: f'                group["c"] = state["c"]\n{MOVED}',
+        },
+        why="So it is in Keras; torch keeps one for each parameter.",
+        ask="The two differ where a gradient is missing or comes late. To convert, keep it in the state of each.",
+    ),
+]
 
 EARLY = "return p - lr * m_hat, m, v"
 ROOT = "((n - 4) * (n - 2) * most / ((most - 4) * (most - 2) * n)) ** 0.5"

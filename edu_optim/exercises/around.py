@@ -2,7 +2,9 @@
 
 import torch
 
+from .after_adam import ONE_PRODUCT
 from .exercise import convention, edit
+from .outside import CALLED, DECORATOR, EVERY
 
 
 class Reference(torch.optim.Optimizer):
@@ -59,11 +61,9 @@ ALL = "In a model with two groups, how often does each line of step() run, and f
 SAVED = "state_dict() saves what lies in self.state; what of yours lies there?"
 STATE = "                state = self.state[p]\n"
 TIMED = '                if "t" in self.names:\n'
-DECORATOR = "    @torch.no_grad()\n"
 BEGIN = "        loss = None\n"
 NONE = "                if p.grad is None:\n"
 RAISED = 'state["t"] += 1'
-INIT, END, EVERY = "super().__init__(params, options)", "        return loss", "for group in self.param_groups:"
 SHARED = 'group["count"] = group.get("count", 0) + 1'
 BUFFERS, KEPT = "*(state[letter] for", "state.update(zip("
 CALL = f"new, *buffers = self.rule(p, g, {BUFFERS}"
@@ -191,6 +191,15 @@ AROUND = [
         ask="What should a step do with a parameter whose grad is None?",
     ),
     edit(
+        "a parameter without a gradient is stepped as if its gradient were zero",
+        {
+            f"{NONE}                    continue\n": "",
+            "g = p.grad\n": "g = torch.zeros_like(p) if p.grad is None else p.grad\n",
+        },
+        why="What it remembers moves it on, fades and is counted; a frozen layer should stay as it is.",
+        ask="What should a step do with a parameter whose grad is None?",
+    ),
+    edit(
         "a gradient of zeros is taken for none",
         {"if p.grad is None:": "if p.grad is None or not p.grad.any():"},
         why="Where the gradient is zero, the buffers should still fade and the count grow.",
@@ -202,64 +211,7 @@ AROUND = [
         why="A parameter whose first gradient comes late finds none.",
         ask="How does a parameter know that it has not been met before?",
     ),
-    edit(
-        "the closure is not called",
-        {"                loss = closure()": "                pass"},
-        why="step(closure) should evaluate the model again by calling it.",
-        ask="What must happen between `closure` coming in and the gradients being read?",
-    ),
-    edit(
-        "the closure is not called",
-        {"loss = closure()": "loss = closure"},
-        why="step(closure) returns the closure itself and not what it evaluates to.",
-        ask="What stands behind the name of a function when it is called?",
-    ),
-    edit(
-        "the closure is called while gradients are switched off",
-        {"with torch.enable_grad():": "with torch.no_grad():"},
-        why="Its backward needs them.",
-        ask="Your step switches gradients off; what switches them on for the closure?",
-    ),
-    edit(
-        "the loss of the closure is not returned",
-        {END: "        return None"},
-        why="torch's optimizers return what the closure returned.",
-        ask="What does step() return, and what should it?",
-    ),
-    edit(
-        "zero_grad() does nothing",
-        {DECORATOR: f"    def zero_grad(self, set_to_none=True):\n        pass\n\n{DECORATOR}"},
-        why="The gradients are still there afterwards, so the next ones are added to them.",
-        ask="What should be in p.grad after zero_grad()?",
-    ),
-    edit(
-        "step() changes the learning rate of its group",
-        {
-            END: f'        {EVERY}\n            group["lr"] /= 2\n{END}',
-        },
-        why="It halves the rate that a schedule or the user has written there.",
-        ask="Who may write into group['lr']?",
-    ),
-    edit(
-        "the groups from before loading are used",
-        {
-            INIT: f"{INIT}\n        self.groups = self.param_groups",
-            EVERY: "for group in self.groups:",
-        },
-        why="load_state_dict replaces self.param_groups; what was kept of it earlier is out of date.",
-        ask="When do you read self.param_groups, once or at every step?",
-    ),
-    edit(
-        "the groups are copied when the optimizer is made",
-        {
-            "super().__init__(params, options)": (
-                "super().__init__(params, options)\n        self.groups = [dict(group) for group in self.param_groups]"
-            ),
-            EVERY: "for group in self.groups:",
-        },
-        why="What is written into a group later, by a schedule or by hand, reaches no parameter.",
-        ask="When do you read self.param_groups, once or at every step?",
-    ),
+    *CALLED,
     convention(
         "weight_decay is decoupled from the gradient",
         {L2: 'p.mul_(1 - group["lr"] * group["weight_decay"])'},
@@ -298,7 +250,7 @@ def around(letters, names):
     def idle(places):
         return (decays and L2 in places) or (not counts and RAISED in places and BUFFERS not in places)
 
-    found = [entry for entry in AROUND if not any(map(idle, entry.edits))]
+    found = [entry for entry in [*AROUND, *ONE_PRODUCT * ("c" in letters)] if not any(map(idle, entry.edits))]
     own = [name for name in names if name not in ("t", "dampening")]
     for taken in dict.fromkeys([*((name,) for name in own), tuple(name for name in own if name != "lr"), tuple(own)]):
         for source, words in {"self.defaults": "the constructor", "self.param_groups[0]": "the first group"}.items():
@@ -310,6 +262,22 @@ def around(letters, names):
                 {TIMED: f'                options["lr"] = group["lr"] / t**0.5\n{TIMED}'},
                 why="The rule takes lr as it comes; who wants it to fall writes a schedule.",
                 ask="If a schedule already changes lr from step to step, by what is your step multiplied?",
+            )
+        )
+    if len(letters) > 1:
+        found.append(
+            edit(
+                "the buffers of a parameter are one tensor",
+                {
+                    "{letter: torch.zeros_like(p) for letter in self.letters}": (
+                        "dict.fromkeys(self.letters, torch.zeros_like(p))"
+                    ),
+                    f"{KEPT}self.letters, buffers, strict=True))": (
+                        "[state[letter].copy_(new) for letter, new in zip(self.letters, buffers, strict=True)]"
+                    ),
+                },
+                why="They have several names, and what is written under one stands under all.",
+                ask="How many tensors of zeros does your first step make for a parameter?",
             )
         )
     if letters == ("b",):

@@ -1,6 +1,7 @@
 """Lesson 00, start here: its exercises, their hints, and the answers that go wrong."""
 
 import torch
+from torch.nn.utils import parameters_to_vector
 
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
@@ -12,18 +13,24 @@ NO_ZERO_GRAD = edit(
     why="Each step follows the sum of all gradients so far, for nothing clears the old ones.",
     ask="`backward` adds to what is in `p.grad`; which line empties it?",
 )
-CLEARED_TOO_LATE = edit(
-    "the gradient is cleared before it is used",
+NOTHING_TO_FOLLOW = edit(
+    "at every step the gradient is empty",
     {
         "        optimizer.zero_grad()\n": "",
         "        optimizer.step()\n": "        optimizer.zero_grad()\n        optimizer.step()\n",
     },
-    why="Between `backward` and `step` the gradient is emptied, so the optimizer finds nothing to follow.",
-    ask="When is a gradient old, before it has been used or after?",
+    why="It is emptied between `backward` and `step`, or `backward` comes only after both.",
+    ask="In which order must the old gradient go, the new one come, and the optimizer step?",
 )
+ROUND = """\
+        loss = ((model(x) - y) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
 LOOP = [
     NO_ZERO_GRAD,
-    CLEARED_TOO_LATE,
+    NOTHING_TO_FOLLOW,
     *SLIPS,
     edit(
         "the optimizer steps before backward",
@@ -64,6 +71,46 @@ LOOP = [
         {".mean()": ".sum()"},
         why="The loss is the sum of the squares, so the gradient grows with the number of examples.",
         ask="With a thousand examples, how long would a step be?",
+    ),
+    edit(
+        "the loss is halved",
+        {".mean()": ".mean() / 2"},
+        why="Half the mean of the squares has half the gradient, and each step is half as long.",
+        ask="By what do you divide the sum of the squares, and how many of them are there?",
+    ),
+    edit(
+        "a step for each example",
+        {
+            ROUND: "        for one, truth in zip(x, y):\n"
+            "            loss = ((model(one) - truth) ** 2).mean()\n"
+            "            optimizer.zero_grad()\n"
+            "            loss.backward()\n"
+            "            optimizer.step()\n"
+        },
+        why="Each gradient is that of one example, and an epoch takes as many steps as there are examples.",
+        ask="Over how many examples is the mean taken before `backward`?",
+    ),
+    edit(
+        "the model is asked once, before the loop",
+        {
+            "    for _ in range(epochs):\n        loss = ((model(x) - y) ** 2).mean()\n": (
+                "    loss = ((model(x) - y) ** 2).mean()\n    for _ in range(epochs):\n"
+            )
+        },
+        why="The second round has no new prediction, and `backward` has used up what the first one left.",
+        ask="After a step the model answers differently; which lines must then run again?",
+    ),
+    edit(
+        "something else than the optimizer that was passed moves the model",
+        {"        optimizer.step()\n": "        for p in model.parameters():\n            p.data -= 0.01 * p.grad\n"},
+        why="The model has moved, and the optimizer that the loop was called with took no step.",
+        ask="Which optimizer does your loop tell to step, and where does it come from?",
+    ),
+    edit(
+        "one epoch too many",
+        {"range(epochs)": "range(epochs + 1)"},
+        why="The loop ends one epoch late.",
+        ask="How many numbers does `range(epochs + 1)` give?",
     ),
     edit(
         "one epoch too few",
@@ -109,8 +156,19 @@ def _watch_training(answer):
             torch.nn.init.constant_(model.bias, start[1])
         elif when:
             leave_gradients(model)
-        answer(model, diary, x.double(), y.double(), epochs)
-        yield from notes(model, diary, f"asked for {epochs} epochs, {when}")
+        when = f"asked for {epochs} epochs, {when}"
+        before, asked = parameters_to_vector(model.parameters()).detach().clone(), []
+        model.register_forward_hook(lambda *given, asked=asked: asked.append(given))
+        try:
+            answer(model, diary, x.double(), y.double(), epochs)
+        except RuntimeError:
+            if len(asked) == len(diary.gradients) == 1:
+                yield f"{when}how often the model had been asked when the loop broke off", 1
+            raise
+        if diary.gradients or torch.equal(before, parameters_to_vector(model.parameters())):
+            yield from notes(model, diary, when)
+        else:
+            yield f"{when}steps of the optimizer that was passed, while the model moved", 0
 
 
 def distance_without_zero_grad():
@@ -176,6 +234,12 @@ EXERCISES = [
                 ask="How long is the first step, with a gradient of 1?",
             ),
             edit(
+                "the steps of five epochs",
+                {" + 4": " + 4 + 5"},
+                why="There is one step too many.",
+                ask="How many steps are there in four epochs, and how long is the last?",
+            ),
+            edit(
                 "the steps of the first three epochs",
                 {" + 4": ""},
                 why="One of the four steps is missing.",
@@ -201,6 +265,12 @@ EXERCISES = [
                 ask="Which optimizer of torch has the name of the one in the lesson?",
             ),
             edit(
+                "the learning rate is ten times the lesson's",
+                {"lr=0.01": "lr=0.1"},
+                why="Adam ran at 0.1.",
+                ask="Which rate does the exercise ask for?",
+            ),
+            edit(
                 "the learning rate is torch's default",
                 {", lr=0.01": ""},
                 why="Adam ran at 0.001, a tenth of the lesson's rate.",
@@ -218,6 +288,30 @@ EXERCISES = [
                 {"range(epochs)": "range(0)"},
                 why="This is what a new model says before its first epoch.",
                 ask="Whose parameters does the optimizer hold?",
+            ),
+            edit(
+                "the last loss is returned",
+                {"model(torch.tensor([[5.0]])).item()": "loss.item()"},
+                why="This is how wrong the model was on the four points, not what it says for x = 5.",
+                ask="Which line asks the trained model about a place?",
+            ),
+            edit(
+                "the last loss is returned",
+                {"model(torch.tensor([[5.0]])).item()": "((model(x) - y) ** 2).mean().item()"},
+                why="This is how wrong the model is on the four points, not what it says for x = 5.",
+                ask="Which line asks the trained model about a place?",
+            ),
+            edit(
+                "how far the prediction is from 10",
+                {"return model": "return 10 - model"},
+                why="This is what the model still lacks, and asked is what it says.",
+                ask="After 50 epochs the lesson prints 6.4472; does yours?",
+            ),
+            edit(
+                "one epoch too many",
+                {"range(epochs)": "range(epochs + 1)"},
+                why="The model has been trained for one epoch more than it was asked for.",
+                ask="How many numbers does `range(epochs + 1)` give?",
             ),
             edit(
                 "one epoch too few",

@@ -108,6 +108,18 @@ EXERCISES = [
                 ask="From 1 to -3, how long is the jump?",
             ),
             edit(
+                "the root is taken twice",
+                {"growth**0.5": "growth**0.25"},
+                why="The factor of a step is the root of growth, and here that root stands under another.",
+                ask="If the loss becomes 16 times as large, is the distance 4 times as large or twice?",
+            ),
+            edit(
+                "the rate of the run is taken for a curvature",
+                {"2 * lr / (1 + growth**0.5)": "2 / lr"},
+                why="2 divided by the largest *curvature* is the edge, and lr is a rate.",
+                ask="Which curvature makes the loss grow by `growth` at the rate lr?",
+            ),
+            edit(
                 "the rate of one jump",
                 {"2 * lr": "lr"},
                 why="This is 1 / L, the rate that lands on the minimum of the steepest direction at once.",
@@ -180,6 +192,24 @@ EXERCISES = [
                 {"abs(1 - lr * curvature)": "(1 - lr * curvature)"},
                 why="With curvature 23 and lr 0.081 each step ends on the other side: 1 - lr * curvature is below 0.",
                 ask="Does a distance have a sign, and has what your code works with?",
+            ),
+            edit(
+                "the number is not whole, and there is none where a step crosses the minimum",
+                {"math.ceil": "", "abs(1 - lr * curvature)": "(1 - lr * curvature)"},
+                why="Nobody takes a fraction of a step; and with curvature 23 and lr 0.081 the factor is below 0.",
+                ask="Which whole number of steps is enough, and has a distance a sign?",
+            ),
+            edit(
+                "as if every step took away as much as the first",
+                {"math.log(accuracy) / math.log(abs(1 - lr * curvature))": "(1 - accuracy) / (lr * curvature)"},
+                why="Each step takes away a share of what is left, so the steps become shorter.",
+                ask="From 1 a step leads to 0.6; where does the next one lead?",
+            ),
+            edit(
+                "as if the steps were infinitely short",
+                {"math.log(abs(1 - lr * curvature))": "(-lr * curvature)"},
+                why="A distance that shrinks as exp(-lr * curvature * steps) is what very short steps come close to.",
+                ask="What does a single step at curvature 4 and lr 0.1 leave of the distance, and what is exp(-0.4)?",
             ),
             edit(
                 "it stops as soon as a step has crossed the minimum",

@@ -117,6 +117,10 @@ def _watch_travel(answer):
             yield f"the {word} number of travel_after_drop{given}", number
 
 
+MEANS = [
+    ("momentum * torch_velocity + 1\n", "momentum * torch_velocity + (1 - momentum)\n"),
+    ("momentum * velocity + rate\n", "momentum * velocity + (1 - momentum) * rate\n"),
+]
 DROP = "        rate = lr if t < steps // 2 else lr / 10\n"
 STOP = "        if t == steps // 2:\n            "
 
@@ -240,6 +244,19 @@ EXERCISES = [
                 why="The learning rate is the same all the way.",
                 ask="Which rate holds in the second half of the steps?",
             ),
+            *[
+                edit(
+                    f"{whose} a running mean",
+                    dict(places),
+                    why="The new gradient enters at the weight 1 - momentum, which is lesson 03's other convention.",
+                    ask="In torch's form, and with lr inside, by what is a new gradient multiplied?",
+                )
+                for whose, places in [
+                    ("the velocity of torch's form is", [MEANS[0]]),
+                    ("the velocity with lr inside is", [MEANS[1]]),
+                    ("each velocity is", MEANS),
+                ]
+            ],
             edit(
                 "both balls stop at the drop",
                 {DROP: DROP + STOP + "torch_velocity = velocity = 0.0\n"},

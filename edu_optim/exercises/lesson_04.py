@@ -69,6 +69,8 @@ def _watch_path(answer):
     for lr, momentum, steps in [(0.043, 0.77, 5), (0.091, 0.6, 3)]:
         path = list(answer(_bowl, torch.tensor([1.1, -1.7], dtype=torch.float64), lr, momentum, steps))
         yield f"with {steps} steps, how many places there are", len(path)
+        places = [torch.as_tensor(place) for place in path]
+        yield f"with {steps} steps, how many of them are tensors of their own", len({p.data_ptr() for p in places})
         for k, place in enumerate(path, 1):
             yield f"with {steps} steps, place {k}", place
 
@@ -170,6 +172,33 @@ EXERCISES = [
                 why="The points are right and one step late: each is where this step began to look.",
                 ask="After a step, which velocity carries you to the next point ahead, the old one or the new one?",
             ),
+            *[
+                edit(
+                    "the list holds one tensor many times",
+                    {
+                        "p = p - lr * velocity\n        path.append(p - lr * momentum * velocity)": (
+                            f"p -= {step}\n        path.append(p)"
+                        ),
+                        **stand,
+                    },
+                    why="`p -= ...` changes the tensor that stands in the list already, so every place shows the last.",
+                    ask="Which spelling of the step makes a new tensor, or which method a copy?",
+                )
+                for step, stand in [
+                    ("lr * velocity", {}),
+                    ("lr * (gradient(p) + momentum * velocity)", {"ahead = p - lr * momentum * velocity": "ahead = p"}),
+                ]
+            ],
+            *[
+                edit(
+                    "the velocity carries you twice",
+                    {"p = p - lr * velocity": "p = ahead - lr * velocity", "p - lr * momentum * velocity)": written},
+                    why="The new velocity holds `momentum` times the old one, and the step from the point ahead has "
+                    "been carried by it already.",
+                    ask="From where does the whole velocity lead, from where you stood or from the point ahead?",
+                )
+                for written in ("p - lr * momentum * velocity)", "p)", "ahead)")
+            ],
         ],
         _watch_path,
     ),

@@ -207,11 +207,37 @@ EXERCISES = [
                 why="The rare input gets the same learning rate as the common one.",
                 ask="You have a sum of squares; which quantity does it divide?",
             ),
+            *[
+                edit(
+                    "one sum of squares serves all weights",
+                    {
+                        "w, s = rules.adagrad(w, g, s, lr=lr)": (
+                            f"s = s + (g**2).{pooled}()\n        w = w - lr * g / (s**0.5 + {eps})"
+                        )
+                    },
+                    why="The rare input is braked by the common one.",
+                    ask="Which shape should s have?",
+                )
+                for pooled in ("sum", "mean")
+                for eps in ("1e-10", "0")
+            ],
             edit(
-                "one sum of squares serves all weights",
-                {"rules.adagrad(w, g, s, lr=lr)": "(w - lr * g / (s + (g**2).sum()) ** 0.5, s + (g**2).sum())"},
-                why="The rare input is braked by the common one.",
-                ask="Which shape should s have?",
+                "there is no eps",
+                {"lr=lr)": "lr=lr, eps=0)"},
+                why="Here only the last weights, of tiny features, show it; a column of zeros would become nan.",
+                ask="What is the denominator of a weight that no example has touched yet?",
+            ),
+            convention(
+                "eps sits inside the root",
+                {"w, s = rules.adagrad(w, g, s, lr=lr)": "s = s + g**2\n        w = w - lr * g / (s + 1e-10) ** 0.5"},
+                why="So Keras and Optax have it; torch and the lesson's rule add eps to the root.",
+                ask="Where gradients are small, the root of eps does here what eps does there. Which do you want?",
+            ),
+            convention(
+                "eps is 1e-8",
+                {"lr=lr)": "lr=lr, eps=1e-8)"},
+                why="That is Adam's; torch's Adagrad and the lesson's rule have 1e-10.",
+                ask="Where are gradients so small that the two differ?",
             ),
             edit(
                 "the sum of squares is forgotten at every step",

@@ -193,6 +193,10 @@ def step_after_silence(beta1, beta2):
     return (1 - beta1) / (1 - beta2) ** 0.5
 
 
+def _longest_of_a_jump(beta1, beta2):
+    return max((1 - beta1**k) / (1 - beta2**k) ** 0.5 for k in range(1, 2000))
+
+
 def disguise(name, lr, t):
     if name == "sign descent":
         return {"lr": lr, "betas": (0, 0), "eps": 0}
@@ -242,9 +246,11 @@ def lineup():
 
 def _watch_suspects(answer):
     named = answer()
-    yield "the letters of your dict", sorted(named)
+    yield "letters that your dict lacks", sorted(LINEUP.keys() - named.keys())
     for letter in sorted(named):
-        yield f"suspect {letter}", str(named[letter]).partition("(")[0].strip().lower()
+        mistake = str(named[letter]).partition("(")[0].strip().lower()
+        known = mistake in LINEUP.values()
+        yield f"suspect {letter}", mistake if known else f"{named[letter]!r}, which is none of the six"
 
 
 EXERCISES = [
@@ -261,6 +267,18 @@ EXERCISES = [
                 {"(1 - beta1) / (1 - beta2) ** 0.5": "1.0"},
                 why="There the corrections undo the emptiness; after a silence t is large.",
                 ask="What are 1 - beta1**t and 1 - beta2**t after a thousand steps?",
+            ),
+            edit(
+                "the longest step that any gradients can make",
+                {"(1 - beta2) ** 0.5": "((1 - beta2) * (1 - beta1**2 / beta2)) ** 0.5"},
+                why="This is the limit of Deeper, which takes many growing gradients; here a single one comes.",
+                ask="Before this gradient m and v are 0. What are they after it?",
+            ),
+            instead(
+                "the longest step of a gradient that stays",
+                _longest_of_a_jump,
+                why="After the silence the same gradient comes again and again, and later steps are longer.",
+                ask="How long is the step at the first gradient?",
             ),
             edit(
                 "v where its root belongs",

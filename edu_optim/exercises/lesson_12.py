@@ -1,5 +1,7 @@
 """Lesson 12, fast: its exercises, their hints, and the answers that go wrong."""
 
+import itertools
+
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -204,6 +206,20 @@ def step_seconds(rule, weights, run, launch, speed):
     return launches * launch + 8 * weights * arrays / speed
 
 
+def _watch_seconds(answer):
+    """First what a rule pays for: no time for a launch leaves the bytes, and no weights leave the launches."""
+    for rule, run in itertools.product(("gradient_descent", "momentum"), ("multi_tensor", "compiled")):
+        yield f"bytes a weight of {rule}, {run}", answer(rule, 1, run, 0.0, 1.0)
+        yield f"launches of {rule}, {run}", answer(rule, 0, run, 1.0, 1.0)
+    yield from at(
+        "step_seconds",
+        ("gradient_descent", 12_345, "multi_tensor", 3e-6, 17e9),
+        ("momentum", 777, "compiled", 4e-6, 21e9),
+        ("momentum", 1_234_567, "multi_tensor", 2.5e-6, 13e9),
+        ("gradient_descent", 3_456_789, "compiled", 7e-6, 33e9),
+    )(answer)
+
+
 SECONDS = [
     edit(
         "four bytes a number",
@@ -222,6 +238,30 @@ SECONDS = [
         {" + 8 * weights * arrays / speed": ""},
         why="The launches are counted right.",
         ask="What grows with the weights?",
+    ),
+    edit(
+        "the longer of the two is taken",
+        {"launches * launch + 8 * weights * arrays / speed": "max(launches * launch, 8 * weights * arrays / speed)"},
+        why="That is the roofline, for things that go on at once; here one is paid after the other.",
+        ask="How long does a step take whose launches and whose bytes take a second each?",
+    ),
+    edit(
+        "the loop has no launch",
+        {"(1, 3)": "(0, 3)", "(1, 5)": "(0, 5)"},
+        why="Over lists all is counted right, and so are the bytes of the loop.",
+        ask="How often does Python call the loop in a step?",
+    ),
+    edit(
+        "what is written is fetched first",
+        {"2 + 1, 2 + 3 + 2)": "2 + 1, 7 + 3)", "5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 2, 16 + 7)"},
+        why="So it is on the machine of the lesson; this exercise leaves fetching out.",
+        ask="How many tensors go into a product of a number and a tensor, and how many come out?",
+    ),
+    edit(
+        "a copy moves one array",
+        {"2 + 3 + 2)": "2 + 3 + 1)", "2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
+        why="Over lists a copy reads the result and writes it.",
+        ask="Where does the result lie before it is copied, and where after it?",
     ),
     edit(
         "the bytes are multiplied by the speed",
@@ -295,6 +335,12 @@ EXERCISES = [
                 ask="In `(1 - rho) * g**2`, which signs have a tensor beside them?",
             ),
             edit(
+                "each `=` is counted too",
+                {"5 + 2": "7 + 2", "16 + 3": "20 + 3"},
+                why="The signs are counted right, and `=` only gives a result its name.",
+                ask="What does Python ask of the machine when it gives a tensor a name?",
+            ),
+            edit(
                 "nothing is written back",
                 {" + 2": "", " + 3": ""},
                 why="The arithmetic is counted right, and its results are left lying in temporaries.",
@@ -342,13 +388,7 @@ EXERCISES = [
             "touch 2, 3 and 2 arrays. Momentum has seven.",
         ],
         SECONDS,
-        at(
-            "step_seconds",
-            ("gradient_descent", 12_345, "multi_tensor", 3e-6, 17e9),
-            ("momentum", 777, "compiled", 4e-6, 21e9),
-            ("momentum", 1_234_567, "multi_tensor", 2.5e-6, 13e9),
-            ("gradient_descent", 3_456_789, "compiled", 7e-6, 33e9),
-        ),
+        _watch_seconds,
         secret=True,
     ),
 ]

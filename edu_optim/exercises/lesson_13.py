@@ -1,158 +1,7 @@
 """Lesson 13, ten thousand at once: its exercises, their hints, and the answers that go wrong."""
 
-import torch
-
-from .. import rules
-from ..signature import signature
+from .elementwise import ELEMENTWISE, is_elementwise, watch_elementwise
 from .exercise import Exercise, at, edit
-
-# What is elementwise
-
-
-def is_elementwise(step):
-    p, g = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    alone = [step(a, b) for a, b in zip(p.flatten(), g.flatten(), strict=True)]
-    return torch.allclose(step(p, g).flatten(), torch.stack(alone))
-
-
-def steps():
-    """Steps as functions of p and g, by name; the first four are elementwise.
-
-    >>> list(steps())[:4]
-    ['gradient descent', 'momentum', 'Adam', 'centered RMSprop']
-    """
-
-    def of(rule):
-        buffers, hyper = signature(rule)
-        settings = {"lr": 0.1, "t": 3} if "t" in hyper else {"lr": 0.1}
-
-        def step(p, g):
-            return rule(p, g, *(torch.zeros_like(p) for _ in buffers), **settings)[0]
-
-        return step
-
-    def along(direction):
-        return lambda p, g: p - 0.1 * direction(torch.atleast_2d(g)).reshape(p.shape)
-
-    def pulled(towards):
-        return lambda p, g: p - 0.1 * g - 0.1 * towards(torch.atleast_2d(p)).reshape(p.shape)
-
-    def newton_schulz(x):
-        x = x / ((x**2).sum() ** 0.5 + 1e-8)
-        for _ in range(5):
-            x = 1.5 * x - 0.5 * (x @ x.mT) @ x
-        return x
-
-    def unit(x, **along):
-        return x / ((x**2).sum(**along, keepdim=True) ** 0.5 + 1e-8)
-
-    return {
-        "gradient descent": of(rules.gradient_descent),
-        "momentum": of(rules.momentum),
-        "Adam": of(rules.adam),
-        "centered RMSprop": of(rules.rmsprop_centered),
-        "a gradient divided by its length": along(lambda g: unit(g, dim=(0, 1))),
-        "a gradient less its mean": along(lambda g: g - g.mean()),
-        "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
-        "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
-        "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
-        "a toy Muon": along(newton_schulz),
-        "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
-        "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
-    }
-
-
-def _watch_elementwise(answer):
-    tried = []
-
-    def watched(step):
-        def noted(p, g):
-            tried.append(g)
-            return step(p, g)
-
-        return noted
-
-    right = True
-    for number, (name, step) in enumerate(steps().items()):
-        value = bool(answer(watched(step)))
-        right = right and value == (number < 4)
-        yield f"for {name} your answer", value
-    if not right:
-        yield "the kind of gradient that you try", _kind(tried)
-
-
-def _kind(gradients):
-    try:
-        gradients = [torch.as_tensor(g).detach() for g in gradients]
-        if not any(g.any() for g in gradients):
-            return "zeros only" if gradients else "none"
-        return "unequal elements" if any((g != g.flatten()[0]).any() for g in gradients) else "equal elements"
-    except Exception:  # such as a gradient that torch.vmap hands over, which has no values
-        return "unknown"
-
-
-DRAW = "torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)"
-COMPARE = "torch.allclose(step(p, g).flatten(), torch.stack(alone))"
-ELEMENTWISE = [
-    edit(
-        "the elements are only moved about",
-        {COMPARE: "torch.allclose(step(p.flip(0, 1), g.flip(0, 1)).flip(0, 1), step(p, g))"},
-        why="A step in which each element looks at all the others passes, as long as it treats them alike.",
-        ask="What does a gradient divided by its length do when its elements change places?",
-    ),
-    edit(
-        "every step that was tried passes",
-        {COMPARE: "step(p, g).shape == p.shape"},
-        why="What you compare agrees for all of them, also for those that mix elements.",
-        ask="Shapes always agree, and so does a result with itself. In a toy Muon, which numbers of yours would "
-        "differ?",
-    ),
-    edit(
-        "the gradients that you try are zero",
-        {DRAW: "torch.zeros(2, 2, 3)"},
-        why="Where the gradient is zero nothing moves, with or without neighbors, so steps pass that mix gradients.",
-        ask="Which gradient would let an element feel its neighbors?",
-    ),
-    edit(
-        "all elements of what you try are equal",
-        {DRAW: "torch.ones(2, 2, 3)"},
-        why="Each element alone looks like the mean of all.",
-        ask="What is left of 1, 1, 1 after their mean is taken off, and what of a single 1?",
-    ),
-    edit(
-        "steps that use one number of all elements pass",
-        {
-            COMPARE: "torch.allclose(step(p, g).flatten()[[3, 1, 5, 0, 2, 4]], step(p.flatten()[[3, 1, 5, 0, 2, 4]]"
-            ".view(2, 3), g.flatten()[[3, 1, 5, 0, 2, 4]].view(2, 3)).flatten())"
-        },
-        why="A length and a mean of all stay the same however the elements are laid out or ordered.",
-        ask="Leave elements out: whose steps change then?",
-    ),
-    edit(
-        "steps that mix the elements of a row pass",
-        {COMPARE: "torch.allclose(step(p, g), torch.stack([step(a, b) for a, b in zip(p, g)]))"},
-        why="You never part the elements of a row.",
-        ask="What would you have to compare with, so that an element has no neighbor at all?",
-    ),
-    edit(
-        "steps that mix the elements of a column pass",
-        {DRAW: DRAW.replace("2, 2, 3", "2, 6")},
-        {COMPARE: "torch.allclose(step(p, g), torch.stack([step(p[:, [j]], g[:, [j]])[:, 0] for j in range(3)], 1))"},
-        why="You never part two elements of a column.",
-        ask="Has your gradient two elements in one column, and does one of them ever step alone?",
-    ),
-    edit(
-        "steps that mix the weights pass",
-        {
-            COMPARE: "all(torch.allclose(step(p, g * (torch.arange(6).view(2, 3) == k)).flatten()[k], step(p, "
-            "g).flatten()[k]) "
-            "for k in range(6))"
-        },
-        why="An element may feel its neighbors through p too, and your p does not show that.",
-        ask="With which p would an element that feels its neighbors step otherwise when it is alone?",
-    ),
-]
-
 
 # Memory
 
@@ -191,6 +40,18 @@ FIT = [
         {"8 *": "64 *"},
         why="A float64 has 64 bits; the memory is given in bytes.",
         ask="How many bits are in a byte?",
+    ),
+    edit(
+        "rounded to the nearest number",
+        {"memory // (8 * weights * (2 + buffers))": "round(memory / (8 * weights * (2 + buffers)))"},
+        why="Where it is rounded up, the last one would need memory that is not there.",
+        ask="If there is room for 2.7 settings, how many fit?",
+    ),
+    edit(
+        "the bytes of one setting are returned",
+        {"memory // ": ""},
+        why="That is what one needs; the memory is not in it.",
+        ask="How often does this go into `memory`?",
     ),
     edit(
         "one setting too many",
@@ -258,7 +119,7 @@ READ = [
         ask="Which loss would you rather end at?",
     ),
     edit(
-        "a notch of one square is believed",
+        "a dip of one place is believed",
         {'    if max(losses[best - 1], losses[best + 1]) > 10 * losses[best]:\n        return "coarse"\n': ""},
         why="The edge is seen, and the neighbors are not asked.",
         ask="How do you know what the loss is between two points of the map?",
@@ -280,6 +141,24 @@ READ = [
         {"max(losses[best - 1], losses[best + 1])": "losses[best - 1]"},
         why="The neighbor above the best rate may be far off as well.",
         ask="How many neighbors has a point inside the map?",
+    ),
+    edit(
+        "the mean of both neighbors is compared",
+        {"max(losses[best - 1], losses[best + 1])": "sum(losses[best - 1 : best + 2 : 2]) / 2"},
+        why="A neighbor that is low hides one that is high.",
+        ask="If one is 15 times as high and the other twice, is either too high?",
+    ),
+    edit(
+        "lost runs are left out",
+        {WITHOUT_NAN: "    rates, losses = zip(*(pair for pair in zip(rates, losses) if abs(pair[1]) < 1e300))\n"},
+        why="What lies beside a lost run then looks like the edge of the map, or has another neighbor.",
+        ask="Is a rate at which the run was lost tried, or not?",
+    ),
+    edit(
+        "exactly ten times as high is too high",
+        {"> 10 * losses[best]": ">= 10 * losses[best]"},
+        why="The exercise says more than ten times.",
+        ask="Is 2.5 more than ten times 0.25?",
     ),
     edit(
         "any higher neighbor counts",
@@ -306,13 +185,13 @@ READ = [
     edit(
         "the place is returned",
         {"return rates[best]": "return best"},
-        why="Edges and notches are seen.",
+        why="Edges and dips are seen.",
         ask="Who sets the optimizer up next needs a rate; which list has it at this place?",
     ),
     edit(
         "the loss is returned",
         {"return rates[best]": "return losses[best]"},
-        why="Edges and notches are seen.",
+        why="Edges and dips are seen.",
         ask="Who sets the optimizer up next needs which of the two numbers?",
     ),
 ]
@@ -331,6 +210,7 @@ MAPS = [
     ([0.03, 0.08, 0.2], [0.14, 3.3, LOST]),
     ([0.01, 0.04, 0.1, 0.3], [6.0, 2.5, 0.25, 1.5]),
     ([0.002, 0.03, 0.05, 0.2, 0.6], [3.1, 2.7, 0.13, 4.2, 8.0]),
+    ([0.004, 0.01, 0.05, 0.1], [9.0, 6.2, 0.2, 0.5]),
 ]
 
 EXERCISES = [
@@ -369,6 +249,6 @@ EXERCISES = [
             "`torch.allclose` compares that with `step(p, g).flatten()`.",
         ],
         ELEMENTWISE,
-        _watch_elementwise,
+        watch_elementwise,
     ),
 ]

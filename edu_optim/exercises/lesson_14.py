@@ -30,12 +30,27 @@ def _watch_training(answer):
             return [0.1 * (number * (3, 5, 7)[epoch] % 16) ** 1.3 for number in range(16)]
 
         yield f"p after 3 epochs on {ranks} rank{'s' * (ranks > 1)}", answer(ranks, 0.8, gradient, step, order, 8, 3)
-        yield f"the most examples in one gradient, of {ranks} rank{'s' * (ranks > 1)}", max(sizes)
-        yield f"how many gradients are taken by {ranks} rank{'s' * (ranks > 1)}", len(sizes)
+        share = 8 // ranks
+        yield (
+            f"examples in one gradient beyond a share, with {ranks} rank{'s' * (ranks > 1)}",
+            max(share, *sizes) - share,
+        )
+        yield f"examples that {ranks} rank{'s' * (ranks > 1)} work through, all together", sum(sizes)
+
+
+def average_later(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled, copies = order(epoch), [p] * ranks
+        for start in range(0, len(shuffled), batch):
+            for rank, own in enumerate(copies):
+                copies[rank] = step(own, gradient(own, shuffled[start + rank : start + batch : ranks]))
+        p = sum(copies) / ranks
+    return p
 
 
 SHARE = "shuffled[start + rank : start + batch : ranks]"
 TOGETHER = "step(p, sum(gradient(p, share) for share in shares) / ranks)"
+ONE_BY_ONE = "            for share in shares:\n                p = step(p, gradient(p, share))\n"
 TRAIN = [
     edit(
         "the parameters are averaged instead of the gradients",
@@ -56,6 +71,42 @@ TRAIN = [
         ask="Where do the gradients of the other ranks go?",
     ),
     edit(
+        "each rank's gradient takes a step of its own",
+        {f"            p = {TOGETHER}\n": ONE_BY_ONE},
+        why="The second rank begins where the first has come to, and there are as many steps as shares.",
+        ask="How many steps does one rank take with the whole batch?",
+    ),
+    edit(
+        "the gradients are divided by the examples",
+        {TOGETHER: TOGETHER.replace("/ ranks", "/ batch")},
+        why="Each is a mean over examples already; there are as many of them as ranks.",
+        ask="Of how many gradients do you take the mean?",
+    ),
+    instead(
+        "the parameters are averaged at the end of an epoch",
+        average_later,
+        why="Until then each rank goes its own way, from gradients of its share alone.",
+        ask="How often must the ranks hear of each other, so that they are one rank with the whole batch?",
+    ),
+    edit(
+        "one gradient is taken of the whole batch",
+        {TOGETHER: "step(p, gradient(p, shuffled[start : start + batch]))"},
+        why="The result is right, and one rank does all the work.",
+        ask="How many examples of a batch of 8 should each of 4 ranks see?",
+    ),
+    edit(
+        "one step is taken for a whole epoch",
+        {"range(0, len(shuffled), batch)": "range(1)", SHARE: "shuffled[rank::ranks]"},
+        why="The gradient is the mean over all examples, and not over a batch of them.",
+        ask="How many batches of 8 are there in 16 examples?",
+    ),
+    edit(
+        "only the first batch of an epoch is used",
+        {"range(0, len(shuffled), batch)": "range(1)"},
+        why="The other batches are never seen.",
+        ask="Where does the second batch begin?",
+    ),
+    edit(
         "every rank works on the whole batch",
         {SHARE: "shuffled[start : start + batch]"},
         why="The result is right, and no rank has less to do than one alone would have.",
@@ -69,17 +120,15 @@ TRAIN = [
     ),
     edit(
         "each rank has a part of the epoch instead of a part of each batch",
-        {
-            SHARE: "shuffled[rank * len(shuffled) // ranks :][start // ranks : (start + batch) // ranks]",
-        },
+        {SHARE: "shuffled[rank * len(shuffled) // ranks :][start // ranks : (start + batch) // ranks]"},
         why="All examples are used, in other batches than one rank makes.",
         ask="Which examples does one rank have in its first batch, and are those of your ranks together the same?",
     ),
     edit(
         "each rank takes a whole batch of its own",
         {
-            "range(0, len(shuffled), batch)": "range(0, len(shuffled), batch * ranks)",
-            SHARE: "shuffled[start + rank * batch : start + (rank + 1) * batch] or shuffled[start : start + batch]",
+            "range(0, len(shuffled), batch)": "range(0, len(shuffled) // ranks, batch)",
+            SHARE: "shuffled[rank::ranks][start : start + batch]",
         },
         why="The batch of all ranks together has grown with them, and there are fewer steps.",
         ask="`batch` counts the examples of all ranks together. How many of them has each?",
@@ -119,6 +168,24 @@ BYTES = [
         {"state /= ranks": "state /= 1", "gradients /= ranks": "gradients /= 1", "parameters /= ranks": "pass"},
         why="Each rank still holds all of it at every stage.",
         ask="At stage 1, how much of the state does one of 64 ranks keep?",
+    ),
+    edit(
+        "the weights are shared out first",
+        {"1:\n        state": "1:\n        parameters", "3:\n        parameters": "3:\n        state"},
+        why="The largest part comes first: the state, with 12 bytes a weight.",
+        ask="Which of the three does the exercise name for stage 1?",
+    ),
+    edit(
+        "all is shared out at every stage",
+        {"stage >= 1": "stage >= 0", "stage >= 2": "stage >= 0", "stage >= 3": "stage >= 0"},
+        why="At stage 0 each rank holds all of it.",
+        ask="At which stage are the weights themselves shared out?",
+    ),
+    edit(
+        "only the state is ever shared out",
+        {"stage >= 2": "stage >= 4", "stage >= 3": "stage >= 4"},
+        why="Stages 2 and 3 change nothing.",
+        ask="What is shared out at stage 2 that was not at stage 1?",
     ),
     edit(
         "all is shared out from the first stage on",

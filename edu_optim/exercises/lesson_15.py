@@ -5,7 +5,7 @@ import torch
 from ..later import rules
 from .after_adam import NADAM, RADAM, RADAM_DECOUPLED
 from .averages import AVERAGED, FREE, FREE_ADAMW
-from .exercise import Exercise, at, edit
+from .exercise import Exercise, edit
 from .lion import LION
 from .muon import MUON
 
@@ -45,30 +45,23 @@ HINTS = {
     ],
     "muon": [
         "It is momentum, as a running mean and with Nesterov's look ahead, and its step is made orthogonal.",
-        "Divide by the root of the sum of all squares; then, ns_steps times, x becomes a x + (b s + c s s) x, where s "
-        "is x times its transpose.",
+        "Once b has taken g in, u mixes b and g as b has mixed its past and g; `orthogonal` makes u orthogonal.",
         "Last come the decay and the step, which is multiplied by max(1, rows / columns) ** 0.5.",
     ],
 }
 
 
-def look_ahead(g, m, t, beta1):
-    m = beta1 * m + (1 - beta1) * g
-    return beta1 * m / (1 - beta1 ** (t + 1)) + (1 - beta1) * g / (1 - beta1**t)
-
-
-def orthogonalize(u, steps):
+def orthogonalize(u):
     x = u / (u * u).sum() ** 0.5
-    for _ in range(steps):
+    for _ in range(60):
         x = 1.5 * x - 0.5 * (x @ x.T) @ x
     return x
 
 
 def _watch_orthogonalize(answer):
     draw = torch.Generator().manual_seed(15)
-    for size, steps in [(0.3, 2), (2.0, 4), (5.0, 7)]:
-        u = size * torch.randn(3, 4, generator=draw, dtype=torch.float64)
-        yield f"u of size {size}, {steps} steps", answer(u, steps)
+    for size in (0.1, 2.0, 5.0):
+        yield f"u of size {size}", answer(size * torch.randn(3, 4, generator=draw, dtype=torch.float64))
 
 
 def sign_descent():
@@ -86,105 +79,68 @@ def _watch_sign_descent(answer):
         p = moved
 
 
-def average(p, z, beta):
-    return (p - (1 - beta) * z) / beta
+CUBIC = "1.5 * x - 0.5 * (x @ x.T) @ x"
 
 
+def _rule(name):
+    return Exercise(name, getattr(rules, name), HINTS[name], CATALOGS[name])
+
+
+CATALOGS = {
+    "nadam": NADAM,
+    "radam": RADAM,
+    "radam_decoupled": RADAM_DECOUPLED,
+    "lion": LION,
+    "schedule_free_sgd": FREE,
+    "schedule_free_adamw": FREE_ADAMW,
+    "adam_ema": AVERAGED,
+    "muon": MUON,
+}
+ASKED = ("lion", "schedule_free_adamw", "muon")
 EXERCISES = [
-    Exercise(
-        "look_ahead",
-        look_ahead,
-        [
-            "Two parts, each divided by what it lacks: the mean as it will be used next, and the newest gradient.",
-            "The mean has the factor beta1 and lacks beta1 ** (t + 1); the gradient has 1 - beta1 and "
-            "lacks beta1 ** t.",
-        ],
-        [
-            edit(
-                "this is Adam's corrected mean",
-                {
-                    "beta1 * m / (1 - beta1 ** (t + 1)) + (1 - beta1) * g / (1 - beta1**t)": "m / (1 - beta1**t)",
-                },
-                why="The newest gradient counts once.",
-                ask="Where does Nesterov's rule use the gradient a second time?",
-            ),
-            edit(
-                "neither part is corrected",
-                {"/ (1 - beta1 ** (t + 1))": "", "/ (1 - beta1**t)": ""},
-                why="Both are too small at first.",
-                ask="If all gradients are 1, what should come out at the first step?",
-            ),
-            edit(
-                "both parts are corrected for the next step",
-                {"1 - beta1**t": "1 - beta1 ** (t + 1)"},
-                why="The newest gradient has been weighted as in this step.",
-                ask="What does a mean of t ones lack, and what one of t + 1?",
-            ),
-            edit(
-                "both parts are corrected alike",
-                {"(t + 1)": "t"},
-                why="The mean is used as if one more step had been taken.",
-                ask="How many factors of beta1 are on the oldest gradient once the mean is multiplied by beta1 again?",
-            ),
-            edit(
-                "the mean before this gradient is used",
-                {"m = beta1 * m + (1 - beta1) * g\n": "m = 1.0 * m\n"},
-                why="The gradient does not enter the mean first.",
-                ask="Which of the two comes first in `adam`, the mean or the step?",
-            ),
-        ],
-        at("look_ahead", (0.7, 0.2, 1, 0.83), (-1.3, 0.4, 3, 0.6), (2.1, -0.9, 12, 0.91)),
-        secret=True,
-    ),
+    *map(_rule, ASKED),
     Exercise(
         "orthogonalize",
         orthogonalize,
         [
             "First make sure that no singular value is above 1: which length of a matrix is never below the largest?",
-            "Divide by the root of the sum of all squares. Then, at each step, x becomes 1.5 x - 0.5 (x xᵀ) x.",
+            "Which of the two polynomials of the experiment converges, and how many steps does a value near 0 need?",
+            "Divide by the root of the sum of all squares. Then, at each of some fifty steps, x becomes "
+            "1.5 x - 0.5 (x xᵀ) x.",
         ],
         [
             edit(
                 "the matrix is not scaled first",
                 {"u / (u * u).sum() ** 0.5": "u"},
-                why="Singular values beyond the root of 3 grow without end.",
+                why="A singular value above the root of 3 may go to -1, or grow without end.",
                 ask="What does 1.5 s - 0.5 s³ give for s = 3?",
             ),
             edit(
-                "it is divided by the largest singular value",
-                {"u / (u * u).sum() ** 0.5": "u / torch.linalg.matrix_norm(u, 2)"},
-                why="The largest one is 1 at the start; in the exercise the sum of the squares is.",
-                ask="Which length of a matrix takes no singular value to compute?",
+                "it is divided by the sum of squares",
+                {".sum() ** 0.5": ".sum()"},
+                why="The root is missing, so a small matrix gets larger, and its singular values pass the root of 3.",
+                ask="If u is a tenth as long, by what does what you divide by shrink?",
             ),
             edit(
-                "one step too many",
-                {"range(steps)": "range(steps + 1)"},
-                why="The singular values are changed once more than asked.",
-                ask="How often does your loop run for steps = 1?",
+                "these are the five steps of Muon",
+                {
+                    "range(60)": "range(5)",
+                    CUBIC: "3.4445 * x + (-4.775 * (x @ x.T) + 2.0315 * (x @ x.T) @ (x @ x.T)) @ x",
+                },
+                why="They leave singular values near 1, and more of them do not end: the polynomial does not converge.",
+                ask="What does 3.4445 s - 4.775 s³ + 2.0315 s⁵ make of s = 1?",
             ),
             edit(
-                "one step too few",
-                {"range(steps)": "range(steps - 1)"},
-                why="The singular values are changed once less than asked.",
-                ask="How often does your loop run for steps = 1?",
-            ),
-            edit(
-                "all singular values are exactly 1",
-                {"    return x": "    x, _, right = torch.linalg.svd(u, full_matrices=False)\n    return x @ right"},
-                why="That is where many steps lead; asked is what a few of them leave.",
-                ask="What does 1.5 s - 0.5 s³ make of s = 0.5 in one step?",
+                "five steps are too few",
+                {"range(60)": "range(5)"},
+                why="Small singular values have not come to 1.",
+                ask="By what does 1.5 s - 0.5 s³ multiply a small s at each step?",
             ),
             edit(
                 "the power is taken element by element",
                 {"(x @ x.T) @ x": "x**3"},
                 why="The entries go to 1 and -1, and not the singular values.",
                 ask="What is s³ of a matrix with singular values s, written with its transpose?",
-            ),
-            edit(
-                "it is divided by the sum of squares",
-                {".sum() ** 0.5": ".sum()"},
-                why="The root is missing, so the start depends on the scale of the matrix.",
-                ask="If u is ten times as long, by what does what you divide by grow?",
             ),
         ],
         _watch_orthogonalize,
@@ -213,51 +169,5 @@ EXERCISES = [
         _watch_sign_descent,
         secret=True,
     ),
-    Exercise(
-        "average",
-        average,
-        [
-            "p lies between z and x: p = (1 - beta) z + beta x. Which of the three is asked for?",
-            "Take (1 - beta) z to the other side and divide.",
-        ],
-        [
-            edit(
-                "this mixes once more",
-                {"(p - (1 - beta) * z) / beta": "(1 - beta) * z + beta * p"},
-                why="It leads from p back towards z.",
-                ask="Does x lie on the side of z, or beyond p?",
-            ),
-            edit(
-                "p and z have changed places",
-                {"(p - (1 - beta) * z)": "(z - (1 - beta) * p)"},
-                why="It is solved for another of the three points.",
-                ask="Which of the three stands alone in p = (1 - beta) z + beta x?",
-            ),
-            edit(
-                "z is taken off whole",
-                {"(1 - beta) * z": "z"},
-                why="Of p only the part 1 - beta comes from z.",
-                ask="With beta = 0.9, how much of p is z?",
-            ),
-            edit(
-                "the two weights are swapped",
-                {"(p - (1 - beta) * z) / beta": "(p - beta * z) / (1 - beta)"},
-                why="With beta = 0.9, p is nearly x and not nearly z.",
-                ask="Which of the two has the weight beta?",
-            ),
-        ],
-        at("average", (1.3, 0.4, 0.9), (-0.2, 2.1, 0.7)),
-        secret=True,
-    ),
 ]
-CATALOGS = {
-    "nadam": NADAM,
-    "radam": RADAM,
-    "radam_decoupled": RADAM_DECOUPLED,
-    "lion": LION,
-    "schedule_free_sgd": FREE,
-    "schedule_free_adamw": FREE_ADAMW,
-    "adam_ema": AVERAGED,
-    "muon": MUON,
-}
-RULES_AFTER_ADAM = [Exercise(name, getattr(rules, name), HINTS[name], catalog) for name, catalog in CATALOGS.items()]
+RULES_AFTER_ADAM = [_rule(name) for name in CATALOGS if name not in ASKED]

@@ -5,11 +5,38 @@ from .after_adam import NO_DECAY, decays_after, moved
 from .exercise import convention, edit
 
 VELOCITY, LOOK = "b = momentum * b + (1 - momentum) * g", "u = momentum * b + (1 - momentum) * g if nesterov else b"
+ADDED = "((x * x).sum((-2, -1), keepdim=True) ** 0.5 + eps)"
 LENGTH = "((x * x).sum((-2, -1), keepdim=True) ** 0.5).clamp(min=eps)"
 STEP = "    p = p - lr * stretch(p.shape, adjust_lr_fn) * o  # (5) the step\n"
 DECAY = "    p = p - lr * weight_decay * p  # (4) decay\n"
 JORDAN = "return max(1, rows / columns) ** 0.5"
+SCALED, TURNED = "lr * stretch(p.shape, adjust_lr_fn) * o", "return x.mT if u.shape[-2] > u.shape[-1] else x"
+BACK = "return (x.mT if u.shape[-2] > u.shape[-1] else x).to(u.dtype)"
 SHARED = ["the decay is not multiplied by lr", "the decay makes the weights grow"]
+
+
+def rounded(name, places, *, why):
+    """An iteration in bfloat16, as a convention, whether eps is the least length or added to it.
+
+    Args:
+        name: of the convention.
+        places: what else it edits.
+        why: whose it is.
+
+    >>> rounded("the iteration is rounded", {}, why="So it is in torch.").kind
+    'convention'
+    """
+    start, length = "x = u.mT if u.shape[-2] > u.shape[-1] else u", "(x.norm(dim=(-2, -1), keepdim=True)"
+    places = {start: "x = u.bfloat16()\n    x = x.mT if u.shape[-2] > u.shape[-1] else x", **places}
+    return convention(
+        name,
+        {LENGTH: f"{length}.clamp(min=eps))", **places},
+        {ADDED: f"{length} + eps)", **places},
+        why=f"{why} bfloat16 keeps two to three digits; the rule keeps all that its weights have.",
+        ask="The products take less time on a GPU, and a step needs few digits. Which do you want to match?",
+    )
+
+
 MUON = [
     *moved("stretch"),
     *(entry for entry in lesson_09.CATALOG if entry.name in SHARED),
@@ -103,7 +130,7 @@ MUON = [
     ),
     convention(
         "eps is added to the length",
-        {LENGTH: "((x * x).sum((-2, -1), keepdim=True) ** 0.5 + eps)"},
+        {LENGTH: ADDED},
         why="So it is in Jordan's code; in torch it is the least length.",
         ask="They differ most where a mean gradient is hardly longer than eps. Which do you want to match?",
     ),
@@ -112,10 +139,29 @@ MUON = [
         {
             VELOCITY: "b = momentum * b + g",
             LOOK: "u = momentum * b + g if nesterov else b",
-            LENGTH: "((x * x).sum((-2, -1), keepdim=True) ** 0.5 + eps)",
+            LENGTH: ADDED,
         },
         why="The length is divided out, so only eps tells it from torch's running mean.",
         ask="They differ most where a velocity is hardly longer than eps. Which do you want to match?",
     ),
     decays_after({DECAY: "", STEP: STEP + DECAY}, whose="torch"),
+    rounded("the iteration is rounded to bfloat16", {TURNED: BACK}, why="So it is in J. Liu et al. 2025."),
+    rounded(
+        "the iteration is rounded to bfloat16, with addmm",
+        {
+            TURNED: BACK,
+            "x = a * x + (b * s + c * s @ s) @ x": ("x = x.addmm(s.addmm(s, s, beta=b, alpha=c), x, beta=a)"),
+        },
+        why="So it is in torch.",
+    ),
+    rounded(
+        "the iteration and its scale are rounded to bfloat16",
+        {SCALED: "lr * (stretch(p.shape, adjust_lr_fn) * o).to(p.dtype)"},
+        why="So it is in Jordan's code.",
+    ),
+    rounded(
+        "the iteration and the step are rounded to bfloat16",
+        {},
+        why="The step too is a product in bfloat16, of lr and what comes out of the iteration.",
+    ),
 ]

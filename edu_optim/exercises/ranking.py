@@ -21,7 +21,13 @@ def _one(tuning, racing, seed, spread=0.05, together=1.0):
 LUCKY = {"tuning": [[9.0] * 9, [4.0] * 9, [0.1, *[6.0] * 8], [9.0] * 9], "racing": _table([9, 4, 6, 9], 0.05, 13, 1.0)}
 EVEN = {"tuning": _table([7, 4, 5], 0.05, 1, 0), "racing": [[7.0] * 9, [4.0] * 9, [5.0] * 9]}
 NEARLY = {"tuning": _table([7, 4, 5], 0.05, 2, 0), "racing": [[7.0] * 9, [4.4] * 8 + [3.5], [5.0] * 9]}
-FOUR, WORSE = ({"tuning": EVEN["tuning"], "racing": [[7.0] * 7, [mean] * 7, [5.0] * 7]} for mean in (4.0, 4.3))
+
+
+def _raced(errors):
+    return {"tuning": EVEN["tuning"], "racing": [[7.0] * len(errors), errors, [5.0] * len(errors)]}
+
+
+FALLING = [3.0, 3.1, 3.2, 3.3, 5.0, 6.0, 6.1, 6.2, 6.3]
 OFTEN_GOOD = {"tuning": [[9.0] * 9, [3.9] * 8 + [9.0], [4.2] * 9, [9.0] * 9]}
 ONCE_BAD = {"tuning": [[9.0] * 9, [4.2] * 8 + [8.0], [5.0] * 9, [9.0] * 9]}
 UP, DOWN = ([4 + turn + 0.3 * k for k in range(9)] for turn in (0.0, 0.1))
@@ -32,10 +38,17 @@ CASES = {
     "the differences are of both signs": (_one([7, 4, 5], [7, 4, 5], 5, 0.6), _one([7, 4, 5], [7, 4.1, 5], 6, 0.6)),
     "the first is still falling": (_one([7, 5, 3.9], [7, 5, 3.9], 7), _one([6, 5, 8], [6, 5, 8], 8)),
     "the second is best at its first rate": (_one([7, 5, 6], [7, 5, 6], 9), _one([4.9, 5.5, 8], [4.9, 5.5, 8], 10)),
+    "the first is best at its first rate": (_one([4, 5, 6], [4, 5, 6], 21), _one([7, 4.6, 5], [7, 4.6, 5], 22)),
+    "the second is best at its last rate": (_one([7, 4, 5], [7, 4, 5], 23), _one([7, 5, 3.6], [7, 5, 3.6], 24)),
     "tuning and racing disagree": (_one([7, 4, 4.2, 6], [7, 4.5, 4, 6], 11), _one([7, 4, 6], [7, 4.2, 6], 12)),
     "one seed was lucky in tuning": (LUCKY, _one([7, 4.3, 6], [7, 4.3, 6], 14)),
     "p is a little too large": (EVEN, NEARLY),
-    "all of seven seeds agree": (FOUR, WORSE),
+    "all of seven seeds agree": (_raced([4.0] * 7), _raced([4.1] * 6 + [7.0])),
+    "one seed makes most of the difference": (_raced([4.0] * 9), _raced([4.1] * 8 + [7.0])),
+    "the smaller mean has the larger median": (
+        _raced(FALLING),
+        _raced([error - 0.1 if error == 5 else error + 0.5 for error in FALLING]),
+    ),
     "a rate is good but for one seed": (
         {**OFTEN_GOOD, "racing": _table([9, 6, 4, 9], 0.05, 15, 1.0)},
         _one([7, 4.4, 6], [7, 4.4, 6], 16),
@@ -87,6 +100,8 @@ VERDICT = [
         "only one edge of the grid is looked at",
         {"best in (0, len(means) - 1)": "best == len(means) - 1"},
         {"best in (0, len(means) - 1)": "best == 0"},
+        {"best in (0, len(means) - 1)": "best == (len(means) - 1 if one is a else 0)"},
+        {"best in (0, len(means) - 1)": "best == (0 if one is a else len(means) - 1)"},
         why="A grid can be too high as well as too low.",
         ask="Beyond which of its two ends may a better learning rate lie?",
     ),
@@ -113,6 +128,27 @@ VERDICT = [
         {"flip_test(*chosen) >= 0.01": "flip_test(*chosen) / 2 >= 0.01"},
         why="Which of the two is ahead was not known before, so a lead of either counts.",
         ask="Had the other been as far ahead, would you have named it?",
+    ),
+    edit(
+        "a lead counts if every seed agrees, and no p is asked for",
+        {"if flip_test(*chosen) >= 0.01:": "if len({x < y for x, y in zip(*chosen)}) > 1:"},
+        why="Seven of seven may be luck, and eight of nine may count.",
+        ask="What is p for seven seeds that all agree, and for eight of nine if the ninth hardly differs?",
+    ),
+    edit(
+        "a t-test takes the place of the flips",
+        {
+            "if flip_test(*chosen) >= 0.01:": "d = torch.tensor(chosen[0]) - torch.tensor(chosen[1])\n"
+            "    if abs(d.mean()) / d.std() * len(d) ** 0.5 < {6: 3.71, 8: 3.36}[len(d) - 1]:"
+        },
+        why="It takes the differences for draws of a normal distribution, which one large difference spoils.",
+        ask="Nine seeds of nine are worse, one of them by far. What does flip_test say, and what does the t-test?",
+    ),
+    edit(
+        "the smaller median wins",
+        {"sum(chosen[0]) < sum(chosen[1])": "torch.tensor(chosen[0]).median() < torch.tensor(chosen[1]).median()"},
+        why="Equation (1) compares sums of differences, that is means; a median can point the other way.",
+        ask="Which of the two has the smaller sum of errors?",
     ),
     edit(
         "the smaller mean wins whatever p is",

@@ -1,6 +1,6 @@
 """The experiments of lesson 00: a first race, and a loop that may forget ``zero_grad``; and its longer pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -40,7 +40,7 @@ def first_race() -> Experiment:
         six_paths,
         surface_from_above,
         height=4.4,
-        step=Player("steps", "of 100", 60, 0, 100),
+        step=Player("step", "of 100", 60, 0, 100),
         lr=rate("learning rate", "", 0.02, 0.001, 0.3),
         surface=choice("surface", *(surface.name for surface in surfaces)),
     )
@@ -95,15 +95,16 @@ def learned(losses: list[float], model: torch.nn.Linear) -> Figure:
 def crawls(adam: list[float], emptied: list[float], descent: list[float]) -> Figure:
     """Three losses epoch by epoch: Adam's, Adam's from epoch 150 on with an empty memory, and gradient descent's.
 
-    >>> [line.get_label() for line in crawls([2.0, 1.0], [0.5, 0.2], [2.0, 0.1]).axes[0].get_lines()]
+    >>> [line.get_label() for line in crawls([2.0, 1.0], [0.5, 0.2], [0.1] * 63).axes[0].get_lines()]
     ['Adam', 'Adam, memory\\nemptied at 150', 'SGD']
     """
     fig, ax = figure(width=7)
     ax.plot(adam[:251], label="Adam", markevery=25, **look("Adam"))
     ax.plot(range(150, 150 + len(emptied)), emptied, color=RED, label="Adam, memory\nemptied at 150")
-    ax.plot(descent[:251], label="SGD", markevery=25, **look("SGD"))
     ax.set(xlabel="epochs done", ylabel="loss, log scale", yscale="log", ylim=(1e-3, 20))
     label_ends(ax)
+    ax.plot(descent[:251], label="SGD", markevery=25, **look("SGD"))
+    ax.annotate("SGD", (62, descent[62]), (6, 4), textcoords="offset points")
     return fig
 
 
@@ -116,8 +117,31 @@ def good_rates(rates: list[float], losses: list[float]) -> Figure:
     fig, ax = figure(width=7)
     ax.axvspan(0.2, 2, color="0.9")
     ax.plot(rates, losses, "o-", color=BLUE)
+    ax.annotate("below 0.06", (0.63, 1), ha="center")
     ax.set(xlabel="learning rate, log scale", ylabel=f"loss after {EPOCHS} epochs, log scale")
     ax.set(xscale="log", yscale="log")
+    return fig
+
+
+def without(losses: Mapping[tuple[str, str], list[float]]) -> Figure:
+    """The losses of Adam and of SGD, with and without ``zero_grad``.
+
+    Args:
+        losses: (optimizer, name of the loop) -> losses; the name of the loop that forgets ends in ``zero_grad``.
+
+    >>> pairs = [("Adam", "train"), ("Adam", "train_without_zero_grad"), ("SGD", "train")]
+    >>> [text.get_text() for text in without(dict.fromkeys(pairs, [2.0, 1.0])).axes[0].texts]
+    ['with', 'without']
+    """
+    fig, axes = figure(2)
+    for ax, name, last in zip(axes, ("Adam", "SGD"), (500, 150), strict=True):
+        for (optimizer, loop), found in losses.items():
+            if optimizer == name:
+                forgets = loop.endswith("zero_grad")
+                color, label = (RED, "without") if forgets else (BLUE, "with")
+                ax.plot(range(1, len(found[:last]) + 1), found[:last], color=color, linewidth=1.2, label=label)
+        ax.set(title=f"{name}, with and without zero_grad", xlabel="epoch", ylabel="loss")
+        label_ends(ax)
     return fig
 
 
@@ -147,6 +171,7 @@ def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, f
     end = start.detach() + downhill
     left.plot(*torch.stack([start.detach(), end]).T, "k-", linewidth=2.5, label="against the gradient")
     right.plot(0, against, "k*", markersize=13)
+    right.text(0, 0.8 * against, "against\nthe gradient", ha="center", va="top")
     left.legend()
     left.set(xlabel="weight", ylabel="bias", aspect="equal")
     legend_below(left)

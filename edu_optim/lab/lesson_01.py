@@ -100,16 +100,17 @@ def shares(losses: Mapping[str, Tensor]) -> Figure:
     Args:
         losses: "both", "floor" and "wall" -> losses ``[steps + 1]``.
 
-    >>> losses = {"both": torch.ones(3), "floor": torch.ones(3) / 2, "wall": torch.ones(3) / 2}
+    >>> losses = {name: torch.ones(6) for name in ("both", "floor", "wall")}
     >>> [text.get_text() for text in shares(losses).axes[0].texts]
-    ['floor', 'wall', 'both']
+    ['both', 'floor', 'wall']
     """
     fig, ax = figure(width=7)
     ax.plot(losses["both"], color="0.6", linewidth=7, label="both")
     ax.plot(losses["floor"], color=GREEN, label="floor")
-    ax.plot(losses["wall"], "--", color=RED, label="wall")
     ax.set(xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 300), xticks=range(0, 21, 5))
     label_ends(ax)
+    ax.plot(losses["wall"], "--", color=RED, label="wall")
+    ax.annotate("wall", (5, losses["wall"][5]), (8, 4), textcoords="offset points", color=RED)
     return fig
 
 

@@ -1,14 +1,16 @@
 """Lesson 04, Nesterov: its experiment, and the pictures of a ball that is carried and pushed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy
 import torch
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, RED, contour, figure
+from ..plot import BLACK, BLUE, GREEN, RED, contour, figure, look
 from ..rules import momentum, nesterov
 from ..trace import race
 from .comparison import overlay, rivals
@@ -19,6 +21,7 @@ from .maps import larger_root
 from .surfaces import RAVINE
 
 CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
+FAR = 6.0  # from the minimum, in either coordinate
 LOOKS = {"looking ahead": (nesterov, BLUE, "-", "o"), "classical": (momentum, RED, "--", "s")}
 
 
@@ -98,12 +101,36 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
     contour(ax, RAVINE, levels=24, points=401)
     for ball, ahead, after in zip(balls, aheads, balls[1:], strict=False):
         ax.plot(*torch.stack([ball, ahead]).T, "--", color="0.4", label="_carried")
-        ax.plot(*torch.stack([ahead, after]).T, "-", color=BLUE, label="_pushed")
+        ax.plot(*torch.stack([ahead, after]).T, "-", color=RED, label="_pushed")
     ax.plot(*balls.T, "o", color=BLUE, label="the ball")
-    ax.plot(*aheads.T, "s", color=RED, markersize=11, fillstyle="none", label="the point ahead")
-    ax.plot(*parameters.T, "x", color=BLACK, label="torch's parameters")
-    ax.set(xlim=(-4.2, -0.9), ylim=(-1.5, 1.2), title="Dashed: carried. Solid: pushed.")
+    ax.plot(*aheads.T, "s", color=BLACK, markersize=11, fillstyle="none", label="the point ahead")
+    ax.plot(*parameters.T, "x", color=GREEN, markersize=8, markeredgewidth=2, label="torch's parameters")
+    middles = ((balls[1] + aheads[1]) / 2).tolist(), ((aheads[1] + balls[2]) / 2).tolist()
+    ax.annotate("carried", middles[0], xytext=(-8, 0), textcoords="offset points", horizontalalignment="right")
+    ax.annotate("pushed", middles[1], xytext=(8, 0), textcoords="offset points")
+    ax.set(xlim=(-4.2, -0.9), ylim=(-1.5, 1.2), title="Each step: carried, then pushed")
     ax.legend(loc="lower right", frameon=True)
+    return fig
+
+
+def draw_betas(betas: Sequence[float], found: Mapping[int, Mapping[str, Sequence[float]]]) -> Figure:
+    """Held-out losses against the momentum, a panel for each number of steps.
+
+    Args:
+        betas: the momenta.
+        found: steps -> name of the rule -> its loss at each of them.
+
+    >>> fig = draw_betas([0.8, 0.9], {150: {"momentum": [0.3, 0.4]}, 600: {"momentum": [0.2, 0.2]}})
+    >>> [ax.get_title() for ax in fig.axes]
+    ['150 steps', '600 steps']
+    """
+    fig, axes = figure(2, sharey=True)
+    for ax, (steps, losses) in zip(axes, found.items(), strict=True):
+        for name, line in losses.items():
+            ax.plot(betas, line, label=name, **look(name))
+        ax.set(xlabel="β", title=f"{steps} steps")
+    axes[0].set_ylabel("held-out loss")
+    axes[0].legend(loc="upper left")
     return fig
 
 
@@ -140,7 +167,17 @@ def _three_forms(
     if form == "look-ahead":
         lines = {name: _balls_of(points, lr) for name, points in lines.items()}
     found = overlay(axes[0], {name: line.clamp(-1e3, 1e3) for name, line in lines.items()})
+    for line in axes[0].get_lines():
+        _end_outside(line)
     return {**_draw_rates(axes[1], lr, beta), **_ends(lines), **found}
+
+
+def _end_outside(line: Line2D) -> None:
+    """Leave away what follows the first point that is far outside the picture, for it would be black stripes."""
+    points = numpy.asarray(line.get_xydata())
+    far = numpy.flatnonzero((abs(points) > FAR).any(axis=1))
+    if len(far):
+        line.set_data(*points[: far[0] + 1].T)
 
 
 def _balls_of(points: Tensor, lr: float) -> Tensor:

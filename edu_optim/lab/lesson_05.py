@@ -91,7 +91,7 @@ def _plane_and_losses(axes: Any) -> None:
     axes[0].set(ylabel="y", title="50 steps down the turned ravine")
     axes[0].plot(0, 0, "+", color="0.2", markersize=10, label="_minimum")
     axes[0].legend(handles=[])  # the names stand on the right
-    axes[1].plot(numpy.asarray(_plain().losses), "--", color=GRAY, label="SGD, at any angle")
+    axes[1].plot(numpy.asarray(_plain().losses), "--", color=GRAY, label="SGD")
     axes[1].set(xlim=(0, 50), ylim=(1e-6, 1e3), yscale="log")
     axes[1].set(xlabel="step", ylabel="loss, log scale")
 

@@ -97,44 +97,42 @@ def lesson_00(optimizer: MakeOptimizer) -> tuple[dict[str, list[float]], float]:
 
 
 def anatomy(rule: Callable[..., Any], gradients: Sequence[float] = tuple(SERIES["noisy"])) -> Figure:
-    """Both means of Adam, their corrections, and the steps with and without them, in four panels.
+    """The mean of Adam and its correction, both factors of correction, and the steps with and without them.
 
     The dotted line is the average of the corrected mean over 10,000 such rows, in a band of one deviation to each side.
 
     >>> from edu_optim.rules import adam
-    >>> [ax.get_title() for ax in anatomy(adam).axes][2:]
-    ['The two corrections', 'The step, in units of lr']
+    >>> [ax.get_title() for ax in anatomy(adam).axes]
+    ['Mean of the gradients', 'The two corrections', 'The step, in units of lr']
     """
     m = v = 0.0
     rows = []
     for t, g in enumerate(gradients, 1):
         p, m, v = rule(0.0, g, m, v, t=t, lr=1.0)
         c1, c2 = 1 - 0.9**t, 1 - 0.999**t
-        rows.append([m, m / c1, v**0.5, (v / c2) ** 0.5, 1 / c1, c2**-0.5, -p])
-    m, m_hat, root, root_hat, on_m, on_root, step = torch.tensor(rows, dtype=torch.float64).T
-    fig, axes = figure(2, 2, height=3.1, sharex=True)
-    (mean, size), (factors, length) = axes
+        rows.append([m, m / c1, m / v**0.5, 1 / c1, c2**-0.5, -p])
+    m, m_hat, without, on_m, on_root, step = torch.tensor(rows, dtype=torch.float64).T
+    fig, (mean, factors, length) = figure(3, height=3.1)
     at = range(1, len(gradients) + 1)
     for ax, title, plain, corrected, names in (
         (mean, "Mean of the gradients", m, m_hat, ("m", "m̂")),
-        (size, "Size of the gradients", root, root_hat, ("√v", "√v̂")),
-        (length, "The step, in units of lr", m / root, step, ("without", "with")),
+        (length, "The step, in units of lr", without, step, ("without", "with")),
     ):
         ax.plot(at, plain, color=RED, linestyle="--", label=names[0])
         ax.plot(at, corrected, color=BLUE, label=names[1])
         ax.set_title(title)
-    for ax in (mean, size):
-        ax.plot(at, gradients, ".", color="0.6", label="_gradients")
+    mean.plot(at, gradients, ".", color="0.6", label="_gradients")
     average, spread = corrected_means(rule, len(gradients))
     mean.plot(at, average, color="0", linestyle=":", linewidth=1, label="_average")
     mean.fill_between(at, average - spread, average + spread, color=SKY, alpha=0.35, linewidth=0, zorder=0)
+    mean.set_ylabel("gradient")
     factors.plot(at, on_m, color="0", linestyle="-.", label="on m")
     factors.plot(at, on_root, color="0", label="on √v")
     factors.set(title="The two corrections", ylabel="factor, log scale", yscale="log")
-    factors.set(xlabel="step", yticks=[1, 3, 10, 30], yticklabels=[1, 3, 10, 30])
-    length.set(xlabel="step", ylim=(0, 7))
-    mean.set_ylabel("gradient")
-    for ax in axes.flat:
+    factors.set(yticks=[1, 3, 10, 30], yticklabels=[1, 3, 10, 30])
+    length.set(ylim=(0, 7))
+    for ax in (mean, factors, length):
+        ax.set(xlabel="step")
         label_ends(ax)
     return fig
 

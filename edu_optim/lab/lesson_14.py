@@ -1,6 +1,7 @@
 """For lesson 14: how it starts its scripts and reads them, and what each rank keeps, in pictures."""
 
 import ast
+import itertools
 import os
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from ..plot import BLUE, OTHERS, RED, figure
 from .controls import rate, slider
 from .experiment import Experiment
 
+GRADIENTS = "abc"
+NODE = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": "0.4"}
+PARTS = {"parameters": "0.2", "gradients": "0.4", "state": "0.55"}
 SPEED = 12.5e9  # bytes a second between two machines, in the model of `play`: 100 Gbit/s
 
 
@@ -75,29 +79,73 @@ def excerpt(script: str | Path, name: str) -> str:
     return ast.get_source_segment(text, function) or ""
 
 
-def kept(runs: dict[str, dict[str, Any]]) -> Figure:
-    """The loss curves of runs, and what each of their ranks keeps.
+def hops() -> Figure:
+    """Three ranks in a ring that pass whole gradients on: what each holds and sends, until all hold all.
+
+    >>> [text.get_text() for text in hops().axes[2].texts]
+    ['rank 0\\na c b', 'rank 1\\nb a c', 'rank 2\\nc b a']
+    """
+    fig, axes = figure(3, width=10, height=3.2)
+    places = [(0.0, 1.0), (0.9, -0.5), (-0.9, -0.5)]
+    for hop, (ax, title) in enumerate(zip(axes, ("at first", "after one hop", "after two hops"), strict=True)):
+        ax.set(title=title, xlim=(-1.5, 1.5), ylim=(-1, 1.5), aspect=1)
+        ax.set_axis_off()
+        for rank, (x, y) in enumerate(places):
+            held = [GRADIENTS[rank - back] for back in range(hop + 1)]
+            ax.text(x, y, f"rank {rank}\n{' '.join(held)}", ha="center", va="center", size=12, bbox=NODE)
+            if hop < 2:
+                to_x, to_y = places[(rank + 1) % 3]
+                arrow = {"arrowstyle": "-|>", "color": BLUE, "linewidth": 2, "shrinkA": 28, "shrinkB": 28}
+                ax.annotate("", (to_x, to_y), (x, y), arrowprops=arrow)
+                ax.text(0.72 * (x + to_x), 0.72 * (y + to_y) - 0.03, held[-1], color=BLUE, size=13, ha="center")
+    return fig
+
+
+def rounds() -> Figure:
+    """Three ranks in a ring that pass parts on: whose gradients are in the sum that each holds of each part.
+
+    >>> [text.get_text() for text in rounds().axes[1].texts[:3]]
+    ['a', 'a+b+c', 'a+c']
+    """
+    fig, axes = figure(3, width=10, height=2.8)
+    for number, (ax, title) in enumerate(zip(axes, ("at first", "after 2 turns", "after 4 turns"), strict=True)):
+        summed = [[(1, (rank - part) % 3 + 1, 3)[number] for part in range(3)] for rank in range(3)]
+        ax.imshow(summed, cmap="Blues", vmin=0, vmax=6, label="gradients summed")
+        for rank, part in itertools.product(range(3), range(3)):
+            held = sorted(GRADIENTS[rank - back] for back in range(summed[rank][part]))
+            ax.text(part, rank, "+".join(held), ha="center", va="center", size=12)
+        ax.set(title=title, aspect="auto")
+        ax.set_xticks(range(3), ["part 0", "part 1", "part 2"])
+        ax.set_yticks(range(3), ["rank 0", "rank 1", "rank 2"])
+    return fig
+
+
+def kept(alone: list[float], runs: dict[str, dict[str, Any]]) -> Figure:
+    """The losses of runs on the curve of one process, and what each of their ranks keeps.
 
     Args:
+        alone: the losses of one process.
         runs: name -> what ``notebooks/scripts/train.py`` wrote: ``"losses"``, a list, and ``"bytes"``, for each rank
             those of parameters, gradients and state.
 
     >>> run = {"losses": [2.0, 1.0], "bytes": [[8, 8, 16], [8, 8, 0]]}
-    >>> [float(bar.get_width()) for bar in kept({"two ranks": run}).axes[1].patches]
+    >>> [float(bar.get_width()) for bar in kept([2.0, 1.0], {"two ranks": run}).axes[1].patches]
     [0.008, 0.008, 0.008, 0.008, 0.016, 0.0]
     """
     fig, (left, right) = figure(2, width=11.5, height=4, gridspec_kw={"width_ratios": (1, 1.2)})
+    left.plot(alone, color="0.6", label="one process")
     for index, (name, run) in enumerate(runs.items()):
-        color, dash, _ = OTHERS[index % len(OTHERS)]
-        left.plot(run["losses"], color=color, linestyle=dash, linewidth=7 - 1.8 * index, label=name)
-    left.set(xlabel="step", ylabel="loss, log scale", yscale="log", title="the same losses")
+        color, _, marker = OTHERS[index]
+        steps = range(2 * index, len(run["losses"]), 2 * len(runs))
+        left.plot(steps, [run["losses"][step] for step in steps], marker, color=color, label=f"two ranks, {name}")
+    left.set(xlabel="step", ylabel="loss, log scale", yscale="log", title="two ranks on the curve of one")
     left.legend()
     rows = [(f"{name}, rank {rank}", part) for name, run in runs.items() for rank, part in enumerate(run["bytes"])]
     names, parts = zip(*rows, strict=True)
     start = [0.0] * len(rows)
-    for index, what in enumerate(("parameters", "gradients", "state")):
-        widths = [part[index] / 1000 for part in parts]
-        right.barh(names, widths, left=start, label=what, color=OTHERS[index][0], edgecolor="white")
+    for what, color in PARTS.items():
+        widths = [part[list(PARTS).index(what)] / 1000 for part in parts]
+        right.barh(names, widths, left=start, label=what, color=color, edgecolor="white")
         right.text(start[0] + widths[0] / 2, 0, what, color="white", weight="bold", ha="center", va="center")
         start = [a + b for a, b in zip(start, widths, strict=True)]
     for row, end in enumerate(start):

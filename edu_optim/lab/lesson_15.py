@@ -1,8 +1,16 @@
-"""The experiment of lesson 15, the Newton-Schulz iteration; its fair race, and what its pictures show."""
+"""The experiment of lesson 15, the Newton-Schulz iteration; its fair race, and what its pictures show.
+
+``python -m edu_optim.lab.lesson_15 FILE`` holds the race on the other tasks of lesson 11, in some minutes, and writes
+it to a file; what came of it is stored in ``after_adam.json``.
+"""
 
 import functools
+import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +19,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..base import from_rule
-from ..contest.tasks import mixed_digits, share_wrong
-from ..later import Muon, NAdam, RAdam, rules
+from ..contest import RACING, TASKS, Task, beaten
+from ..contest.tasks import DIGITS
+from ..contest.verdict import as_text, circumstances
+from ..later import Muon, NAdam, RAdam, rules, split
 from ..optimizers import AdamW
 from ..plot import BLUE, RED, label_ends
 from ..problems import digits, small_net
@@ -117,14 +127,10 @@ def _muon(groups: list[dict[str, Any]]) -> _Mixed:
     """Muon for the hidden matrices, in AdamW's units of the rate, and AdamW for the others.
 
     Args:
-        groups: of the stacked matrices of a network's layers, and of its biases, each with its ``lr``.
+        groups: of stacked parameters, each with its ``lr``; the first holds the hidden matrices.
     """
-    matrices, biases = groups
-    first, *hidden, last = matrices["params"]
-    return _Mixed(
-        Muon([{**matrices, "params": hidden}], weight_decay=0, adjust_lr_fn="match_rms_adamw"),
-        AdamW([{**matrices, "params": [first, last]}, biases], weight_decay=0),
-    )
+    hidden, *others = groups
+    return _Mixed(Muon([hidden], weight_decay=0, adjust_lr_fn="match_rms_adamw"), AdamW(others, weight_decay=0))
 
 
 ENTRANTS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay; each group brings its lr
@@ -136,72 +142,169 @@ ENTRANTS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay;
     AVERAGED: functools.partial(from_rule(rules.schedule_free_adamw), lr=1.0),
     "Muon": _muon,
 }
+MATRIX = Task(lambda seed: small_net(64, 32, 32, 10, seed=seed), **DIGITS, steps=120, tuning=range(6))
+OTHERS = {name: TASKS[name] for name in ("digits, CNN", "text, transformer")}
+STORED = Path(__file__).with_name("after_adam.json")
 
 
-def raced(
-    steps: int = 120, tuning: Iterable[int] = range(6), racing: Iterable[int] = range(100, 110)
-) -> dict[str, dict[str, Any]]:
-    """Each of the entrants on the digits by the rules of lesson 11, in the form of `edu_optim.contest.hold_race`.
+def raced(task: Task = MATRIX, racing: Iterable[int] = RACING) -> dict[str, dict[str, Any]]:
+    """Each of the entrants on a task by the rules of lesson 11, in the form of `edu_optim.contest.hold_race`.
+
+    Muon is among them where the network has a hidden matrix; ``tuning`` is a mean over seeds.
 
     Args:
-        steps: how long each learns.
-        tuning, racing: seeds with which the rate is chosen, and new ones with which the best one is raced.
+        task: of lesson 11, or one like them.
+        racing: new seeds with which the best rate of each is raced.
 
-    >>> list(raced(steps=1, tuning=[0], racing=[1]))
+    >>> from dataclasses import replace
+    >>> list(raced(replace(MATRIX, steps=1, tuning=range(1)), racing=[1]))
     ['AdamW', 'AdamW, cosine', 'NAdam', 'RAdam', 'Lion', 'schedule-free', 'Muon']
     """
     found = {}
     for name in ENTRANTS:
-        tried = learned(name, LRS, list(tuning), steps)[0].mean(0)
-        best = LRS[int(tried.argmin())]
-        held_out = learned(name, [best], list(racing), steps)[1][:, 0]
-        found[name] = {"lrs": LRS, "tuning": tried.tolist(), "best": best, "held_out": held_out.tolist()}
-    return found
+        if name == "Muon" and not split(task.model(0))[0]:
+            continue
+        tried = learned(task, name, LRS, task.tuning)[0].mean(0)
+        found[name] = {"lrs": LRS, "tuning": tried.tolist(), "best": LRS[int(tried.argmin())]}
+    return again(found, racing, task)
 
 
-def learned(name: str, lrs: Sequence[float], seeds: Sequence[int], steps: int) -> tuple[Tensor, Tensor]:
-    """Digits wrong in %, of those to tune with and of those held out, each ``[seeds, lrs]``: all networks at once.
+def again(
+    results: Mapping[str, Mapping[str, Any]], racing: Iterable[int], task: Task = MATRIX
+) -> dict[str, dict[str, Any]]:
+    """The same entrants at the same rates, with other seeds.
 
     Args:
+        results: what `raced` returns.
+        racing: the seeds.
+        task: the one of the results.
+
+    >>> list(again({"Lion": {"best": 0.01}}, [0])["Lion"])
+    ['best', 'held_out']
+    """
+    racing = list(racing)
+    return {
+        name: {**result, "held_out": learned(task, name, [result["best"]], racing)[1][:, 0].tolist()}
+        for name, result in results.items()
+    }
+
+
+def learned(task: Task, name: str, lrs: Sequence[float], seeds: Iterable[int]) -> tuple[Tensor, Tensor]:
+    """What a task measures, on examples to tune with and held out, each ``[seeds, lrs]``: all networks at once.
+
+    Args:
+        task: what is learned, and how long.
         name: of an entrant.
         lrs: learning rates.
-        seeds: of the start, the minibatches of 32 and the split of the data.
-        steps: how long each learns.
+        seeds: of the start, the minibatches and the split of the data.
 
-    >>> tune, held = learned("AdamW", [0.001, 0.01], [0], 60)
+    >>> from dataclasses import replace
+    >>> tune, held = learned(replace(MATRIX, steps=60), "AdamW", [0.001, 0.01], [0])
     >>> tune.shape, bool(tune[0, 0] > tune[0, 1])
     (torch.Size([1, 2]), True)
     """
-    nets = [small_net(64, 32, 32, 10, seed=seed) for seed in seeds for _ in lrs]
+    seeds = list(seeds)
+    nets = [task.model(seed) for seed in seeds for _ in lrs]
     state, _ = torch.func.stack_module_state(nets)  # type: ignore[arg-type]
     scores = torch.vmap(lambda weights, x: torch.func.functional_call(nets[0], weights, x))
     entropy = torch.vmap(torch.nn.functional.cross_entropy)
-    parts = [[*map(torch.stack, zip(*part, strict=True))] for part in zip(*map(mixed_digits, seeds), strict=True)]
-    learn, *others = [[of.repeat_interleave(len(lrs), 0) for of in part] for part in parts]
-    rates = torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds))
-    groups = [
-        {"params": [p for p in state.values() if p.ndim == n], "lr": rates.reshape(-1, *[1] * (n - 1))} for n in (3, 2)
-    ]
-    optimizer = ENTRANTS[name](groups)
+    data = [task.data(seed) for seed in seeds]
+    optimizer = ENTRANTS[name](_groups(nets[0], state, torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds))))
     at_first = [group["lr"] for group in optimizer.param_groups]
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
-    copies = torch.arange(len(nets))[:, None]
-    for step in range(steps):
-        drawn = torch.stack([torch.randint(learn[0].shape[1], (32,), generator=draw) for draw in draws])
-        images, labels = (of[copies, drawn.repeat_interleave(len(lrs), 0)] for of in learn)
-        loss = entropy(scores(state, images), labels).sum()
+    for step in range(task.steps):
+        rows = [
+            torch.randint(len(learn[0]), (task.batch,), generator=draw)
+            for (learn, *_), draw in zip(data, draws, strict=True)
+        ]
+        inputs, labels = (
+            torch.stack([learn[part][own] for (learn, *_), own in zip(data, rows, strict=True)]).repeat_interleave(
+                len(lrs), 0
+            )
+            for part in (0, 1)
+        )
+        loss = entropy(scores(state, inputs), labels).sum()
         for p, gradient in zip(state.values(), torch.autograd.grad(loss, list(state.values())), strict=True):
             p.grad = gradient
         if name == COSINE:
             for group, lr in zip(optimizer.param_groups, at_first, strict=True):
-                group["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
+                group["lr"] = lr * (1 + math.cos(math.pi * step / task.steps)) / 2
         optimizer.step()
     with torch.no_grad():
         if name == AVERAGED:
             for p in state.values():
                 p += (1 - 0.9) * optimizer.state[p]["e"]
-        tune, held = (share_wrong(scores(state, of), labels) for of, labels in others)
-    return tune.reshape(len(seeds), -1), held.reshape(len(seeds), -1)
+        measured = []
+        for k, (_, *others) in enumerate(data):
+            own = {key: value[k * len(lrs) : (k + 1) * len(lrs)] for key, value in state.items()}
+            answers = ((scores(own, inputs.expand(len(lrs), *inputs.shape)), labels) for inputs, labels in others)
+            measured.append([task.measure(*answer) for answer in answers])
+    tune, held = zip(*measured, strict=True)
+    return torch.stack(tune), torch.stack(held)
+
+
+def _groups(net: torch.nn.Module, state: Mapping[str, Tensor], rates: Tensor) -> list[dict[str, Any]]:
+    """The stacked parameters of networks like ``net``, each rank with the rates in a shape that broadcasts against it.
+
+    The hidden matrices come first, if there are any.
+    """
+    hidden, groups = set(map(id, split(net)[0])), {}
+    for own, p in zip(net.parameters(), state.values(), strict=True):
+        lr = rates.reshape(-1, *[1] * (p.ndim - 1))
+        groups.setdefault((id(own) not in hidden, p.ndim), {"params": [], "lr": lr})["params"].append(p)
+    return [groups[key] for key in sorted(groups)]
+
+
+def table(races: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    """For each entrant the learning rate and the mean on each task, and whether it beats AdamW, constant and cosine.
+
+    There is a sign for each of the two: ``+`` it beats it, ``-`` it is beaten, ``?`` nobody knows,
+    ``.`` it is it.
+
+    Args:
+        races: task -> what `raced` returns.
+
+    >>> good, poor = {"best": 0.1, "held_out": [1.0] * 8}, {"best": 0.01, "held_out": [2.0] * 8}
+    >>> print(table({"digits": {"AdamW": poor, "AdamW, cosine": good, "Lion": good}}).partition("NAdam")[0])
+    optimizer      digits
+    AdamW          0.01     2.00 . -
+    AdamW, cosine  0.1      1.00 + .
+    <BLANKLINE>
+    """
+    rows = [f"{'optimizer':15}{''.join(f'{task:21}' for task in races)}"]
+    for name in ENTRANTS:
+        cells = [_cell(name, results) if name in results else "no matrix" for results in races.values()]
+        rows.append(f"{name:15}{''.join(f'{cell:21}' for cell in cells)}")
+    return "\n".join(map(str.rstrip, rows))
+
+
+def _cell(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    beats = beaten(results)
+    signs = [
+        "." if to == name else "+" if to in beats[name] else "-" if name in beats[to] else "?"
+        for to in ("AdamW", COSINE)
+    ]
+    mean = sum(results[name]["held_out"]) / len(results[name]["held_out"])
+    return f"{results[name]['best']:<8}{mean:5.2f} {' '.join(signs)}"
+
+
+def race_and_write(to: str) -> None:
+    """Hold the race on the other tasks of lesson 11, in some minutes, and write it to a file.
+
+    >>> race_and_write("after_adam.json")  # doctest: +SKIP
+    """
+    begun = time.monotonic()
+    results = {name: raced(task) for name, task in OTHERS.items()}
+    Path(to).write_text(as_text(circumstances(begun), results), "utf-8")
+
+
+def stored() -> dict[str, Any]:
+    """The race that is stored with the course, in the form of `edu_optim.contest.stored`.
+
+    >>> list(stored()["results"])
+    ['digits, CNN', 'text, transformer']
+    """
+    return json.loads(STORED.read_text("utf-8"))
 
 
 def singular_values(size: int = 8) -> tuple[Tensor, Tensor]:
@@ -219,3 +322,7 @@ def singular_values(size: int = 8) -> tuple[Tensor, Tensor]:
     Muon([weight], lr=1.0, weight_decay=0).step()
     values = torch.linalg.svdvals(gradient), torch.linalg.svdvals(start - weight.detach())
     return values[0] / values[0][0], values[1] / values[1][0]
+
+
+if __name__ == "__main__":
+    race_and_write(sys.argv[1])

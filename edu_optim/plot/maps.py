@@ -12,19 +12,20 @@ from numpy.typing import ArrayLike
 from ..problems import Pair, Problem
 from ..trace import Sweep
 from .curves import contour
-from .style import BLUE, EXPLODED, GREEN, ORANGE, PINK, RED, SKY, YELLOW
+from .style import BLACK, BLUE, EXPLODED, GREEN, ORANGE, PINK, RED, SKY, YELLOW
 from .text import number, pair, percent, rounded
 
 BASINS = [(BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PINK, "D"), (RED, "v"), (SKY, "P"), (YELLOW, "X")]
 LETTERS = "ABCDEFG"
 NOWHERE = "#707070"
+LOST = -2  # in the place of a minimum
 
 
 def basins(ax: Axes, problem: Problem, sweep: Sweep) -> None:
     """Draw to which minimum of ``problem`` each start leads and how fast, with a letter and a mark at each minimum.
 
     The color at a start is that of its minimum: full where the path takes few steps, pale where it takes many. Dark
-    gray has not come to a minimum yet.
+    gray is at no minimum, and black has diverged.
 
     Args:
         problem: with one to seven minima.
@@ -48,7 +49,8 @@ def basins(ax: Axes, problem: Problem, sweep: Sweep) -> None:
     if not 0 < len(problem.minima) <= len(BASINS):
         raise ValueError(f"problem must have 1 to {len(BASINS)} minima, got {len(problem.minima)}")
     fast, slow = numpy.quantile(arrival[minimum >= 0], [0.02, 0.98]) if (minimum >= 0).any() else (0, 0)
-    colors = numpy.array([to_rgb(color) for color, _ in BASINS] + [to_rgb(NOWHERE)])[minimum]
+    minimum = numpy.where(sweep.losses.isfinite().cpu().numpy(), minimum, LOST)
+    colors = numpy.array([to_rgb(color) for color in (*dict(BASINS), BLACK, NOWHERE)])[minimum]
     image = ax.imshow(
         _pale(colors, numpy.where(minimum >= 0, _between(arrival, fast, slow), 0)),
         extent=_around(*problem.window, *minimum.shape),
@@ -64,15 +66,17 @@ def basins(ax: Axes, problem: Problem, sweep: Sweep) -> None:
         ax.plot(x, y, marker, color=color, markersize=9, markeredgecolor="white", label=share, zorder=5)
         halo = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": color}
         ax.annotate(letter, (x, y), (9, 9), textcoords="offset points", weight="bold", bbox=halo, zorder=6)
-    _basins_legend(ax, fast, slow, bool((minimum >= 0).any()))
+    _basins_legend(ax, fast, slow, minimum)
 
 
-def _basins_legend(ax: Axes, fast: float, slow: float, arrived: bool) -> None:
+def _basins_legend(ax: Axes, fast: float, slow: float, minimum: numpy.ndarray) -> None:
     lines, labels = ax.get_legend_handles_labels()
     full = to_rgb(BASINS[0][0])
     few = "1 step" if round(fast) == 1 else f"{fast:.0f} steps"
     keys = {f"full: {few} or fewer": full, f"pale: {slow:.0f} steps or more": _pale(full, 1)}
-    keys = (keys if arrived else {}) | {"gray: at no minimum yet": NOWHERE}
+    keys = keys if (minimum >= 0).any() else {}
+    keys |= {"gray: at no minimum": NOWHERE} if (minimum == -1).any() else {}
+    keys |= {"black: diverged": BLACK} if (minimum == LOST).any() else {}
     patches = [Rectangle((0, 0), 1, 1, facecolor=color) for color in keys.values()]
     ax.legend(lines + patches, labels + list(keys), loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
 
@@ -96,7 +100,7 @@ def _around(across: Pair, up: Pair, rows: int, columns: int) -> tuple[float, flo
 
 def _basins_in_words(problem: Problem, minimum: numpy.ndarray, arrival: numpy.ndarray) -> str:
     starts, said = problem.grid(*reversed(minimum.shape)).numpy(), []
-    for index, letter in [*enumerate(LETTERS), (-1, "no minimum")]:
+    for index, letter in [*enumerate(LETTERS), (-1, "no minimum"), (LOST, "diverged")]:
         there = minimum == index
         if there.any():
             steps = f", {number(arrival[there].mean())} steps" if index >= 0 else ""

@@ -18,12 +18,12 @@ BATCH = 64
 def all_reduce(x):
     """Put the sum over all ranks in the place of ``x``."""
     rank, ranks = dist.get_rank(), dist.get_world_size()
-    parts = [x.clone() for _ in range(ranks)]
+    held = [x.clone() for _ in range(ranks)]
     for hop in range(1, ranks):
-        sending = dist.isend(parts[(rank - hop + 1) % ranks], (rank + 1) % ranks)
-        dist.recv(parts[(rank - hop) % ranks], (rank - 1) % ranks)
+        sending = dist.isend(held[(rank - hop + 1) % ranks], (rank + 1) % ranks)
+        dist.recv(held[(rank - hop) % ranks], (rank - 1) % ranks)
         sending.wait()
-    x.copy_(sum(parts))  # in the order of the ranks, so that all round alike
+    x.copy_(sum(held))  # in the order of the ranks, so that all round alike
 
 
 def mean_over_ranks(tensors):

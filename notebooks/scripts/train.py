@@ -120,13 +120,14 @@ def on_this_rank(x):
 
 def train(folder, state, device, steps, every, die):
     rank, ranks = dist.get_rank(), dist.get_world_size()
+    who = f"{ranks} rank{'s' * (ranks > 1)}, {state}"
     model, optimizer = build(state, device)
     data = TensorDataset(*problems.digits())
     sampler = DistributedSampler(data, drop_last=True)
     loader = DataLoader(data, BATCH // ranks, sampler=sampler, drop_last=True)
     losses = load(folder, model, optimizer)
     if losses and rank == 0:
-        print(f"{ranks} ranks, {state}: goes on after step {len(losses)}", flush=True)
+        print(f"{who}: goes on after step {len(losses)}", flush=True)
     while len(losses) < steps:
         epoch, done = divmod(len(losses), len(loader))
         sampler.set_epoch(epoch)
@@ -143,7 +144,7 @@ def train(folder, state, device, steps, every, die):
     if rank == 0:
         result = {"losses": losses, "bytes": everyone}
         (folder / "result.json").write_text(json.dumps(result))
-        print(f"{ranks} ranks, {state}: loss {losses[0]:.4f} to {losses[-1]:.4f}")
+        print(f"{who}: loss {losses[0]:.4f} to {losses[-1]:.4f}")
 
 
 def main():

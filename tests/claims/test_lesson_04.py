@@ -143,7 +143,7 @@ def test_same_slope_cycles_only_at_the_best_settings():
 
 def test_held_out_loss():
     """But each at its best $\\beta$ too, nearly nothing is left: 0.253 against 0.256.
-    What looking ahead buys here is tolerance: too large a $\\beta$ costs less."""
+    What looking ahead buys here is tolerance, in a short run: too large a $\\beta$ costs less."""
     images, labels = digits()
     lrs = torch.tensor([0.05, 0.1, 0.2, 0.4], dtype=torch.float64)
     nets = [small_net(64, 16, 10, seed=seed) for seed in range(20, 28) for _ in lrs]

@@ -18,7 +18,7 @@ HELD_OUT = LESSON.later("imports", "count-pixels", "held-out", "words")
 @pytest.mark.parametrize("c", [1e-4, 0.3, 5e5])
 @pytest.mark.parametrize("lr", [0.02, 1.3])
 def test_the_unit_of_the_loss_cancels(problem, c, lr):
-    """Multiply all the gradients of a weight by one number and, without eps, its steps stay as they are."""
+    """Multiply all the gradients of a weight by one positive number and, without eps and from $s = 0$, its steps stay as they are."""  # noqa: E501
     start = torch.tensor(problem.start, dtype=torch.float64)
     options = {"steps": 40, "start": start, "lr": lr, "eps": 0}
     path = descend(problem, from_rule(adagrad), **options).points
@@ -37,6 +37,19 @@ def test_a_dim_input_is_learned_late(lr, factor):
         train(model, Adagrad, images / dimmed, labels, steps=80, batch=64, lr=lr, seed=3)
         losses.append(cross_entropy(model(images / dimmed), labels).item())
     assert losses[1] > 2 * losses[0]
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_larger_rate_favors_the_rare(seed):
+    """So it is at 0.3, the best of the six rates tried next; at 1 the rare pixels' weights go further than the busy \
+ones'."""
+    images, labels = HELD_OUT["images"], HELD_OUT["labels"]
+    assert HELD_OUT["held_out"](Adagrad, images, labels, 10, seed).argmin() == 1  # of the rates
+    model = problems.small_net(64, 10)
+    start = model[0].weight.detach().clone()
+    train(model, Adagrad, images, labels, steps=200, batch=32, lr=1.0, seed=seed)
+    far = (model[0].weight.detach() - start).norm(dim=0)
+    assert far[HELD_OUT["rare"]].mean() > 1.5 * far[HELD_OUT["busy"]].mean()
 
 
 @pytest.mark.parametrize("slope", [-1e-5, 3.0, 4e7])

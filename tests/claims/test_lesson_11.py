@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend
-from edu_optim.contest import beaten, flip_test, stored, trial
+from edu_optim.contest import TASKS, beaten, flip_test, stored, trial
 from edu_optim.lab import lesson_11
 from edu_optim.lab.lesson_09 import unseen_error
 from edu_optim.problems import small_net, wilson_example
+from edu_optim.trace import fit
 
 RESULTS = stored()["results"]
 
@@ -15,13 +16,12 @@ RESULTS = stored()["results"]
 @pytest.mark.slow
 def test_one_seed_shows_either_winner():
     """One lucky path proves nothing: a single seed would have shown you either winner."""
-    for lrs in ((0.01, 0.1), (0.0215, 0.215)):
-        wins = set()
-        for seed in range(6):
-            adam = trial("digits, MLP", "Adam", [lrs[0]], seed).held_out[0]
-            momentum = trial("digits, MLP", "momentum", [lrs[1]], seed).held_out[0]
-            wins.add((adam > momentum) - (adam < momentum))
-        assert {-1, 1} <= wins
+    wins = set()
+    for seed in range(6):
+        adam = trial("digits, MLP", "Adam", [0.0215], seed).held_out[0]
+        momentum = trial("digits, MLP", "momentum", [0.215], seed).held_out[0]
+        wins.add((adam > momentum) - (adam < momentum))
+    assert {-1, 1} <= wins
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -101,8 +101,8 @@ def test_with_momentum_the_edge_lies_higher(lr, momentum):
             assert (run.points[-1].abs().item() < 1) == falls
 
 
-@pytest.mark.parametrize("given", [(4, 2, 1), (7, 3, 2), (3, 2, 5)])
-@pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.0005), (Adam, 0.002)])
+@pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
+@pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.001), (Adam, 0.002)])
 def test_who_calls_everything_positive(optimizer, lr, given):
     """Gradient descent is right about both.
     The adaptive three put 0.25 on each feature that they use, and call everything positive
@@ -110,9 +110,8 @@ def test_who_calls_everything_positive(optimizer, lr, given):
     (X, y) = wilson_example(*given)
     w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
     runner = optimizer([w], lr=lr)
-    for _ in range(6000):
-        runner.zero_grad()
-        (((X @ w - y) ** 2).mean() / 2).backward()
+    for _ in range(4000):
+        w.grad = X.T @ (X @ w.detach() - y) / len(y)
         runner.step()
     w = w.detach()
     assert (X @ w - y).abs().max() < 1e-3
@@ -192,8 +191,8 @@ def test_decay_helps_under_its_conditions():
 
 def test_the_stored_valleys():
     """At the worst of its nine rates each gets five times as many digits wrong as at its best, or more.
-    SGD's chosen rate is the last one before a wall: a notch higher, most digits are wrong.
-    Its rate stands next to a wall: a notch higher, one of the two tuning seeds ran away too.
+    SGD's chosen rate is the last one before a wall: the next rate of its grid gets most digits wrong.
+    Its rate stands next to a wall: at the next rate of its grid, one of the two tuning seeds ran away too.
     """
     for task in ("digits, MLP", "digits, CNN"):
         for row in RESULTS[task].values():
@@ -214,3 +213,27 @@ def test_no_optimizer_leads_all_tables():
     assert len(leaders) == 3
     beating = [(task, a) for task, found in RESULTS.items() for a, theirs in beaten(found).items() if "Adam" in theirs]
     assert beating == [("digits, CNN", "Nesterov")]
+
+
+def test_whose_valleys_leave_room_at_the_top():
+    """Adam's and AdamW's valleys leave more room at the top."""
+    room = {}
+    for name, row in RESULTS["digits, MLP"].items():
+        means = torch.tensor(row["tuning"]).mean(1)
+        best = row["lrs"].index(row["best"])
+        room[name] = (means[best + 2] / means[best] if best + 2 < len(means) else means.new_tensor(torch.inf)).item()
+    assert sorted(room, key=room.get)[:2] == ["AdamW", "Adam"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [7, 8])
+def test_a_larger_network_is_safer_begun_low(seed):
+    """a wider and deeper one is safer begun at 0.001."""
+    wrong = {}
+    for lr in (0.001, 0.01):
+        (inputs, labels), _, (unseen, answers) = TASKS["digits, MLP"].data(seed)
+        net = small_net(64, 256, 256, 256, 10, seed=seed).float()
+        fit(net, Adam(net.parameters(), lr=lr), inputs.float(), labels, 300, batch=32)
+        with torch.no_grad():
+            wrong[lr] = (net(unseen.float()).argmax(1) != answers).double().mean().item()
+    assert wrong[0.001] < wrong[0.01]

@@ -1,0 +1,181 @@
+"""Lesson 13's question whether a step is elementwise, and the probes that miss something."""
+
+import torch
+
+from .. import rules
+from ..signature import signature
+from .exercise import edit
+
+
+def is_elementwise(step):
+    """Whether each element moves as it does alone.
+
+    >>> is_elementwise(lambda p, g: p - 0.1 * g), is_elementwise(lambda p, g: p - g.mean())
+    (True, False)
+    """
+    p, g = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    alone = [step(a, b) for a, b in zip(p.flatten(), g.flatten(), strict=True)]
+    return torch.allclose(step(p, g).flatten(), torch.stack(alone))
+
+
+def steps():
+    """Steps as functions of p and g, by name; the first four are elementwise.
+
+    >>> list(steps())[:4]
+    ['gradient descent', 'momentum', 'Adam', 'centered RMSprop']
+    """
+
+    def of(rule):
+        buffers, hyper = signature(rule)
+        settings = {"lr": 0.1, "t": 3} if "t" in hyper else {"lr": 0.1}
+
+        def step(p, g):
+            return rule(p, g, *(torch.zeros_like(p) for _ in buffers), **settings)[0]
+
+        return step
+
+    def along(direction):
+        return lambda p, g: p - 0.1 * direction(torch.atleast_2d(g)).reshape(p.shape)
+
+    def pulled(towards):
+        return lambda p, g: p - 0.1 * g - 0.1 * towards(torch.atleast_2d(p)).reshape(p.shape)
+
+    def newton_schulz(x):
+        x = x / ((x**2).sum() ** 0.5 + 1e-8)
+        for _ in range(5):
+            x = 1.5 * x - 0.5 * (x @ x.mT) @ x
+        return x
+
+    def unit(x, **along):
+        return x / ((x**2).sum(**along, keepdim=True) ** 0.5 + 1e-8)
+
+    return {
+        "gradient descent": of(rules.gradient_descent),
+        "momentum": of(rules.momentum),
+        "Adam": of(rules.adam),
+        "centered RMSprop": of(rules.rmsprop_centered),
+        "a gradient divided by its length": along(lambda g: unit(g, dim=(0, 1))),
+        "a gradient less its mean": along(lambda g: g - g.mean()),
+        "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
+        "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
+        "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
+        "a gradient that adds up from the start": along(lambda g: g.flatten().cumsum(0)),
+        "a toy Muon": along(newton_schulz),
+        "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
+        "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
+    }
+
+
+def watch_elementwise(answer):
+    """What an answer says of each step, and, if it is wrong, which kind of gradients it has tried.
+
+    >>> next(watch_elementwise(lambda step: True))
+    ('for gradient descent your answer', True)
+    """
+    tried = []
+
+    def watched(step):
+        def noted(p, g):
+            tried.append(g)
+            return step(p, g)
+
+        return noted
+
+    right = True
+    for number, (name, step) in enumerate(steps().items()):
+        value = bool(answer(watched(step)))
+        right = right and value == (number < 4)
+        yield f"for {name} your answer", value
+    if not right:
+        yield "the kind of gradient that you try", _kind(tried)
+
+
+def _kind(gradients):
+    try:
+        gradients = [torch.as_tensor(g).detach() for g in gradients]
+        if not any(g.any() for g in gradients):
+            return "zeros only" if gradients else "none"
+        return "unequal elements" if any((g != g.flatten()[0]).any() for g in gradients) else "equal elements"
+    except Exception:  # such as a gradient that torch.vmap hands over, which has no values
+        return "unknown"
+
+
+DRAW = "torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)"
+COMPARE = "torch.allclose(step(p, g).flatten(), torch.stack(alone))"
+ELEMENTWISE = [
+    edit(
+        "the elements are only moved about",
+        {COMPARE: "torch.allclose(step(p.flip(0, 1), g.flip(0, 1)).flip(0, 1), step(p, g))"},
+        why="A step in which each element looks at all the others passes, as long as it treats them alike.",
+        ask="What does a gradient divided by its length do when its elements change places?",
+    ),
+    edit(
+        "every step that was tried passes",
+        {COMPARE: "step(p, g).shape == p.shape"},
+        why="What you compare agrees for all of them, also for those that mix elements.",
+        ask="Shapes always agree, and so does a result with itself. In a toy Muon, which numbers of yours would "
+        "differ?",
+    ),
+    edit(
+        "the gradients that you try are zero",
+        {DRAW: "torch.zeros(2, 2, 3)"},
+        why="Where the gradient is zero nothing moves, with or without neighbors, so steps pass that mix gradients.",
+        ask="Which gradient would let an element feel its neighbors?",
+    ),
+    edit(
+        "all elements of what you try are equal",
+        {DRAW: "torch.ones(2, 2, 3)"},
+        why="Each element alone looks like the mean of all.",
+        ask="What is left of 1, 1, 1 after their mean is taken off, and what of a single 1?",
+    ),
+    edit(
+        "steps that use one number of all elements pass",
+        {
+            COMPARE: "torch.allclose(step(p, g).flatten()[[3, 1, 5, 0, 2, 4]], step(p.flatten()[[3, 1, 5, 0, 2, 4]]"
+            ".view(2, 3), g.flatten()[[3, 1, 5, 0, 2, 4]].view(2, 3)).flatten())"
+        },
+        why="A length and a mean of all stay the same however the elements are laid out or ordered.",
+        ask="Leave elements out: whose steps change then?",
+    ),
+    edit(
+        "only the shape is changed",
+        {COMPARE: "torch.allclose(step(p, g).flatten(), step(p.flatten(), g.flatten()))"},
+        why="Laid out in a row, all elements are still together.",
+        ask="The mean of all is the same in every shape. What changes it?",
+    ),
+    edit(
+        "only the first element is compared",
+        {COMPARE: "torch.allclose(step(p, g).flatten()[0], alone[0])"},
+        why="A step in which each element feels those before it passes: the first has none before it.",
+        ask="If gradients add up from the start, which elements step otherwise than alone?",
+    ),
+    edit(
+        "only the last element is compared",
+        {COMPARE: "torch.allclose(step(p, g).flatten()[-1], alone[-1])"},
+        why="A step in which each element feels those after it passes: the last has none after it.",
+        ask="If gradients add up from the end, which elements step otherwise than alone?",
+    ),
+    edit(
+        "steps that mix the elements of a row pass",
+        {COMPARE: "torch.allclose(step(p, g), torch.stack([step(a, b) for a, b in zip(p, g)]))"},
+        why="You never part the elements of a row.",
+        ask="What would you have to compare with, so that an element has no neighbor at all?",
+    ),
+    edit(
+        "steps that mix the elements of a column pass",
+        {DRAW: DRAW.replace("2, 2, 3", "2, 6")},
+        {COMPARE: "torch.allclose(step(p, g), torch.stack([step(p[:, [j]], g[:, [j]])[:, 0] for j in range(3)], 1))"},
+        why="You never part two elements of a column.",
+        ask="Has your gradient two elements in one column, and does one of them ever step alone?",
+    ),
+    edit(
+        "steps that mix the weights pass",
+        {
+            COMPARE: "all(torch.allclose(step(p, g * (torch.arange(6).view(2, 3) == k)).flatten()[k], step(p, "
+            "g).flatten()[k]) "
+            "for k in range(6))"
+        },
+        why="An element may feel its neighbors through p too, and your p does not show that.",
+        ask="With which p would an element that feels its neighbors step otherwise when it is alone?",
+    ),
+]
