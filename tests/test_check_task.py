@@ -32,7 +32,7 @@ def test_the_right_answer_is_correct(name):
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_exercise_has_hints_and_a_mistake_that_is_known(name):
     assert 1 <= len(EXERCISES[name].hints) <= 3
-    assert EXERCISES[name].catalog or name == "negative_variance"
+    assert EXERCISES[name].catalog
 
 
 @by_task
@@ -332,6 +332,17 @@ def sums(one, other):
     return bool(torch.isclose(one.sum(), other.sum()))
 
 
+def eps_outside_the_upper_root(p, g, s, u, lr, rho, eps):
+    s = rho * s + (1 - rho) * g * g
+    d = g * (eps + u**0.5) / (eps + s) ** 0.5
+    return p - lr * d, s, rho * u + (1 - rho) * d * d
+
+
+def half_mended(p, g, s, u, lr, rho, eps):
+    after, s, _ = eps_outside_the_upper_root(p, g, s, u, lr, rho, eps)
+    return after, s, rho * u + (1 - rho) * (p - after) ** 2
+
+
 WRONG = [
     (lambda lr, growth: 2 * lr / (1 + growth), "edge_from_explosion", "the loss is taken for the distance"),
     (strictly_below, "steps_needed", "one step too many where the last lands exactly on the accuracy"),
@@ -393,10 +404,29 @@ WRONG = [
     (longest_of_many, "step_after_silence", "the longest step of a gradient that stays"),
     (roofline_of_both, "step_seconds", "the longer of the two is taken"),
     (lambda travel: sums(travel(1000), 1000 * travel(1)), "keeps_units", "sums of steps are compared"),
-    (lambda: (0.0, 0.9, 400), "negative_variance", None),
+    (lambda: (0.0, 0.9, 400), "negative_variance", "the gradient is zero"),
     (lambda: (float("nan"), 0.9, 400), "negative_variance", None),
     (lambda: (0.1, 0.99, 0), "negative_variance", None),
-    (lambda: (0.3, 0.9, 400), "negative_variance", None),
+    (lambda: (0.3, 0.9, 400), "negative_variance", "rounding has left the variance above zero"),
+    (lambda: (-1.3, 0.8, 300), "negative_variance", "rounding has left the variance at zero"),
+    (lambda: (0.2, 0.999, 3000), "negative_variance", "both means are still moving"),
+    (
+        lambda travel: travel(1000).norm().isclose(1000 * travel(1).norm()).item(),
+        "keeps_units",
+        "one length for all steps is compared",
+    ),
+    (lambda travel: True, "keeps_units", "every optimizer passes"),
+    (
+        lambda travel: abs(travel(1000) / 1000 - travel(1)).max().item() < 0.05,
+        "keeps_units",
+        "steps that differ by a tenth pass",
+    ),
+    (eps_outside_the_upper_root, "mended_adadelta", "eps stands outside the upper root"),
+    (
+        half_mended,
+        "mended_adadelta",
+        "eps stands outside the upper root, and lr still scales what the memory keeps",
+    ),
     (lambda eps, s: (-1 - eps) ** 0.5, "eps_outside", None),
     (lambda eps, s: torch.ones(2), "eps_outside", None),
     (lambda: "1.0", "distance_without_zero_grad", None),

@@ -98,16 +98,23 @@ def negative_variance():
 def _watch_variance(answer):
     g, alpha, steps = answer()
     g, alpha, whole = float(g), float(alpha), int(steps)
-    p = s = a = torch.zeros(1, dtype=torch.float32)
+    slope = torch.full((1,), g, dtype=torch.float32)
+    p = s = a = torch.zeros_like(slope)
     for _ in range(min(whole, 10_000)):
-        p, s, a = rules.rmsprop_centered(p, torch.full((1,), g), s, a, lr=0.0, alpha=alpha, eps=1.0)
+        p, s, a = rules.rmsprop_centered(p, slope, s, a, lr=0.0, alpha=alpha, eps=1.0)
     for question, holds in {
         "is the gradient a number other than zero?": math.isfinite(g) and g != 0,
         "does alpha lie between 0 and 1?": 0 < alpha < 1,
         "is it a whole number of steps, from 1 to 10000?": whole == steps and 1 <= whole <= 10_000,
-        "is s - a**2 below zero?": bool(s - a**2 < 0),
     }.items():
         yield question, "yes" if holds else "no"
+    variance = (s - a**2).item()
+    if variance < 0:
+        yield "s - a**2 is", "below zero"
+        return
+    _, *after = rules.rmsprop_centered(p, slope, s, a, lr=0.0, alpha=alpha, eps=1.0)
+    place = "exactly zero" if variance == 0 else "above zero" if variance > 0 else "not a number"
+    yield "s - a**2 is", f"{place}, {'and more steps change nothing' if after == [s, a] else 'and still changing'}"
 
 
 EXERCISES = [
@@ -203,6 +210,33 @@ EXERCISES = [
             "power of two.",
             "Try slopes such as 0.1, 0.2, 0.3 and several memories in a loop, print s - a**2, and keep one below zero.",
         ],
-        observe=_watch_variance,
+        [
+            edit(
+                "both means are still moving",
+                {"1500": "15"},
+                why="The variance fades as alpha**t, and `float32` rounds it away only when that is tiny.",
+                ask="At your alpha, after how many steps is alpha**t below 6e-8? If they are too many, which alpha is "
+                "faster?",
+            ),
+            edit(
+                "rounding has left the variance above zero",
+                {"0.1, 0.99, 1500": "0.3, 0.9, 400"},
+                why="Both means have come to rest, so more steps change nothing.",
+                ask="Which other slopes and memories could be rounded the other way?",
+            ),
+            edit(
+                "rounding has left the variance at zero",
+                {"0.1, 0.99, 1500": "0.3, 0.5, 400"},
+                why="Both means have come to rest with s the same as a**2, so more steps change nothing.",
+                ask="Which other slopes and memories could be rounded otherwise?",
+            ),
+            edit(
+                "the gradient is zero",
+                {"0.1, 0.99, 1500": "0.0, 0.99, 1500"},
+                why="Both means stay zero, and there is nothing to round.",
+                ask="Which slopes can `float32` not hold exactly?",
+            ),
+        ],
+        _watch_variance,
     ),
 ]

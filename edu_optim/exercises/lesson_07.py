@@ -62,6 +62,18 @@ CATALOG = [
         ask="How long is the first step with eps outside, and how long with eps inside?",
     ),
     edit(
+        "eps stands outside the upper root",
+        {"(u + eps) ** 0.5": "(u**0.5 + eps)"},
+        why="The first step starts from eps itself, not from its root, and is far too short.",
+        ask="With u = 0 and eps = 1e-6, what is the root of u + eps, and what is the root of u, plus eps?",
+    ),
+    edit(
+        "eps stands outside the lower root",
+        {"(s + eps) ** 0.5": "(s**0.5 + eps)"},
+        why="In Zeiler's paper and in torch eps is added to the mean squares before their roots are taken.",
+        ask="With s = 0 and eps = 1e-6, what is the root of s + eps, and what is the root of s, plus eps?",
+    ),
+    edit(
         "rho and 1 - rho have changed places",
         {"rho * s + (1 - rho)": "(1 - rho) * s + rho", "rho * u + (1 - rho)": "(1 - rho) * u + rho"},
         why="Both memories hardly remember anything.",
@@ -75,6 +87,14 @@ CATALOG = [
     ),
 ]
 MENDED = [dataclasses.replace(entry, kind="mistake") if entry is LR_IN_ACCUMULATOR else entry for entry in CATALOG]
+MENDED += [
+    edit(
+        "eps stands outside the upper root, and lr still scales what the memory keeps",
+        {"(u + eps) ** 0.5": "(u**0.5 + eps)", "(1 - rho) * d**2": "(1 - rho) * (lr * d) ** 2"},
+        why="It moves, but starts from eps itself, not from its root; the second fault is still there.",
+        ask="With u = 0 and eps = 1e-6, what is the root of u + eps, and what is the root of u, plus eps?",
+    ),
+]
 
 
 def first_step_of_adadelta(g, rho, eps):
@@ -92,6 +112,9 @@ OPTIMIZERS = {
     ),
     "an optimizer that takes its first step in the new unit and its second in the old": lambda unit: torch.tensor(
         [-0.5 * unit, -0.25]
+    ),
+    "an optimizer that takes its first step in the old unit and its second in the new": lambda unit: torch.tensor(
+        [-0.5, -0.25 * unit]
     ),
     "an optimizer that swaps its steps in the new unit": lambda unit: (
         torch.tensor([-0.4, 0.3] if unit == 1 else [0.3, -0.4]) * unit
@@ -205,6 +228,42 @@ EXERCISES = [
                 {"travel(1000), 1000 * travel(1)": "travel(1000)[0], 1000 * travel(1)[0]"},
                 why="The later steps may still differ.",
                 ask="Which of the steps must be the same in both units?",
+            ),
+            edit(
+                "only the last steps are compared",
+                {"travel(1000), 1000 * travel(1)": "travel(1000)[-1], 1000 * travel(1)[-1]"},
+                why="The earlier steps may still differ.",
+                ask="Which of the steps must be the same in both units?",
+            ),
+            edit(
+                "one length for all steps is compared",
+                {"travel(1000), 1000 * travel(1)": "travel(1000).norm(), 1000 * travel(1).norm()"},
+                why="Steps in another order, or the other way, give the same length.",
+                ask="Which of the steps must be the same in both units?",
+            ),
+            edit(
+                "steps that differ by a tenth pass",
+                {"1000 * travel(1))": "1000 * travel(1), rtol=0.2)"},
+                why="A tolerance is there for rounding, which is far smaller.",
+                ask="How large is the difference of rounding between two paths that are the same?",
+            ),
+            edit(
+                "every optimizer passes",
+                {"torch.allclose(travel(1000), 1000 * travel(1))": "True"},
+                why="Gradient descent passes too, and its steps become shorter in the smaller unit.",
+                ask="Which two tensors have to be compared?",
+            ),
+            edit(
+                "no optimizer passes",
+                {"torch.allclose(travel(1000), 1000 * travel(1))": "False"},
+                why="Newton's method fails too, and its steps become a thousand times the number.",
+                ask="Which two tensors have to be compared?",
+            ),
+            edit(
+                "True and False have changed places",
+                {"return torch": "return not torch"},
+                why="What takes the same path is turned away, and everything else passes.",
+                ask="Of which optimizers should it be True?",
             ),
             edit(
                 "only the lengths of the steps are compared",

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import RMSprop
-from ..plot import BLUE, RED, figure, look
+from ..plot import BLUE, LOOKS, OTHERS, RED, figure
 from .comparison import overlay, rivals, steps_along
 from .controls import rate, switch
 from .experiment import Experiment
@@ -100,9 +100,10 @@ def valleys(tuned: Mapping[str, tuple[list[float], Tensor]], *, top: float, y: s
     (['SGD'], array([0.3, 0.2], dtype=float32))
     """
     fig, ax = figure(width=8)
-    for name, (rates, losses) in tuned.items():
-        ax.plot(rates, losses.clamp(max=top), label=name, linewidth=2, **look(name))
+    for count, (name, (rates, losses)) in enumerate(tuned.items()):
+        color, dash, marker = LOOKS.get(name) or OTHERS[count % len(OTHERS)]  # as in `chart`
+        ax.plot(rates, losses.clamp(max=top), color=color, linestyle=dash, marker=marker, label=name, linewidth=2)
         lowest = int(losses.argmin())
-        ax.text(rates[lowest], losses[lowest] - top / 25, name, color=look(name)["color"], ha="right", va="top")
+        ax.text(rates[lowest], losses[lowest] - top / 25, name, color=color, ha="right", va="top")
     ax.set(xscale="log", xlabel="lr, log scale", ylabel=y, ylim=(0, 1.04 * top))
     return fig

@@ -32,7 +32,7 @@ and of the parameter."""
 @pytest.mark.parametrize("g", [0.3, -5.0, 400.0])
 @pytest.mark.parametrize("rho", [0.5, 0.95])
 def test_corrected_memories_start_slower(g, rho):
-    """No: corrected, it is slower still."""
+    """No: corrected, it is slower still on this steady gradient."""
     p = q = s = u = s_fair = u_fair = 0.0
     for t in range(1, 61):
         p, s, u = adadelta(p, g, s, u, rho=rho)
@@ -43,7 +43,7 @@ def test_corrected_memories_start_slower(g, rho):
 @pytest.mark.parametrize("curvature", [3.0, 10.0])
 @pytest.mark.parametrize("rho, eps", [(0.8, 1e-6), (0.9, 1e-8), (0.95, 1e-7)])
 def test_how_the_steps_grow(curvature, rho, eps):
-    """On the wall the steps come back and grow, along the third line: step $t$ has the square \
+    """On the wall the steps come back and grow, in the long run along the third line: step $t$ has the square \
 $\\varepsilon\\,(1 - 4/\\lambda^2)\\,t$."""
     assert last_step(curvature, rho, eps, 40_000) == pytest.approx((eps * (1 - 4 / curvature**2) * 40_000) ** 0.5, 0.05)
 
@@ -95,7 +95,7 @@ def test_kerass_defaults_hardly_move(batch, seed):
 @pytest.mark.parametrize("hidden, seed", [(24, 7), (32, 8)])
 def test_its_lr_of_1_is_not_its_best(hidden, seed):
     """With an lr of 30 it ends at 0.08, so the number that nobody was to tune is worth tuning here.
-    At its lr of 1 Adadelta ends at 0.30, behind SGD and RMSprop at their best.
+    At its lr of 1 Adadelta ends at 0.30, behind SGD and RMSprop at their best on this coarse grid.
     """
 
     def end(optimizer, lr):
