@@ -60,8 +60,9 @@ def orthogonalize(u):
 
 def _watch_orthogonalize(answer):
     draw = torch.Generator().manual_seed(15)
-    for size in (0.1, 2.0, 5.0):
-        yield f"u of size {size}", answer(size * torch.randn(3, 4, generator=draw, dtype=torch.float64))
+    for largest in (0.3, 2.0, 5.0):
+        u = torch.randn(3, 4, generator=draw, dtype=torch.float64)
+        yield f"u whose largest singular value is {largest}", answer(largest * u / torch.linalg.matrix_norm(u, 2))
 
 
 def sign_descent():
