@@ -43,6 +43,30 @@ EXERCISES = [
                 why="With a rate of 1 the place is the newest number alone.",
                 ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
             ),
+            edit(
+                "the weight, not its share",
+                {"2 / (t + 1)": "t"},
+                why="t is how often the newest number counts; the rate is its share in all weights.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
+                "the sum of the weights",
+                {"2 / (t + 1)": "t * (t + 1) / 2"},
+                why="All weights up to t add up to this; the rate is the share that the newest number has in it.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
+                "one part of the sum, not t parts",
+                {"2 / (t + 1)": "2 / (t * (t + 1))"},
+                why="This is 1 over the sum of the weights, as if the newest number counted once.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
+                "the share of the old mean",
+                {"2 / (t + 1)": "(t - 1) / (t + 1)"},
+                why="This is what the old mean keeps; the rate is what the newest number gets.",
+                ask="In a step of rate 1, what is left of the old place?",
+            ),
         ],
         at("weighted_mean_rate", (13,), (1,), (6,), (2,)),
         secret=True,
@@ -83,6 +107,36 @@ EXERCISES = [
                 },
                 why="This is the root of the variance of the place.",
                 ask="In which units is a variance, those of the place or their square?",
+            ),
+            edit(
+                "the batch is not used, and it is true for very small rates only",
+                {"(variance / batch)": "variance", "(2 - lr * curvature)": "2"},
+                why="The mean over the batch has less variance, and there is a 2 where 2 - lr * curvature belongs.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+            ),
+            edit(
+                "the noise of one step",
+                {"lr * (variance / batch) / (curvature * (2 - lr * curvature))": "lr**2 * variance / batch"},
+                why="This is what a single step adds; the cloud also holds what is left of the steps before.",
+                ask="What does the next step leave of a variance that is there already?",
+            ),
+            edit(
+                "the variance of the gradient, not of the place",
+                {"lr * (variance / batch) / (curvature * (2 - lr * curvature))": "variance / batch"},
+                why="This is how much the minibatch's gradient scatters; the place scatters by another amount.",
+                ask="In a step, by what is the gradient multiplied before it moves the place?",
+            ),
+            edit(
+                "the variance is squared",
+                {"(variance / batch)": "(variance**2 / batch)"},
+                why="`variance` is a square already: that of the standard deviation.",
+                ask="In formula (2), what does s**2 stand for?",
+            ),
+            edit(
+                "the batch is squared",
+                {"(variance / batch)": "(variance / batch**2)"},
+                why="A sum of `batch` errors is divided by `batch`, its variance by batch**2; but the sum's has grown.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
             ),
         ],
         at("noise_ball", (0.13, 7.1, 2.3, 1), (0.037, 23.0, 9.1, 12), (0.61, 1.7, 0.43, 5)),
@@ -125,6 +179,34 @@ EXERCISES = [
                 {"new_batch / batch * lr": "batch / new_batch * lr"},
                 why="With a larger batch there is less noise, so the rate may grow.",
                 ask="In formula (2), what does a larger batch do to the variance, and what does a larger rate?",
+            ),
+            edit(
+                "the rate falls as the batch grows",
+                {"2 * k / (1 + k * curvature)": "lr * batch / new_batch"},
+                why="With a larger batch there is less noise, so the rate may grow.",
+                ask="In formula (2), what does a larger batch do to the variance, and what does a larger rate?",
+            ),
+            edit(
+                "the rate falls with the root of the batch",
+                {"2 * k / (1 + k * curvature)": "lr * (batch / new_batch) ** 0.5"},
+                why="With a larger batch there is less noise, so the rate may grow.",
+                ask="In formula (2), what does a larger batch do to the variance, and what does a larger rate?",
+            ),
+            edit(
+                "the new rate is missing in its own bracket",
+                {"2 * k / (1 + k * curvature)": "2 * k"},
+                why="The new noise floor has the new rate twice: above the line, and in 2 - new_lr * curvature.",
+                ask="Where does the new rate stand in formula (2)?",
+            ),
+            edit(
+                "a sign has turned",
+                {
+                    "2 * k / (1 + k * curvature)": (
+                        "2 * lr / (2 * batch / new_batch - (1 - batch / new_batch) * lr * curvature)"
+                    )
+                },
+                why="The denominator falls to zero where the batch grows, so no rate would be too large.",
+                ask="Bring all terms with the new rate to one side: with which sign does the batch's growth enter?",
             ),
         ],
         at("same_ball_rate", (0.37, 1.3, 48, 20), (0.013, 11.0, 7, 91), (0.21, 2.9, 24, 84)),

@@ -233,13 +233,14 @@ def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tenso
     return ((distances**2).mean().sqrt() / full.norm()).item()
 
 
-def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], since: int = 200, steps: int = 4000) -> Tensor:
+def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], steps: int = 4000) -> Tensor:
     """The mean loss of 200 noisy paths down the ravine of curvatures 1 and 25, and of their averages, ``[2, steps]``.
+
+    The average is that of the places after step 200; until then it is the last place.
 
     Args:
         rule: gradient descent.
         rate: the learning rate of step 1, 2, ...
-        since: the step after which the average of the places begins; until then it is the last place.
         steps: how many steps to take.
 
     >>> from edu_optim.rules import gradient_descent
@@ -253,6 +254,6 @@ def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], since: in
     for t in range(1, steps + 1):
         g = curvatures * p + torch.randn(p.shape, generator=draws, dtype=p.dtype)
         (p,) = rule(p, g, lr=rate(t))
-        (average,) = rule(average, average - p, lr=1 / max(1, t - since))
+        (average,) = rule(average, average - p, lr=1 / max(1, t - 200))
         losses.append(torch.stack([ravine(p).mean(), ravine(average).mean()]))
     return torch.stack(losses).T

@@ -90,7 +90,7 @@ def test_tuned_settings(kappa):
 @pytest.mark.parametrize("beta", [0.2, 0.64, 0.97])
 def test_root_of_beta(beta):
     """Their product is $\\beta$, so that size is $\\sqrt\\beta$: neither the learning rate nor the curvature is in it.
-    The ball then swings inside an envelope that shrinks by $\\sqrt\\beta$ at each step."""
+    The ball then swings inside an envelope that shrinks by the factor $\\sqrt\\beta$ at each step."""
     for share in (0.05, 0.3, 0.7, 0.95):
         product = (1 - sqrt(beta)) ** 2 + share * 4 * sqrt(beta)
         one, other = roots(product, beta)
@@ -264,3 +264,32 @@ def test_equal_roots(kappa):
     assert t * r**t == pytest.approx(2 * r * (t - 1) * r ** (t - 1) - r**2 * (t - 2) * r ** (t - 2))
     path = places((2 / (1 + root)) ** 2, r**2, 400)
     assert path[400] / (400 * r**400) == pytest.approx(path[200] / (200 * r**200), rel=0.05)
+
+
+def test_a_little_smaller_rate_need_not_help():
+    """With $\\beta = 0.9$ more starts stay away at 0.09 than at 1/9.
+    Here 1/25 cures it"""
+
+    def away(lr):
+        count = 0
+        for start in numpy.linspace(-5, 5, 101):
+            x, b = start, 0.0
+            for _ in range(1000):
+                x, b = momentum(x, bend(x), b, lr=lr, momentum=0.9)
+            count += abs(x) > 1e-3
+        return count
+
+    assert away(0.09) > away(1 / 9) > away(1 / 25) == 0
+
+
+def test_torch_leaves_the_first_gradient_whole():
+    """(torch never dampens the first gradient)"""
+    for dampening in (0.3, 0.5):
+        p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.SGD([p], lr=1.0, momentum=0.9, dampening=dampening)
+        found = []
+        for _ in range(2):
+            before, p.grad = p.item(), torch.ones_like(p)
+            optimizer.step()
+            found.append(before - p.item())
+        assert found == pytest.approx([1, 0.9 + 1 - dampening])
