@@ -21,7 +21,7 @@ def typed():
 
 
 @pytest.mark.parametrize(
-    "name", ["constant", "step", "exponential", "cosine", "warmup", "warmup_stable_decay", "one_cycle"]
+    "name", ["constant", "step_decay", "exponential", "cosine", "warmup", "warmup_stable_decay", "one_cycle"]
 )
 def test_the_schedules_of_the_lesson_are_those_that_it_trains_with(name):
     ours, theirs = typed()[name], getattr(lab, name)
@@ -29,7 +29,7 @@ def test_the_schedules_of_the_lesson_are_those_that_it_trains_with(name):
 
 
 def test_the_schedules_do_what_their_formulas_say():
-    assert [lab.step(t) for t in (0, 79, 80, 159, 160)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    assert [lab.step_decay(t) for t in (0, 79, 80, 159, 160)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
     assert lab.exponential(199) == pytest.approx(0.985**199)
     assert [lab.cosine(t) for t in (0, 50, 100, 200)] == pytest.approx([1, 0.5 + 0.5**0.5 / 2, 0.5, 0])
     assert [lab.warmup(t) for t in (0, 9, 19, 150)] == pytest.approx([0.05, 0.5, 1, 1])

@@ -7,6 +7,7 @@ import torch
 
 from ..problems import line_model, line_points
 from .clipping import CLIPPING
+from .ends import ENDS
 from .exercise import Exercise, at, edit
 from .loops import CLEARED_AFTER_THE_STEP, leave_gradients, notes, recorded
 
@@ -55,12 +56,13 @@ def _scheduled():
 def _watch_schedule(answer):
     x, y = (column.double() for column in line_points())
     x, y = torch.cat([x, x**2]), torch.cat([y, y + 1])
-    cuts = [[3, 1, 4], [1, 7], [6, 2], [8]]
+    cuts = [[3, 1, 4], [1, 4], [5, 2], [6]]
     for when in ("", "with a gradient left from before, "):
         model, recorder, scheduler = _scheduled()
         if when:
             leave_gradients(model)
-        answer(model, recorder, scheduler, [list(zip(x.split(cut), y.split(cut), strict=True)) for cut in cuts])
+        batches = [list(zip(x[: sum(cut)].split(cut), y[: sum(cut)].split(cut), strict=True)) for cut in cuts]
+        answer(model, recorder, scheduler, batches)
         yield from notes(model, recorder, when)
         yield f"{when}the number of calls of scheduler.step()", scheduler.last_epoch
 
@@ -94,60 +96,11 @@ EXERCISES = [
             "The share is (t + 1 - length) / (total - length); half a cosine falls from 1 to `last` as it goes from 0 "
             "to 1.",
         ],
-        [
-            edit(
-                "the first step does not move",
-                {"(t + 1) / length": "t / length"},
-                why="At t = 0 the learning rate is zero, so the first step is wasted.",
-                ask="Which fraction of the peak should the first of four steps have?",
-            ),
-            edit(
-                "every step is one late",
-                {"(t + 1) / length": "t / length", "(t + 1 - length)": "(t - length)"},
-                why="The first step does not move, and the last is taken before the end of the cosine.",
-                ask="Where should the first of four steps of warmup be, and where the last of all steps?",
-            ),
-            edit(
-                "the last value is never reached",
-                {"(t + 1 - length)": "(t - length)"},
-                why="The cosine is one step late, so the last step is taken before its end.",
-                ask="What is your share at t = total - 1?",
-            ),
-            edit(
-                "the cosine does not wait for the warmup",
-                {"(t + 1 - length) / (total - length)": "(t + 1) / total"},
-                why="Its time is counted from the first step, so the rate drops from the peak when the warmup ends.",
-                ask="What is your share at the first step after the warmup?",
-            ),
-            edit(
-                "it falls to zero",
-                {"last + (1 - last) * (1 + math.cos(math.pi * share)) / 2": "(1 + math.cos(math.pi * share)) / 2"},
-                why="The cosine goes all the way down, whatever `last` is.",
-                ask="Between which two values should it move?",
-            ),
-            edit(
-                "it begins above the peak",
-                {"(1 - last) *": "1 *"},
-                why="`last` is added to a cosine that still falls by the whole peak.",
-                ask="How far is it from the peak down to `last`?",
-            ),
-            edit(
-                "it goes all the way round",
-                {"math.pi * share": "2 * math.pi * share"},
-                why="A whole turn of the cosine comes back to the peak.",
-                ask="What is the cosine of your angle at the last step?",
-            ),
-            edit(
-                "it falls in a straight line",
-                {"(1 + math.cos(math.pi * share)) / 2": "(1 - share)"},
-                why="This decay is linear.",
-                ask="Which function is flat at both of its ends?",
-            ),
-        ],
+        ENDS,
         at(
             "warmup_cosine",
             *((t, 7, 23, 0.03) for t in (0, 3, 6, 7, 13, 22)),
-            *((t, 1, 11, 0.2) for t in (0, 1, 5, 10)),
+            *((t, 1, 11, 0.2) for t in (1, 5, 10)),
             *((t, 20, 26, 0.1) for t in (9, 15, 23)),
         ),
     ),
@@ -178,6 +131,36 @@ EXERCISES = [
                 {".mean() * len(x) / count": ".sum()"},
                 why="The gradient grows with the number of examples.",
                 ask="How many examples are there in all the parts, and where do you divide by that?",
+            ),
+            edit(
+                "each part's sum weighs its share",
+                {".mean() *": ".sum() *"},
+                why="A part's sum grows with its size already, and the share multiplies by the size again.",
+                ask="Of a part of seven, how much does one example weigh?",
+            ),
+            edit(
+                "every batch is divided by the size of the first",
+                {"for x, y in parts)": "for x, y in batches[0])"},
+                why="The batches may differ in size, so the gradient of a smaller one is too short.",
+                ask="How many examples are in this batch?",
+            ),
+            edit(
+                "every batch is divided by the mean size of all",
+                {"sum(len(x) for x, y in parts)": "sum(len(x) for b in batches for x, y in b) / len(batches)"},
+                why="The batches may differ in size, and a small one weighs less here than a large one.",
+                ask="How many examples are in this batch?",
+            ),
+            edit(
+                "every batch is divided by the examples of all",
+                {"sum(len(x) for x, y in parts)": "sum(len(x) for b in batches for x, y in b)"},
+                why="Each gradient is too short: one step follows the mean over its own batch.",
+                ask="How many examples are in this batch?",
+            ),
+            edit(
+                "the largest part counts as the batch",
+                {"sum(len(x)": "max(len(x)"},
+                why="The shares of the parts do not add up to 1.",
+                ask="With parts of one and of seven, which share has each?",
             ),
             edit(
                 "only the last part counts",
@@ -248,6 +231,16 @@ EXERCISES = [
                 {'    optimizer.load_state_dict(saved["optimizer"])\n': ""},
                 why="Its buffers are not loaded.",
                 ask="Which of the three entries of the checkpoint holds them?",
+            ),
+            edit(
+                "the learning rate comes back, the buffers do not",
+                {
+                    'optimizer.load_state_dict(saved["optimizer"])': (
+                        'optimizer.param_groups[0]["lr"] = saved["optimizer"]["param_groups"][0]["lr"]'
+                    )
+                },
+                why="The first step is taken at the right rate, with a momentum that begins anew.",
+                ask="What does the optimizer remember besides its options?",
             ),
             edit(
                 "only the weights come back",

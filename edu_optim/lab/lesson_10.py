@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..optimizers import SGD, Adam
 from ..plot import BLUE, GRAY, OTHERS, chart, figure, label_ends
 from ..problems import digits, small_net
-from ..trace import History, MakeOptimizer, fit, train_many
+from ..trace import History, MakeOptimizer, fit
 from .comparison import against_step, overlay, rivals
 from .controls import choice, rate, slider, switch
 from .experiment import Experiment
@@ -35,10 +34,10 @@ def constant(t: int) -> float:
     return 1
 
 
-def step(t: int) -> float:
+def step_decay(t: int) -> float:
     """A tenth from one step to the next, twice.
 
-    >>> step(79), step(80)
+    >>> step_decay(79), step_decay(80)
     (1.0, 0.1)
     """
     return 0.1 ** (t // 80)
@@ -104,7 +103,7 @@ def one_cycle(t: int, start: float = 1 / 25, peak: float = 1, end: float = 1 / 2
 AFTER = {
     "cosine": cosine,
     "constant": constant,
-    "step": step,
+    "step decay": step_decay,
     "exponential": exponential,
     "stable, then decay": lambda t: min(1, (T - t) / 80),
 }
@@ -153,6 +152,8 @@ class Tried:
     >>> print(found)
     constant: 0.143 ± 0.033 at 0.2
     cosine: 0.127 ± 0.012 at 0.4, below constant in 1 of 2
+    >>> print(found.only("cosine"))
+    cosine: 0.127 ± 0.012 at 0.4
     """
 
     shapes: dict[str, Shape]
@@ -169,6 +170,12 @@ class Tried:
             rows.append(f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}{below}")
         return "\n".join(rows)
 
+    def only(self, *names: str) -> "Tried":
+        """The shapes of these names alone, in this order: the first is the one that the others are counted against."""
+        rows = [list(self.shapes).index(name) for name in names]
+        shapes = {name: self.shapes[name] for name in names}
+        return Tried(shapes, self.peaks, self.losses[:, rows], self.held_out[rows])
+
     def lines(self, *names: str) -> dict[str, tuple[list[float], Tensor]]:
         """What `edu_optim.plot.chart` draws: the loss held out against the peak, a mean over the seeds."""
         means = dict(zip(self.shapes, self.held_out.mean(-1), strict=True))
@@ -184,7 +191,7 @@ def tried(
     optimizer: MakeOptimizer,
     shapes: Mapping[str, Shape],
     peaks: Sequence[float],
-    seeds: range = range(10),
+    seeds: range = range(16),
     batch: int = 32,
     **options: Any,
 ) -> Tried:
@@ -205,33 +212,43 @@ def tried(
     images, labels, unseen, answers = split()
     factors = torch.tensor([[shape(t) for shape in shapes.values()] for t in range(T)], dtype=torch.float64)
     rates = (factors[:, :, None] * torch.tensor(peaks, dtype=torch.float64)).flatten(1)
-    make = functools.partial(_on_schedule, optimizer, rates)
-    losses, held_out = [], []
-    for seed in seeds:
-        net = small_net(64, 16, 10, seed=seed)
-        copies = train_many(net, make, images, labels, T, batch=batch, seed=seed, lr=rates[0], **options)
-        losses.append(copies.losses)
-        scores = copies.scores(unseen).flatten(0, 1)
-        ends = torch.nn.functional.cross_entropy(scores, answers.repeat(len(rates[0])), reduction="none")
-        held_out.append(ends.reshape(len(rates[0]), -1).mean(-1))
-    grid = len(shapes), len(peaks), len(seeds)
+    nets = [small_net(64, 16, 10, seed=seed) for seed in seeds]
+    state = {  # [seeds, shapes * peaks, ...]
+        name: stacked.detach()[:, None].repeat(1, len(rates[0]), *[1] * (stacked.ndim - 1)).requires_grad_()
+        for name, stacked in torch.func.stack_module_state(nets)[0].items()
+    }
+    runner = optimizer([{"params": [p], "lr": _beside(rates[0], p)} for p in state.values()], lr=0.0, **options)
+
+    def loss(state: dict[str, Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(torch.func.functional_call(nets[0], state, inputs), labels)
+
+    over_rates = torch.vmap(loss, (0, None, None))
+    over_both = torch.vmap(over_rates)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    losses = []
+    for row in rates:
+        drawn = torch.stack([torch.randint(len(images), (batch,), generator=generator) for generator in generators])
+        runner.zero_grad()
+        now = over_both(state, images[drawn], labels[drawn])
+        now.sum().backward()
+        for group, p in zip(runner.param_groups, state.values(), strict=True):
+            group["lr"] = _beside(row, p)
+        runner.step()
+        losses.append(now.detach())
+    with torch.no_grad():
+        held_out = torch.vmap(over_rates, (0, None, None))(state, unseen, answers)
+    grid = len(seeds), len(shapes), len(peaks)
     return Tried(
-        dict(shapes), list(peaks), torch.stack(losses, -1).reshape(T, *grid), torch.stack(held_out, -1).reshape(grid)
+        dict(shapes),
+        list(peaks),
+        torch.stack(losses).reshape(T, *grid).movedim(1, -1),
+        held_out.reshape(grid).movedim(0, -1),
     )
 
 
-def _on_schedule(optimizer: MakeOptimizer, rates: Tensor, parameters: Any, **options: Any) -> Optimizer:
-    """An optimizer of N copies that takes its rates from the rows of a table ``[T, N]``."""
-    runner = optimizer(parameters, **options)
-    rows = iter(rates)
-
-    def set_rates(*_: Any) -> None:
-        row = next(rows)
-        for group in runner.param_groups:
-            group["lr"] = row.reshape(group["lr"].shape)
-
-    runner.register_step_pre_hook(set_rates)
-    return runner
+def _beside(rates: Tensor, p: Tensor) -> Tensor:
+    """A rate for each copy, in a shape that broadcasts against the stacked parameter ``[seeds, copies, ...]``."""
+    return rates.reshape(1, -1, *[1] * (p.ndim - 2)).expand(len(p), *[-1] * (p.ndim - 1))
 
 
 def smooth(losses: Sequence[float]) -> Tensor:

@@ -1,5 +1,6 @@
 """What lesson 10 claims, tried at settings that it does not use."""
 
+import itertools
 import math
 
 import pytest
@@ -8,12 +9,13 @@ from torch.nn.functional import cross_entropy
 from torch.optim import lr_scheduler
 
 from edu_optim import SGD, Adam, from_rule
+from edu_optim.contest import flip_test
 from edu_optim.lab import lesson_10 as lab
 from edu_optim.problems import small_net
 from edu_optim.trace import fit
 
-SHAPES = [lab.constant, lab.step, lab.exponential, lab.cosine, lab.warmup, lab.warmup_stable_decay, lab.one_cycle]
-PEAKS = [0.05, 0.1, 0.2, 0.4, 0.8]
+SHAPES = [lab.constant, lab.step_decay, lab.exponential, lab.cosine, lab.warmup, lab.warmup_stable_decay, lab.one_cycle]
+PEAKS = [0.1, 0.14, 0.2, 0.28, 0.4, 0.57, 0.8]
 
 
 def named(*shapes):
@@ -59,17 +61,17 @@ def test_a_schedule_reaches_only_who_reads_the_groups():
 @pytest.mark.slow
 def test_which_shapes_end_below_the_constant_rate():
     """
-    Exponential, cosine, one-cycle and warmup-stable-decay end below the constant rate on average
-    step, with the numbers taken here, hardly does.
-    Among the four the differences are smaller than the spread.
+    and warmup-stable-decay end below the constant rate on average
+    step decay, with the numbers taken here, hardly does.
+    which of the four is best, 16 seeds do not tell.
     By itself a warmup changed nothing above.
     """
     ends = best(lab.tried(SGD, named(*SHAPES), PEAKS, range(20, 36), momentum=0.9))
     constant = ends["constant"]
     four = torch.stack([ends[name] for name in ("exponential", "cosine", "one_cycle", "warmup_stable_decay")])
     assert (four.mean(-1) < 0.95 * constant.mean()).all() and ((four < constant).sum(-1) > 8).all()
-    assert four.mean(-1).max() - four.mean(-1).min() < four.std(-1).mean()
-    assert ends["step"].mean() > 0.9 * constant.mean()
+    assert all(flip_test(one.tolist(), other.tolist()) > 0.01 for one, other in itertools.combinations(four, 2))
+    assert ends["step_decay"].mean() > 0.9 * constant.mean()
     assert abs(ends["warmup"].mean() - constant.mean()) < constant.std() / 2
 
 
@@ -77,10 +79,10 @@ def test_which_shapes_end_below_the_constant_rate():
 def test_the_grid_holds_the_best():
     """
     no best at the edge of the grid
-    0.2 and 0.4 were the best peaks above.
+    the best peaks above were 0.14 to 0.57.
     """
     found = lab.tried(SGD, named(*SHAPES), PEAKS, range(16), momentum=0.9)
-    assert set(found.held_out.mean(-1).argmin(-1).tolist()) == {2, 3}
+    assert set(found.held_out.mean(-1).argmin(-1).tolist()) == {1, 2, 3, 5}
 
 
 @pytest.mark.slow
@@ -110,7 +112,7 @@ def test_what_a_warmup_is_good_for():
     for Adam a warmup makes a peak bearable that is too high to start with, the longer the higher
     if the rate comes down again.
     At each one's own best peak little is left of that
-    A tenth of the steps, 20, costs little at a low peak; for Adam here it moved the best peak from 0.04 to 0.08.
+    A tenth of the steps, 20, costs little at a low peak; for Adam here it lowers the loss at peaks above the best.
     the peak, which matters more than the shape.
     At 0.02, 100 steps out of 200 are time lost.
     """
@@ -119,12 +121,24 @@ def test_what_a_warmup_is_good_for():
     found = lab.tried(Adam, falling | level, [0.02, 0.04, 0.08, 0.16, 0.32], range(30, 40))
     none, some, many, *never_down = found.held_out.mean(-1)
     lowest = torch.stack([none, some, many]).min(-1).values
-    assert none.argmin() == 1 and some.argmin() == 2 and lowest.max() - lowest.min() < found.held_out[0, 1].std()
+    assert none.argmin() == 1 and lowest.max() - lowest.min() < found.held_out[0, 1].std()
     assert (none[3:] > 1.1 * some[3:]).all() and (some[3:] > 1.1 * many[3:]).all()
     assert (some[:2] < 1.03 * none[:2]).all() and some[2] < none[2] < 1.2 * none[1]
     assert many[0] > 1.2 * none[0]
     assert all((end[3:] > 3 * none.min()).all() for end in never_down)
     assert none[-1] - none.min() > 5 * (lowest.max() - lowest.min())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [16, 40])
+def test_little_is_left_of_a_warmup_at_the_best_peak(first):
+    """
+    0.146 without, 0.138 and 0.135 with, and with other seeds less.
+    """
+    lengths = {str(length): warmed(length, lab.cosine) for length in (1, 20, 100)}
+    peaks = [0.02, 0.028, 0.04, 0.057, 0.08, 0.11, 0.16]
+    none, *others = best(lab.tried(Adam, lengths, peaks, range(first, first + 16))).values()
+    assert all(abs((end - none).mean()) < 0.006 for end in others)
 
 
 @pytest.mark.slow
@@ -140,12 +154,14 @@ def test_where_a_warmup_makes_no_difference():
 @pytest.mark.slow
 def test_uncorrected_adam_wants_a_long_warmup():
     """
-    With the cosine behind it, 20 steps do next to nothing at the best peak, and 100 help in all ten seeds.
+    With the cosine behind it, 20 steps do little at the best peak, and 100 help in 14 of 16 seeds.
     """
     lengths = {str(length): warmed(length, lab.cosine) for length in (1, 20, 100)}
-    found = lab.tried(from_rule(lab.uncorrected), lengths, [0.005, 0.01, 0.02, 0.04], range(10, 20))
+    found = lab.tried(
+        from_rule(lab.uncorrected), lengths, [0.005, 0.007, 0.01, 0.014, 0.02, 0.028, 0.04], range(20, 36)
+    )
     none, some, many = best(found).values()
-    assert abs((some - none).mean()) < none.std() and (many < none).sum() >= 8
+    assert abs((some - none).mean()) < none.std() / 2 and (many < none).sum() >= 12
 
 
 def test_one_cycle_moves_the_momentum():
@@ -284,7 +300,7 @@ def test_one_bad_gradient_makes_no_long_step_of_adam(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_who_suffers_longer(seed, monkeypatch):
+def test_who_ends_worse(seed, monkeypatch):
     """
     At these peaks SGD does: its step grows with the gradient, and it ends at
     Clipped at 1, SGD ends at 0.054, as if nothing had been.
@@ -319,15 +335,19 @@ def test_clipped_before_unscaling_nothing_moves(scale):
 @pytest.mark.slow
 def test_only_sgd_stands_still():
     """
-    SGD stands still, and no error says why; Adam divides the length away and hides the mistake.
+    SGD stands still, and no error says why; Adam divides the length away and hides the mistake, until the scale has
     """
     images, labels, *_ = lab.split()
-    for make, options, moves in ((SGD, {"lr": 0.1, "momentum": 0.9}, False), (Adam, {"lr": 0.02}, True)):
+    for make, options, scale, moves in (
+        (SGD, {"lr": 0.1, "momentum": 0.9}, 2.0**16, False),
+        (Adam, {"lr": 0.02}, 2.0**16, True),
+        (Adam, {"lr": 0.02}, 2.0**28, False),
+    ):
         net, generator = small_net(64, 16, 10, seed=3), torch.Generator().manual_seed(3)
         optimizer, losses = make(net.parameters(), **options), []
         for _ in range(200):
             drawn = torch.randint(1400, (32,), generator=generator)
-            scaler = torch.amp.GradScaler("cpu", init_scale=2.0**16)
+            scaler = torch.amp.GradScaler("cpu", init_scale=scale)
             optimizer.zero_grad()
             loss = cross_entropy(net(images[drawn]), labels[drawn])
             scaler.scale(loss).backward()

@@ -1,0 +1,75 @@
+"""How a warmup before a cosine goes wrong at one of its ends."""
+
+from .exercise import edit
+
+ENDS = [
+    edit(
+        "the first step does not move",
+        {"(t + 1) / length": "t / length"},
+        why="At t = 0 the learning rate is zero, so the first step is wasted.",
+        ask="Which fraction of the peak should the first of four steps have?",
+    ),
+    edit(
+        "the warmup begins at zero",
+        {"(t + 1) / length": "t / (length - 1)"},
+        why="It is at the peak in time, but at t = 0 the learning rate is zero, so the first step is wasted.",
+        ask="Of four steps of warmup, which quarter is the first?",
+    ),
+    edit(
+        "every step is one late",
+        {"(t + 1) / length": "t / length", "(t + 1 - length)": "(t - length)"},
+        why="The first step does not move, and the last is taken before the end of the cosine.",
+        ask="Where should the first of four steps of warmup be, and where the last of all steps?",
+    ),
+    edit(
+        "the last value is never reached",
+        {"(t + 1 - length)": "(t - length)"},
+        why="The cosine is one step late, so the last step is taken before its end.",
+        ask="What is your share at t = total - 1?",
+    ),
+    edit(
+        "the cosine does not wait for the warmup",
+        {"(t + 1 - length) / (total - length)": "(t + 1) / total"},
+        why="Its time is counted from the first step, so the rate drops from the peak when the warmup ends.",
+        ask="What is your share at the first step after the warmup?",
+    ),
+    *(
+        edit(
+            "the cosine runs under the warmup",
+            {
+                "    if t < length:\n        return (t + 1) / length\n": "",
+                "(t + 1 - length) / (total - length)": share,
+                "last + (1 - last) * (1 + math.cos(math.pi * share)) / 2": (
+                    "min(1, (t + 1) / length) * (last + (1 - last) * (1 + math.cos(math.pi * share)) / 2)"
+                ),
+            },
+            why="The cosine falls while the warmup still rises, so the rate is below the peak when that ends.",
+            ask="How much of the cosine is over when your warmup ends?",
+        )
+        for share in ("t / total", "(t + 1) / total", "t / (total - 1)")
+    ),
+    edit(
+        "it falls to zero",
+        {"last + (1 - last) * (1 + math.cos(math.pi * share)) / 2": "(1 + math.cos(math.pi * share)) / 2"},
+        why="The cosine goes all the way down, whatever `last` is.",
+        ask="Between which two values should it move?",
+    ),
+    edit(
+        "it begins above the peak",
+        {"(1 - last) *": "1 *"},
+        why="`last` is added to a cosine that still falls by the whole peak.",
+        ask="How far is it from the peak down to `last`?",
+    ),
+    edit(
+        "it goes all the way round",
+        {"math.pi * share": "2 * math.pi * share"},
+        why="A whole turn of the cosine comes back to the peak.",
+        ask="What is the cosine of your angle at the last step?",
+    ),
+    edit(
+        "it falls in a straight line",
+        {"(1 + math.cos(math.pi * share)) / 2": "(1 - share)"},
+        why="This decay is linear.",
+        ask="Which function is flat at both of its ends?",
+    ),
+]
