@@ -1,18 +1,21 @@
-"""The longer pictures of lesson 13: what many descents at once take, the edge of a table, and a map drawn finer."""
+"""The longer pictures of lesson 13: descents at once, a map from two starts, a table's edge, a map drawn finer."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import BLUE, GREEN, RED, basins, figure
-from ..problems import himmelblau
+from ..plot import BLUE, GREEN, RED, basins, figure, heat
+from ..problems import himmelblau, rosenbrock
 from ..trace import sweep
+from .maps import AGAINST, LRS
 
 # Starts at once -> milliseconds of CPU time for 150 steps on Himmelblau's function, least of five; 26 November 2026,
 # one core of an Intel Xeon in a virtual machine, torch 2.13.
@@ -35,6 +38,37 @@ def at_once(taken: Mapping[int, float] = AT_ONCE) -> Figure:
         ax.annotate(f"{ms:.0f} ms for {count:,}", (count, each[count]), (2, above), textcoords="offset points")
     ax.set(xscale="log", yscale="log", xlim=(0.7, 9e6), ylim=(1, 1e5))
     ax.set(xlabel="descents at once, log scale", ylabel="µs for each, log scale")
+    return fig
+
+
+def from_start(x: float, y: float) -> Tensor:
+    """The loss after 100 steps in Rosenbrock's valley from (x, y), ``[51, 50]``; infinite where they diverged.
+
+    The 51 learning rates and 50 momenta are those of `edu_optim.lab.sensitivity`.
+
+    >>> losses = from_start(-1.2, 1)
+    >>> LRS[losses.argmin() // 50]
+    tensor(0.0020, dtype=torch.float64)
+    """
+    start, momenta = torch.tensor([x, y], dtype=torch.float64), AGAINST["momentum"][2]
+    losses = sweep(rosenbrock, SGD, 100, start, lr=LRS, momentum=momenta).losses
+    return losses.where(losses < 1000 * rosenbrock(start), math.inf)
+
+
+def two_starts(*starts: tuple[float, float]) -> Figure:
+    """The maps of `from_start`, each with a star where that of the first start is lowest.
+
+    >>> [ax.get_title() for ax in two_starts((-1.2, 1), (-1.5, 1)).axes[:2]]
+    ['from (-1.2, 1)', 'from (-1.5, 1)']
+    """
+    fig, axes = figure(len(starts), width=11, height=4.2, sharey=True)
+    momenta, best = AGAINST["momentum"][2], int(from_start(*starts[0]).argmin())
+    for ax, start in zip(axes, starts, strict=True):
+        heat(ax, LRS, momenta, from_start(*start), "loss after 100 steps")
+        star = {"markersize": 15, "markeredgecolor": "black", "label": "_best of the first"}
+        ax.plot(LRS[best // len(momenta)], momenta[best % len(momenta)], "*", color="white", **star)
+        ax.set(title=f"from {start}", xlabel="learning rate, log scale", xlim=(1e-4, 0.03))
+    axes[0].set_ylabel("momentum")
     return fig
 
 

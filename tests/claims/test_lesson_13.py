@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, problems, rules, sweep, train_many
+from edu_optim.lab.lesson_13 import from_start
 from edu_optim.problems import himmelblau, rosenbrock
 from edu_optim.signature import signature
 
@@ -62,6 +63,17 @@ def test_the_best_setting_lies_near_the_cliff(start):
     assert (~(losses[lrs > 10 * best] < 1e3)).all()
 
 
+@pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5), (0.0, 1.5)])
+def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
+    """the band lies along the cliff, and the cliff moves with the start.
+    So take home neither the star nor the band, but the momentum of the band at a fifth of its learning rate.
+    """
+    band = from_start(*first) < 0.1
+    fifth = band.roll(-7, 0)
+    lost = torch.stack([from_start(*start).isinf() for start in ((-1.7, 1.5), (-1.5, 0.5), (1.2, -1.0))])
+    assert lost[:, band].double().mean() > 0.5 > 0.1 > lost[:, fifth].double().mean()
+
+
 @pytest.mark.parametrize("optimizer", [Adam, Adagrad, RMSprop])
 def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
     """Left: the short table has its lowest loss at its last place, which only says that it ends too early."""
@@ -91,7 +103,7 @@ def test_with_more_momentum_the_shares_need_a_finer_map():
 
 
 def test_each_point_of_a_sweep_is_a_path_of_its_own():
-    """Each of them is a path that you could have followed alone; here is one, from the upper right corner, without momentum and with it."""  # noqa: E501
+    """Each of them is a path that you could have followed alone; here is one, from (4.49, 4.49), near the upper right corner, without momentum and with it."""  # noqa: E501
     found = sweep(rosenbrock, Adam, 40, rosenbrock.grid(5, 4), lr=0.2)
     alone = descend(rosenbrock, Adam, 40, rosenbrock.grid(5, 4)[3, 1], lr=0.2)
     torch.testing.assert_close(alone.points[-1], found.points[3, 1], rtol=1e-12, atol=0)
@@ -145,15 +157,17 @@ def test_the_star_jumps():
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_with_more_steps_the_small_rates_read_more(seed):
-    """Below 0.01 a hundred steps were too few; from there to 0.1 the copies are alike."""
+    """Below 0.01 a hundred steps were too few; from there to 0.1 the copies are alike; above, steps become too long."""
     images, labels = problems.digits()
-    net, lrs = problems.small_net(64, 16, 10, seed=seed), torch.logspace(-4, -1, 7, dtype=torch.float64)
+    net, lrs = problems.small_net(64, 16, 10, seed=seed), torch.logspace(-4, 0, 9, dtype=torch.float64)
     shares = []
     for steps in (100, 1000):
         copies = train_many(net, Adam, images[:797], labels[:797], steps, lr=lrs)
         shares.append(copies.accuracy(images[797:], labels[797:]))
     assert (shares[1] - shares[0] > 0.02)[:4].all()
-    assert (shares[1] - shares[0]).abs()[4:].max() < 0.02 and shares[0][4:].max() - shares[0][4:].min() < 0.02
+    level = slice(4, 7)
+    assert (shares[1] - shares[0]).abs()[level].max() < 0.02
+    assert shares[0][level].max() - shares[0][level].min() < 0.02 < shares[0][level].min() - shares[0][7:].max()
 
 
 @pytest.mark.parametrize(("momentum", "steps"), [(0.7, 200), (0.9, 300)])
