@@ -167,6 +167,12 @@ READ = [
         ask="How much higher is too much, in the words of the exercise?",
     ),
     edit(
+        "the whole map is compared with its lowest loss",
+        {"max(losses[best - 1], losses[best + 1])": "max(losses)"},
+        why="A loss that is high far away says nothing of the place between the lowest and its neighbors.",
+        ask="Which two places lie next to the lowest loss?",
+    ),
+    edit(
         "the neighbors are asked before the edge",
         {
             AT_THE_EDGE: "",
@@ -211,6 +217,8 @@ MAPS = [
     ([0.01, 0.04, 0.1, 0.3], [6.0, 2.5, 0.25, 1.5]),
     ([0.002, 0.03, 0.05, 0.2, 0.6], [3.1, 2.7, 0.13, 4.2, 8.0]),
     ([0.004, 0.01, 0.05, 0.1], [9.0, 6.2, 0.2, 0.5]),
+    ([0.01, 0.03, 0.08, 0.2], [1.5, 1.0, 0.7, 1.2]),
+    ([0.01, 0.03, 0.08, 0.2], [15.0, 1.0, 0.7, 1.2]),
 ]
 
 EXERCISES = [

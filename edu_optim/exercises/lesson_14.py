@@ -33,7 +33,7 @@ def _watch_training(answer):
         share = 8 // ranks
         yield (
             f"examples in one gradient beyond a share, with {ranks} rank{'s' * (ranks > 1)}",
-            max(share, *sizes) - share,
+            max([share, *sizes]) - share,
         )
         yield f"examples that {ranks} rank{'s' * (ranks > 1)} work through, all together", sum(sizes)
 
