@@ -40,16 +40,15 @@ def test_a_dim_input_is_learned_late(lr, factor):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_a_larger_rate_favors_the_rare(seed):
-    """So it is at 0.3, the best of the six rates tried next; at 1 the rare pixels' weights go further than the busy \
-ones'."""
+def test_the_best_rate_takes_the_rare_further(seed):
+    """At 0.3, the best of the six rates tried next, the rare pixels go one and a half times as far as the busy ones"""
     images, labels = HELD_OUT["images"], HELD_OUT["labels"]
-    assert HELD_OUT["held_out"](Adagrad, images, labels, 10, seed).argmin() == 1  # of the rates
+    assert HELD_OUT["held_out"](Adagrad, images, labels, 10, seed).argmin() == 2  # of the rates
     model = problems.small_net(64, 10)
     start = model[0].weight.detach().clone()
-    train(model, Adagrad, images, labels, steps=200, batch=32, lr=1.0, seed=seed)
+    train(model, Adagrad, images, labels, steps=200, batch=32, lr=0.3, seed=seed)
     far = (model[0].weight.detach() - start).norm(dim=0)
-    assert far[HELD_OUT["rare"]].mean() > 1.5 * far[HELD_OUT["busy"]].mean()
+    assert 1.2 < far[HELD_OUT["rare"]].mean() / far[HELD_OUT["busy"]].mean() < 2
 
 
 @pytest.mark.parametrize("slope", [-1e-5, 3.0, 4e7])
@@ -117,12 +116,17 @@ def steps_of_adagrad(condition, angle, start):
 
 
 def test_rare_words_are_where_it_pays():
-    """Here many words are rare, the label depends on them as much as on the others, and Adagrad wins."""
+    """Here many words are rare, the label depends on them as much as on the others, and Adagrad is ahead
+    But the lead melts: SGD learns the rare words late, not never.
+    """
     held_out, words = HELD_OUT["held_out"], HELD_OUT["words"]
     for seed in (7, 8):
-        plain, own = (held_out(rule, *words(seed), 2, seed) for rule in (SGD, Adagrad))
-        assert own.min() < plain.min()
-        assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
+        leads = []
+        for steps in (100, 800):
+            plain, own = (held_out(rule, *words(seed), 2, seed, steps) for rule in (SGD, Adagrad))
+            assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
+            leads.append(plain.min() - own.min())
+        assert 0 < 2 * leads[1] < leads[0] or abs(leads[1]) < 0.01 < leads[0]
 
 
 def test_the_digits_are_a_draw():
