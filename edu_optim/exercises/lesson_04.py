@@ -161,6 +161,30 @@ EXERCISES = [
                 ask="Where will the velocity have carried you when the gradient begins to act?",
             ),
             edit(
+                "the points ahead are written down, but the gradient is asked for where you stand",
+                {"gradient(ahead)": "gradient(p)"},
+                why="The velocity is that of plain momentum.",
+                ask="Which of the two places does Nesterov ask for its gradient?",
+            ),
+            edit(
+                "the learning rate is missing in the look ahead",
+                {"ahead = p - lr * momentum * velocity": "ahead = p - momentum * velocity"},
+                why="A step carries you by lr times the velocity.",
+                ask="How far would the old velocity alone carry you in one step?",
+            ),
+            edit(
+                "the look ahead does not fade",
+                {"ahead = p - lr * momentum * velocity": "ahead = p - lr * velocity"},
+                why="Of the old velocity a step keeps `momentum` times.",
+                ask="How much of the old velocity is in the new one?",
+            ),
+            edit(
+                "the learning rate is in the velocity as well as in the step",
+                {"momentum * velocity + gradient(ahead)": "momentum * velocity + lr * gradient(ahead)"},
+                why="Each gradient is multiplied by lr twice.",
+                ask="In which one of your lines should lr stand?",
+            ),
+            edit(
                 "you look behind",
                 {"ahead = p - lr": "ahead = p + lr"},
                 why="The velocity is subtracted in a step, so ahead is the other way.",

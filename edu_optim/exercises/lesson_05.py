@@ -149,7 +149,7 @@ EXERCISES = [
             edit(
                 "the integral in the place of the sum",
                 {"sum(t**-0.5 for t in range(1, steps + 1))": "2 * steps**0.5"},
-                why="2 lr sqrt(steps) is what the distance grows like; it is too long by about 1.46 lr.",
+                why="2 lr sqrt(steps) is what the distance grows like, without end; it is too long by about 1.46 lr.",
                 ask="What does this give for one step, and how long is the first step?",
             ),
             edit(
@@ -157,6 +157,12 @@ EXERCISES = [
                 {"t**-0.5": "1 / t"},
                 why="Step t is taken to be lr / t, which dies much sooner.",
                 ask="After four gradients of 1, what is s, and what is its root?",
+            ),
+            edit(
+                "the steps grow as the root of t",
+                {"t**-0.5": "t**0.5"},
+                why="The root of the sum of squares stands below the gradient.",
+                ask="After four gradients of 1, what is s, and what is a gradient of 1 divided by its root?",
             ),
             edit(
                 "every step is lr long",
@@ -194,6 +200,18 @@ EXERCISES = [
                 {"torch.sigmoid(inputs @ w)": "inputs @ w"},
                 why="The labels are compared with the scores themselves, which fits a line to zeros and ones.",
                 ask="Which function turns a score into a probability?",
+            ),
+            edit(
+                "the gradient is divided by the sum of squares",
+                {"w, s = rules.adagrad(w, g, s, lr=lr)": "s = s + g**2\n        w = w - lr * g / (s + 1e-10)"},
+                why="The root is missing, so a small gradient makes a large step.",
+                ask="If all gradients are a tenth as large, what becomes of your step, and of Adagrad's?",
+            ),
+            edit(
+                "the gradients of the examples are summed",
+                {" / len(labels)": ""},
+                why="Asked for is the mean; Adagrad hides the factor from all but eps, and the sum of squares with it.",
+                ask="How often does each example count in a mean of n?",
             ),
             edit(
                 "the loss is climbed",
