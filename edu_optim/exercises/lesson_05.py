@@ -159,12 +159,6 @@ EXERCISES = [
                 ask="After four gradients of 1, what is s, and what is its root?",
             ),
             edit(
-                "the steps grow as the root of t",
-                {"t**-0.5": "t**0.5"},
-                why="The root of the sum of squares stands below the gradient.",
-                ask="After four gradients of 1, what is s, and what is a gradient of 1 divided by its root?",
-            ),
-            edit(
                 "every step is lr long",
                 {"t**-0.5": "1"},
                 why="No step is shorter than the one before it.",
