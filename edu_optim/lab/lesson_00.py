@@ -163,6 +163,9 @@ def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, f
     with torch.no_grad():
         falls, against = (_loss_at(start) - _loss_at(start + step) for step in (steps, downhill))
     fig, (left, right) = figure(2, width=10.5, height=4.2)
+    weights, biases = (start[k].item() + 1.2 * length * torch.linspace(-1, 1, 41, dtype=torch.float64) for k in (0, 1))
+    losses = _loss_at(torch.stack(torch.meshgrid(weights, biases, indexing="xy"), -1))
+    left.clabel(left.contour(weights, biases, losses, 8, colors="0.75", linewidths=0.8), fontsize=8)
     angles = torch.rad2deg(turns - torch.atan2(downhill[1], downhill[0]) + torch.pi).remainder(360) - 180
     for down, color, mark, name in ((falls > 0, GREEN, "o", "down"), (falls <= 0, RED, "x", "up")):
         ends = start.detach() + steps[down]
@@ -172,8 +175,10 @@ def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, f
     left.plot(*torch.stack([start.detach(), end]).T, "k-", linewidth=2.5, label="against the gradient")
     right.plot(0, against, "k*", markersize=13)
     right.text(0, 0.8 * against, "against\nthe gradient", ha="center", va="top")
+    left.plot(*start.detach(), "ko", markersize=8, label="_here")
+    left.annotate("here", start.detach(), (-6, 6), textcoords="offset points", ha="right", fontweight="bold")
     left.legend()
-    left.set(xlabel="weight", ylabel="bias", aspect="equal")
+    left.set(xlabel="weight", ylabel="bias", aspect="equal", title="gray: lines of equal loss")
     legend_below(left)
     right.axhline(0, color="0.6", linewidth=0.8)
     right.set(xlabel="angle to the step against the gradient, degrees", ylabel="how far the loss falls")

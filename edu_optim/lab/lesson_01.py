@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from ..optimizers import SGD
 from ..plot import BLUE, GREEN, RED, contour, figure, label_ends
-from ..problems import digits, quadratic, small_net
+from ..problems import digits, line_model, line_points, quadratic, small_net
 from ..trace import race, train
 from .comparison import overlay, rivals
 from .controls import rate, slider, switch
@@ -111,6 +111,35 @@ def shares(losses: Mapping[str, Tensor]) -> Figure:
     label_ends(ax)
     ax.plot(losses["wall"], "--", color=RED, label="wall")
     ax.annotate("wall", (5, losses["wall"][5]), (8, 4), textcoords="offset points", color=RED)
+    return fig
+
+
+def ravine_of_the_line(hessian: Tensor, lr: float, steps: int = 50) -> Figure:
+    """The loss of lesson 00's line over weight and bias, its two directions, and gradient descent's path.
+
+    >>> fig = ravine_of_the_line(torch.tensor([[15.0, 5.0], [5.0, 2.0]], dtype=torch.float64), lr=0.06, steps=2)
+    >>> [text.get_text() for text in fig.axes[0].texts if text.get_text().isalpha()]
+    ['wall', 'floor', 'start']
+    """
+    (x, y), first = (column[:, 0].double() for column in line_points()), line_model().double()
+    path = [torch.stack([first.weight[0, 0], first.bias[0]]).detach()]
+    minimum = torch.tensor([2.0, 0.0], dtype=torch.float64)
+    for _ in range(steps):
+        path.append(path[-1] - lr * hessian @ (path[-1] - minimum))
+    weights, biases = (torch.linspace(*ends, 121, dtype=torch.float64) for ends in ((0.4, 2.6), (-0.6, 1.6)))
+    losses = ((weights[:, None] * x + biases[:, None, None] - y) ** 2).mean(-1)
+    fig, ax = figure(width=6.5, height=4.6)
+    levels = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
+    ax.clabel(ax.contour(weights, biases, losses, levels, colors="0.7", linewidths=0.8), fontsize=8)
+    floor, wall = torch.linalg.eigh(hessian)[1].T
+    for direction, name, color in ((wall, "wall", RED), (floor, "floor", GREEN)):
+        tip = minimum + 0.5 * direction * direction[0].sign()
+        ax.annotate("", tip, minimum, arrowprops={"arrowstyle": "->", "color": color, "linewidth": 2})
+        ax.annotate(name, tip, (4, 4), textcoords="offset points", color=color)
+    ax.plot(*torch.stack(path).T, "o-", color=BLUE, markersize=3, label=f"gradient descent, lr {lr}")
+    ax.plot(*minimum, "k+", markersize=10, label="_minimum")
+    ax.annotate("start", path[0], (-4, 6), textcoords="offset points", ha="right")
+    ax.set(xlabel="weight", ylabel="bias", aspect="equal")
     return fig
 
 

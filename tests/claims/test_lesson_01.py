@@ -170,8 +170,7 @@ def test_below_the_edge_a_step_never_climbs(share):
 def test_a_network_settles_at_the_edge(seed):
     """At 2 the path crosses its edge within ten steps, and a bowl would throw it out for ever.
     The network's path is thrown to a place that is less steep: there, up to step 120, the largest curvature is about
-    The curvature has sunk well below the edge at 2; at 3 the loss first climbs above its start, and comes down all the
-    So in a network the rate sets a bound, near $2/\\eta$, on how steep a place the path can stay in, and does not
+    So $2/\\eta$ bounds how steep a place a path can settle in, and does not choose the place
     """
     small = lesson_01.training_at(0.5, seed=seed)
     assert small[:, 1].max() < 2 / 0.5
@@ -181,6 +180,7 @@ def test_a_network_settles_at_the_edge(seed):
         assert found[-1, 1] == pytest.approx(2 / lr, rel=0.2)
         assert found[-1, 0] < 0.15
     assert lesson_01.training_at(2, seed=seed, steps=1000, every=1000)[-1, 1] < 0.5 * 2 / 2
+    assert lesson_01.training_at(5, seed=seed, steps=600, every=600)[-1, 0] > small[0, 0]
     losses, curvatures = lesson_01.training_at(3, seed=seed, steps=400, every=20).T
     assert curvatures[-10:].median() < 1.3 * 2 / 3
     assert losses.max() > 2 * losses[0] and losses[-1] < losses[0] / 5
