@@ -236,8 +236,8 @@ EXERCISES = [
             edit(
                 "the steps of five epochs",
                 {" + 4": " + 4 + 5"},
-                why="There is one step too many.",
-                ask="How many steps are there in four epochs, and how long is the last?",
+                why="1.5 is what five epochs give, or four if the gradient doubled from step to step.",
+                ask="How many steps are four epochs, and does `backward` add one gradient or all that is there?",
             ),
             edit(
                 "the steps of the first three epochs",
@@ -256,6 +256,7 @@ EXERCISES = [
             "A new model for each call, and an optimizer for this model: which two lines of the lesson make them?",
             "`train` does the rest. The model takes a tensor of shape [1, 1], and `.item()` takes the number out of "
             "one.",
+            "Ask for every tenth number of epochs up to 2,000: the answer lies between 1,100 and 1,200.",
         ],
         [
             edit(

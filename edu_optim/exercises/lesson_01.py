@@ -108,6 +108,12 @@ EXERCISES = [
                 ask="From 1 to -3, how long is the jump?",
             ),
             edit(
+                "the factor is taken for lr times the curvature",
+                {"1 + growth**0.5": "growth**0.5"},
+                why="A step multiplies the distance by 1 - lr L; where it explodes, that is below -1.",
+                ask="If lr L is 3, by what does a step multiply the distance?",
+            ),
+            edit(
                 "the root is taken twice",
                 {"growth**0.5": "growth**0.25"},
                 why="The factor of a step is the root of growth, and here that root stands under another.",
@@ -157,6 +163,22 @@ EXERCISES = [
             "There is no step number 13.2: `math.ceil` gives the next whole one.",
         ],
         [
+            edit(
+                "the quotient is upside down",
+                {
+                    "math.log(accuracy) / math.log(abs(1 - lr * curvature))": (
+                        "math.log(abs(1 - lr * curvature)) / math.log(accuracy)"
+                    )
+                },
+                why="Asked for is how often the factor must be multiplied to reach the accuracy.",
+                ask="If a step halves the distance and a quarter is allowed, how many does your quotient give?",
+            ),
+            edit(
+                "the number of steps is negative",
+                {"math.log(accuracy) /": "-math.log(accuracy) /"},
+                why="Both logarithms are below zero already, so their quotient is above it.",
+                ask="What is the sign of log(0.1), and of log(0.5)?",
+            ),
             edit(
                 "one step too few",
                 {"math.ceil": "math.floor"},
