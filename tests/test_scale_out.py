@@ -92,6 +92,11 @@ def test_four_ranks_by_hand_agree_with_the_big_batch():
     assert said[1] == "the mean over 4 ranks is that of the big batch"
 
 
+def test_a_number_of_ranks_that_does_not_divide_the_batch_is_refused():
+    with pytest.raises(RuntimeError, match="the number of ranks must divide 64, got 3"):
+        launch(SCRIPTS / "by_hand.py", ranks=3)
+
+
 def test_a_sweep_over_two_ranks_is_the_sweep_over_one():
     rates = torch.logspace(-3, 0, 31, dtype=torch.float64)
     losses = sweep(rosenbrock, Adam, 100, lr=rates).losses

@@ -77,6 +77,8 @@ def difference(these, those):
 def main():
     dist.init_process_group("gloo")
     rank, ranks = dist.get_rank(), dist.get_world_size()
+    if BATCH % ranks:
+        raise SystemExit(f"the number of ranks must divide {BATCH}, got {ranks}")
     images, labels = problems.digits()
     mine = images[rank::ranks], labels[rank::ranks]
     batch = BATCH // ranks
