@@ -236,6 +236,25 @@ def bill_and_clock() -> Figure:
     return fig
 
 
+def bills_and_clocks() -> Figure:
+    """The bills of Adam against the number of weights, as lines, and what the clock said, as marks.
+
+    >>> len(bills_and_clocks().axes[0].get_lines())
+    6
+    """
+    fig, ax = figure(width=7.4, height=4.2)
+    ways = {"lists": (RED, "o", False), "lists, memory kept": (ORANGE, "s", True), "loop in C": (GREEN, "D", False)}
+    for name, (color, marker, kept) in ways.items():
+        costs = [bills(17, 152, 7, weights, kept)[name.split(",")[0]] for weights in MEASURED_AT]
+        billed = [1e3 * sum(items.values()) for items in costs]
+        ax.plot(MEASURED_AT, billed, color=color, linewidth=1, label=name)
+        clocked = [1e3 * seconds for seconds in MEASURED[name]]
+        ax.plot(MEASURED_AT, clocked, marker, color=color, markersize=5, label=f"_{name}, the clock")
+    ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
+    label_ends(ax)
+    return fig
+
+
 def play(count: Callable[[Callable[..., Any]], tuple[int, float]]) -> Experiment:
     """What a step should take over lists and as a loop in C, item by item; and by the clock, here and now, if ticked.
 
