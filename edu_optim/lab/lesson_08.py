@@ -166,12 +166,19 @@ RIVALS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {
 
 
 def next_word(
-    optimizer: MakeOptimizer, rarity: float, *, seed: int = 0, steps: int = 300, **options: Any
+    optimizer: MakeOptimizer,
+    rarity: float,
+    *,
+    batch: int | None = None,
+    seed: int = 0,
+    steps: int = 300,
+    **options: Any,
 ) -> tuple[float, Tensor]:
     """The best of the 13 learning rates in ``TRIED``, and what is left to learn at it, ``[steps + 1]``.
 
     A table of logits learns which of 20 words comes after each of 200; word k is as frequent as ``k ** -rarity``, and
-    what comes after it has odds of its own. What is left is the cross-entropy less the least possible.
+    what comes after it has odds of its own. What is left is the cross-entropy less the least possible. A step sees
+    ``batch`` pairs of words, or all there are, as often as they are, if None.
 
     >>> lr, left = next_word(Adam, 1)
     >>> f"{lr:.0f}: {left[0]:.1f}, {left[300]:.0e}"
@@ -180,34 +187,47 @@ def next_word(
     often = torch.arange(1, 201, dtype=torch.float64) ** -rarity
     often = (often / often.sum())[:, None]
     drawn = torch.randn(200, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    odds = torch.softmax(2 * drawn, -1)
+    odds, draw = torch.softmax(2 * drawn, -1), torch.Generator().manual_seed(seed)
+    pairs = often * odds  # how often one word follows another
     table = torch.zeros(len(TRIED), 200, 20, dtype=torch.float64, requires_grad=True)
     runner = optimizer([table], lr=TRIED[:, None, None], **options)
     rows = []
     for _ in range(steps + 1):
         guess = torch.log_softmax(table.detach(), -1)
-        rows.append((often * odds * (odds.log() - guess)).sum((-1, -2)))
-        table.grad = often * (guess.exp() - odds)
+        rows.append((pairs * (odds.log() - guess)).sum((-1, -2)))
+        seen = pairs if batch is None else _sampled(pairs, batch, draw)
+        table.grad = seen.sum(-1, keepdim=True) * guess.exp() - seen
         runner.step()
     left = torch.stack(rows)
     best = int(left[-1].nan_to_num(nan=torch.inf).argmin())
     return TRIED[best].item(), left[:, best]
 
 
+def _sampled(pairs: Tensor, batch: int, draw: torch.Generator) -> Tensor:
+    """How often each pair is among ``batch`` drawn ones, as a share."""
+    drawn = torch.multinomial(pairs.flatten(), batch, replacement=True, generator=draw)
+    return drawn.bincount(minlength=pairs.numel()).reshape(pairs.shape) / batch
+
+
 def words() -> Figure:
     """Three optimizers, each at its best learning rate, learn the next word: of words as frequent as 1/k, and alike.
 
-    >>> [ax.get_title() for ax in words().axes]
-    ['Word k as frequent as 1/k', 'All words alike']
+    Above with exact gradients, below with batches of 32.
+
+    >>> [ax.get_title() for ax in words().axes[:2]]
+    ['word k as frequent as 1/k, exact gradients', 'all words alike, exact gradients']
     """
-    fig, axes = figure(2, sharey=True)
-    for ax, rarity, title in zip(axes, (1, 0), ("Word k as frequent as 1/k", "All words alike"), strict=True):
-        for name, (optimizer, options) in RIVALS.items():
-            _, left = next_word(optimizer, rarity, **options)
-            ax.plot(left, label=name, markevery=50, **look(name))
-        ax.set(xlabel="step", yscale="log", title=title)
-        label_ends(ax)
-    axes[0].set_ylabel("left to learn, log scale")
+    fig, axes = figure(2, 2, height=3.1, sharey="row", sharex=True)
+    for row, batch, how in zip(axes, (None, 32), ("exact gradients", "batches of 32"), strict=True):
+        for ax, rarity, which in zip(row, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
+            for name, (optimizer, options) in RIVALS.items():
+                _, left = next_word(optimizer, rarity, batch=batch, **options)
+                ax.plot(left, label=name, markevery=50, **look(name))
+            ax.set(yscale="log", title=f"{which}, {how}")
+            label_ends(ax)
+        row[0].set_ylabel("left to learn, log scale")
+    for ax in axes[1]:
+        ax.set_xlabel("step")
     return fig
 
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adam
-from edu_optim.lab.lesson_08 import RIVALS, corrected_means, lesson_00, next_word, on_digits, untuned
-from edu_optim.problems import quadratic
+from edu_optim.lab.lesson_08 import RIVALS, corrected_means, lesson_00, next_word, on_digits
 from edu_optim.rules import adam, amsgrad
 
 BETAS = [(0.9, 0.999), (0.9, 0.95), (0.5, 0.7), (0.0, 0.9)]
@@ -102,15 +101,6 @@ def test_what_cures_the_problem_of_reddi(start, scale):
         assert reddi(adam, [0.0] * 2, betas, start, scale) < -0.9
 
 
-def test_adam_comes_last_on_the_ravine():
-    """Yet after 100 steps at these untuned rates **Adam is last**; not after 105, again after 120."""
-    ends = {steps: untuned(quadratic(condition=25), 0.02, 0.2, steps=steps) for steps in (100, 105, 120)}
-    losses = {steps: {name: run.losses[-1] for name, run in runs.items()} for steps, runs in ends.items()}
-    assert losses[100]["RMSprop"] < losses[100]["momentum"] < losses[100]["Adam"]
-    assert losses[105]["Adam"] < losses[105]["momentum"]
-    assert losses[120]["Adam"] == max(losses[120].values())
-
-
 @pytest.mark.parametrize(("betas", "longer"), [((0.9, 0.999), True), ((0.9, 0.95), False), ((0.99, 0.999), False)])
 def test_uncorrected_steps_are_too_long_with_the_usual_betas_only(betas, longer):
     """With these betas, means that start at zero make the steps too long, not too short."""
@@ -133,10 +123,17 @@ def left_to_learn(rarity, seed, steps):
 
 @pytest.mark.parametrize(("seed", "steps"), [(1, 300), (2, 120), (3, 600)])
 def test_rare_words_are_where_adam_wins(seed, steps):
-    """With all words alike momentum is level with it: rarity was what held momentum back."""
+    """With all words alike momentum ends level with it: where gradients are exact, rarity was what held momentum back."""
     rare, alike = left_to_learn(1, seed, steps), left_to_learn(0, seed, steps)
     assert rare["SGD"] > 4 * rare["momentum"] and rare["momentum"] > 100 * rare["Adam"]
     assert 0.1 < alike["momentum"] / alike["Adam"] < 10
+
+
+@pytest.mark.parametrize("rarity", [0, 1])
+def test_in_small_batches_noise_rules(rarity):
+    """In batches of 32 noise rules, and Adam's lead is small in both."""
+    left = {name: next_word(cls, rarity, batch=32, seed=1, **own)[1][-1].item() for name, (cls, own) in RIVALS.items()}
+    assert left["Adam"] < left["momentum"] < 3 * left["Adam"] and left["SGD"] < 3 * left["Adam"]
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9}])
@@ -197,7 +194,7 @@ def test_it_hops_around_the_minimum(lr, start):
 
 @pytest.mark.parametrize(("lr", "start"), [(0.1, -0.7), (0.03, 0.4), (0.25, 2.3)])
 def test_the_usual_betas_only_put_off_the_return(lr, start):
-    """The usual (0.9, 0.999) seem to arrive; but as the gradients vanish, so does what divides them, and after 7,000 steps the weight is back at 0.089."""  # noqa: E501
+    """The usual (0.9, 0.999) seem to arrive; but as the gradients vanish, so does what divides them, and at step 7,000 the weight leaps out to 0.089 and falls back, and again at 9,100."""  # noqa: E501
     assert hops((0.9, 0.999), lr, start, steps=5000, last=4000) < 1e-9
     assert 0.5 * lr < hops((0.9, 0.999), lr, start, steps=9000, last=4000) < 1.5 * lr
 
