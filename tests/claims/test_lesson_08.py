@@ -123,7 +123,7 @@ def left_to_learn(rarity, seed, steps):
 
 @pytest.mark.parametrize(("seed", "steps"), [(1, 300), (2, 120), (3, 600)])
 def test_rare_words_are_where_adam_wins(seed, steps):
-    """With all words alike momentum ends level with it: where gradients are exact, rarity was what held momentum back."""
+    """With all words alike momentum ends level with it: where gradients are exact, rarity held momentum back."""
     rare, alike = left_to_learn(1, seed, steps), left_to_learn(0, seed, steps)
     assert rare["SGD"] > 4 * rare["momentum"] and rare["momentum"] > 100 * rare["Adam"]
     assert 0.1 < alike["momentum"] / alike["Adam"] < 10
