@@ -5,31 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
-from judged import expected, family, programs
 
 from edu_optim import later
 from edu_optim.check import check
 from edu_optim.exercises.lesson_15 import CATALOGS
 from edu_optim.later import rules
 
-by_name = pytest.mark.parametrize("name", CATALOGS)
 
-
-@by_name
+@pytest.mark.parametrize("name", CATALOGS)
 def test_what_ships_is_correct(name):
     assert check(getattr(rules, name)).kind == "correct"
-
-
-@by_name
-def test_every_program_is_called_and_named_as_itself(name):
-    tried = raised = 0
-    for chosen, mistake, program in programs(family(name), together=20 if name == "muon" else 5):
-        verdict = check(program, like=name)
-        raised += verdict.kind == "error"
-        assert verdict.kind == "error" or verdict.name == expected(chosen, mistake), verdict
-        assert verdict.passed == (mistake is None)
-        tried += 1
-    assert tried > 9 and raised < 2
 
 
 @pytest.mark.parametrize("cls", [torch.optim.NAdam, torch.optim.RAdam, later.NAdam, later.RAdam])
