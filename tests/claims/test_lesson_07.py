@@ -124,3 +124,16 @@ $\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta =
         net = problems.small_net(64, 16, 10, seed=seed)
         ends.append(train(net, optimizer, *problems.digits(), **options)[-1].item())
     assert ends[0] == pytest.approx(ends[1], rel=0.05)
+
+
+def test_with_a_small_eps_the_loss_hardly_shifts_adadelta():
+    """with torch's 1e-6 a change of the loss shifts it by less than a millimeter, a change of the unit still by"""
+    ravine = problems.quadratic(condition=25)
+    start = torch.tensor(ravine.start, dtype=torch.float64)
+
+    def path(loss=1.0, unit=1.0):
+        run = descend(lambda p: loss * ravine(p / unit), Adadelta, 60, start=unit * start, eps=1e-6)
+        return run.points / unit
+
+    for loss, unit in ((0.01, 2.0), (0.05, 0.5)):
+        assert (path() - path(loss=loss)).abs().max() < 1e-3 < 0.01 < (path() - path(unit=unit)).abs().max()
