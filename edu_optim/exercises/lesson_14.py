@@ -27,7 +27,7 @@ def _watch_training(answer):
             return p - 0.17 * g / (abs(g) + 0.4)
 
         def order(epoch):
-            return [0.1 * (number * (3, 5, 7)[epoch] % 16) ** 1.3 for number in range(16)]
+            return [0.1 * (number * (5, 7, 11, 13)[epoch] % 24) ** 1.3 for number in range(24)]
 
         yield f"p after 3 epochs on {ranks} rank{'s' * (ranks > 1)}", answer(ranks, 0.8, gradient, step, order, 8, 3)
         share = 8 // ranks
@@ -98,13 +98,19 @@ TRAIN = [
         "one step is taken for a whole epoch",
         {"range(0, len(shuffled), batch)": "range(1)", SHARE: "shuffled[rank::ranks]"},
         why="The gradient is the mean over all examples, and not over a batch of them.",
-        ask="How many batches of 8 are there in 16 examples?",
+        ask="How many batches of 8 are there in 24 examples?",
     ),
     edit(
         "only the first batch of an epoch is used",
         {"range(0, len(shuffled), batch)": "range(1)"},
         why="The other batches are never seen.",
         ask="Where does the second batch begin?",
+    ),
+    edit(
+        "the last batch of an epoch is dropped",
+        {"range(0, len(shuffled), batch)": "range(0, len(shuffled) - batch, batch)"},
+        why="Its examples are never seen.",
+        ask="Where does the last batch begin?",
     ),
     edit(
         "every rank works on the whole batch",
@@ -138,6 +144,12 @@ TRAIN = [
         {"order(epoch)": "order(0)"},
         why="It is what a sampler does that is not told the epoch.",
         ask="Who tells `order` that another epoch has begun?",
+    ),
+    edit(
+        "the epochs are counted from 1",
+        {"order(epoch)": "order(epoch + 1)"},
+        why="The order of epoch 0 is never asked for.",
+        ask="Which numbers does `range(epochs)` give?",
     ),
     edit(
         "only the first epoch is run",
@@ -325,6 +337,12 @@ RING = [
         {FIRST: "turn", SECOND: "(turn + 1) % ranks"},
         why="Each rank must send another place in a turn, or no sum is complete at the end of the round.",
         ask="In the first turn, which place does rank 0 send, and which rank 1?",
+    ),
+    edit(
+        "the places are gone through in the other direction",
+        {FIRST: "(rank + turn) % ranks"},
+        why="What a rank sends must be the sum that has just grown there, and that arrives in the place before.",
+        ask="In turn 0 a rank adds what arrives in the place before its own; which place should it send in turn 1?",
     ),
     edit(
         "the rounds are one turn too short",
