@@ -194,12 +194,6 @@ BYTES = [
         ask="At which stage are the weights themselves shared out?",
     ),
     edit(
-        "only the state is ever shared out",
-        {"stage >= 2": "stage >= 4", "stage >= 3": "stage >= 4"},
-        why="Stages 2 and 3 change nothing.",
-        ask="What is shared out at stage 2 that was not at stage 1?",
-    ),
-    edit(
         "all is shared out from the first stage on",
         {"stage >= 2": "stage >= 1", "stage >= 3": "stage >= 1"},
         why="Each stage shares out one thing more than the one before.",
@@ -216,12 +210,6 @@ BYTES = [
         {"12 * weights": "8 * weights"},
         why="Beside Adam's two buffers, the state holds the weights once more, in four bytes each.",
         ask="Where do the steps add up that bfloat16 would lose?",
-    ),
-    edit(
-        "the gradients are forgotten",
-        {"2 * weights, 2 * weights, 12": "2 * weights, 0 * weights, 12"},
-        why="Each weight has a gradient, of two bytes.",
-        ask="What does the backward pass leave behind?",
     ),
     edit(
         "all is counted in four bytes",
@@ -337,12 +325,6 @@ RING = [
         {FIRST: "turn", SECOND: "(turn + 1) % ranks"},
         why="Each rank must send another place in a turn, or no sum is complete at the end of the round.",
         ask="In the first turn, which place does rank 0 send, and which rank 1?",
-    ),
-    edit(
-        "the places are gone through in the other direction",
-        {FIRST: "(rank + turn) % ranks"},
-        why="What a rank sends must be the sum that has just grown there, and that arrives in the place before.",
-        ask="In turn 0 a rank adds what arrives in the place before its own; which place should it send in turn 1?",
     ),
     edit(
         "the rounds are one turn too short",
