@@ -58,10 +58,9 @@ def _passed(first):
     """In words, what a rule was given as its parameter, call by call."""
     if not first:
         return "nothing"
-    if len(first) > 1:
-        return "one tensor after the other"
-    (given,) = first
-    return f"one tensor of {given.numel()} elements" if torch.is_tensor(given) else "a list of tensors"
+    given = first[0]
+    what = f"one tensor of {given.numel()} elements in {given.dtype}" if torch.is_tensor(given) else "a list of tensors"
+    return what if len(first) == 1 else f"{what}, and so on in {len(first)} calls"
 
 
 def _watch_executor(answer):
@@ -132,8 +131,7 @@ EXECUTOR = [
         {WRITE: "old.flatten().copy_(part)"},
         why="Some tensors move; flattening a matrix that is not contiguous makes a copy, and the copy is written to.",
         ask="Which of the two can be given the other's shape without a copy, the tensor of the model or its part of "
-        "the "
-        "result?",
+        "the result?",
     ),
     edit(
         "the matrix has become a vector",
@@ -176,11 +174,16 @@ EXECUTOR = [
         ask="Which function of torch makes one tensor out of many?",
     ),
     edit(
+        "the long tensors are in float32",
+        {"x.flatten()": "x.flatten().float()"},
+        why="The rule works with seven digits, and the tensors of the model have sixteen.",
+        ask="Which dtype has a tensor of the model, and which does the rule get?",
+    ),
+    edit(
         "each tensor is given new memory",
         {WRITE: "old.data = part.view_as(old)"},
         why="It becomes a piece of the long tensor; the executors of the course write into the old memory, so that "
-        "whoever "
-        "holds a view of a parameter sees the new numbers.",
+        "whoever holds a view of a parameter sees the new numbers.",
         ask="Which method writes into the old memory, in the place of `.data =`?",
     ),
 ]
@@ -348,10 +351,11 @@ EXERCISES = [
                 "model?",
             ),
             edit(
-                "only the parameter is written back",
+                "as many launches are missing as the rule has buffers",
                 {" + 2": " + 1", " + 3": " + 1"},
-                why="The arithmetic is counted right.",
-                ask="What else does the rule return, and where must it be at the next step?",
+                why="For momentum it is one, for Adadelta two.",
+                ask="Is each sign beside a tensor counted? And what does the rule return beside the parameter, that "
+                "must be in its place at the next step?",
             ),
             edit(
                 "a list is counted like as many tensors",

@@ -169,7 +169,7 @@ def test_below_the_edge_a_step_never_climbs(share):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_network_is_thrown_to_a_flatter_place(seed):
     """At 2 the curvature passes the edge, and a bowl would throw the path out for ever.
-    A network has flatter places: the path is thrown to one where the curvature is back below the edge, and there the
+    A network has flatter places: the path is thrown to one where the curvature is back below the edge, and the
     So $2/\\eta$ bounds how steep a place a path can settle in, and does not choose the place
     """
     assert lesson_01.training_at(0.5, steps=120, every=20, seed=seed)[:, 1].max() < 2 / 0.5
@@ -182,7 +182,7 @@ def test_a_network_is_thrown_to_a_flatter_place(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_how_far_the_catapult_reaches(seed):
     """At 3 the loss climbs from 2.3 above 10, and the mean of steps 300 to 400 lies below the start; at 4 it does not.
     Width counts too: with 64 hidden units a rate of 2 throws the loss above 40.
