@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from ..optimizers import SGD
 from ..plot import BLUE, GREEN, RED, contour, figure, label_ends
 from ..problems import digits, line_model, line_points, quadratic, small_net
-from ..trace import race, train
+from ..trace import Trace, race, train
 from .comparison import overlay, rivals
 from .controls import rate, slider, switch
 from .experiment import Experiment
@@ -94,23 +94,27 @@ def _bowl_and_factors(axes: Any, condition: float) -> None:
     axes[1].legend()
 
 
-def shares(losses: Mapping[str, Tensor]) -> Figure:
-    """The loss on a ravine against the step, and the parts of it that the floor and the wall have.
+def shares(runs: Mapping[str, Trace], condition: float) -> Figure:
+    """A panel for each run down a ravine: the loss against the step, and the parts of it that floor and wall have.
 
     Args:
-        losses: "both", "floor" and "wall" -> losses ``[steps + 1]``.
+        runs: the title of a panel -> the run.
+        condition: the curvature of the wall, where the floor's is 1.
 
-    >>> losses = {name: torch.ones(6) for name in ("both", "floor", "wall")}
-    >>> [text.get_text() for text in shares(losses).axes[0].texts]
+    >>> from edu_optim import descend
+    >>> run = descend(quadratic(25), SGD, steps=6, lr=0.06)
+    >>> [line.get_label() for line in shares({"lr = 0.06": run}, condition=25).axes[0].get_lines()]
     ['both', 'floor', 'wall']
     """
-    fig, ax = figure(width=7)
-    ax.plot(losses["both"], color="0.6", linewidth=7, label="both")
-    ax.plot(losses["floor"], color=GREEN, label="floor")
-    ax.set(xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 300), xticks=range(0, 21, 5))
-    label_ends(ax)
-    ax.plot(losses["wall"], "--", color=RED, label="wall")
-    ax.annotate("wall", (5, losses["wall"][5]), (8, 4), textcoords="offset points", color=RED)
+    fig, axes = figure(len(runs), squeeze=False, sharey=True)
+    for ax, (title, run) in zip(axes[0], runs.items(), strict=True):
+        x, y = run.points.T
+        ax.plot(run.losses, color="0.6", linewidth=7, label="both")
+        ax.plot(x**2 / 2, color=GREEN, label="floor")
+        ax.plot(condition * y**2 / 2, "--", color=RED, label="wall")
+        ax.set(title=title, xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 300))
+        ax.label_outer()
+    axes[0, -1].legend()
     return fig
 
 

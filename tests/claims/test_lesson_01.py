@@ -56,7 +56,7 @@ def test_two_different_rates_land_on_the_minimum(condition, start):
 
 
 def test_the_steps_that_a_constant_rate_needs():
-    """Even $2/(m+L)$ needs 386 steps to a millionth of the distance."""
+    """But even $2/(m+L)$ needs 386 steps to a millionth of the distance."""
     x = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
     design = torch.stack([x, torch.ones_like(x)], dim=-1)
     curvatures = torch.linalg.eigvalsh(2 * design.T @ design / 4)
@@ -120,6 +120,30 @@ def test_the_loss_is_a_sum_of_two_parts(condition, lr):
     floor = x**2 / 2 * (1 - lr) ** (2 * steps)
     wall = condition * y**2 / 2 * (1 - lr * condition) ** (2 * steps)
     torch.testing.assert_close(run.losses, floor + wall)
+
+
+@CONDITIONS
+@pytest.mark.parametrize("start", [(-4.0, 4.0), (3.0, -0.5), (0.1, 5.0)])
+def test_a_bend_says_that_the_rate_suits_one_direction_better(condition, start):
+    """At $2/(m+L)$ both factors are equal in size, and the line is straight.
+    So on a bowl a bend says that the rate suits one direction better than the other."""
+
+    def bend(lr):
+        p = torch.tensor(start, dtype=torch.float64)
+        logs = descend(problems.quadratic(condition), SGD, steps=20, start=p, lr=lr).losses.log()
+        return logs.diff().diff().abs().max()
+
+    assert bend(2 / (1 + condition)) < 1e-6
+    assert bend(1.3 / condition) > 0.01
+
+
+def test_rates_below_the_edge_from_a_start_off_the_floor():
+    """unless you start exactly on the floor, the rate has to stay below $2/L$."""
+    for condition in (8, 90):
+        for height, grows in ((0.0, False), (1e-6, True)):
+            start = torch.tensor([-4.0, height], dtype=torch.float64)
+            run = descend(problems.quadratic(condition), SGD, steps=900, start=start, lr=2.1 / condition)
+            assert (run.losses[-1] > run.losses[0]) == grows
 
 
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (2.0, 3.0), (5.0, -0.9)])
