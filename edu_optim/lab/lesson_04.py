@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, GREEN, RED, contour, figure, look
+from ..plot import BLACK, BLUE, GREEN, RED, contour, figure
 from ..rules import momentum, nesterov
 from ..trace import race
 from .comparison import overlay, rivals
@@ -61,19 +61,19 @@ def growing_momentum(p: Any, g: Any, memory: Any, *, lr: Any) -> tuple[Any, tupl
     return p - lr * g + (count - 1) / following * (p - before), (p, following)
 
 
-def worst_on_bent_slopes(rule: Callable[..., Any], steps: int) -> Tensor:
-    """The largest loss before each step of ``rule``, ``[steps]``, from 2,001 starts in [-30, 30], at a rate of 1/2.
+def bent_slopes(rule: Callable[..., Any], steps: int, lr: float = 1.0) -> Tensor:
+    """The losses before each step of ``rule``, ``[steps, 2001]``, from 2,001 starts in [-30, 30].
 
     The slope is x up to 0.1, and from there it grows a hundredth as fast: a convex function with curvatures up to 1.
 
-    >>> worst_on_bent_slopes(growing_momentum, 1)
-    tensor([7.4650], dtype=torch.float64)
+    >>> bent_slopes(growing_momentum, 1).max()
+    tensor(7.4650, dtype=torch.float64)
     """
     p, memory, losses = torch.linspace(-30, 30, 2001, dtype=torch.float64), 0, []
     for _ in range(steps):
         inner, outer = p.abs().clamp(max=0.1), (p.abs() - 0.1).clamp(min=0)
-        losses.append((inner**2 / 2 + 0.1 * outer + outer**2 / 200).max())
-        p, memory = rule(p, p.sign() * (inner + outer / 100), memory, lr=0.5)
+        losses.append(inner**2 / 2 + 0.1 * outer + outer**2 / 200)
+        p, memory = rule(p, p.sign() * (inner + outer / 100), memory, lr=lr)
     return torch.stack(losses)
 
 
@@ -143,23 +143,27 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
     return fig
 
 
-def draw_betas(betas: Sequence[float], found: Mapping[int, Mapping[str, Sequence[float]]]) -> Figure:
-    """Held-out losses against the momentum, a panel for each number of steps.
+def draw_leads(betas: Sequence[float] | Tensor, found: Mapping[int, Mapping[str, Tensor]]) -> Figure:
+    """By how much momentum's loss lies above Nesterov's, against the momentum, a panel for each size of batch.
 
     Args:
         betas: the momenta.
-        found: steps -> name of the rule -> its loss at each of them.
+        found: size of batch -> "momentum" and "Nesterov" -> losses ``[orders, momenta]``; also drawn: their mean.
 
-    >>> fig = draw_betas([0.8, 0.9], {150: {"momentum": [0.3, 0.4]}, 600: {"momentum": [0.2, 0.2]}})
+    >>> losses = {"momentum": torch.ones(3, 2), "Nesterov": torch.rand(3, 2)}
+    >>> fig = draw_leads([0.8, 0.9], {8: losses, 32: losses})
     >>> [ax.get_title() for ax in fig.axes]
-    ['150 steps', '600 steps']
+    ['batches of 8', 'batches of 32']
     """
     fig, axes = figure(2, sharey=True)
-    for ax, (steps, losses) in zip(axes, found.items(), strict=True):
-        for name, line in losses.items():
-            ax.plot(betas, line, label=name, **look(name))
-        ax.set(xlabel="β", title=f"{steps} steps")
-    axes[0].set_ylabel("held-out loss")
+    for ax, (batch, losses) in zip(axes, found.items(), strict=True):
+        lead = losses["momentum"] - losses["Nesterov"]
+        ax.axhline(0, color="0.6", linewidth=1, label="_level")
+        for order in lead:
+            ax.plot(betas, order, color="0.6", linewidth=0.8, label="_one order")
+        ax.plot(betas, lead.mean(0), color=BLUE, marker="o", label="mean")
+        ax.set(xlabel="β", title=f"batches of {batch}")
+    axes[0].set_ylabel("lead of Nesterov in held-out loss")
     axes[0].legend(loc="upper left")
     return fig
 
