@@ -197,7 +197,7 @@ EXERCISES = [
                 ask="If its curve has 1000 points, how many times must it be called to reach the end?",
             ),
             edit(
-                "the scheduler is never asked",
+                "the schedule never moves",
                 {"        scheduler.step()\n": ""},
                 why="The learning rate stays where it began.",
                 ask="Which call moves the schedule on?",
@@ -229,7 +229,7 @@ EXERCISES = [
             edit(
                 "the optimizer begins again with an empty memory",
                 {'    optimizer.load_state_dict(saved["optimizer"])\n': ""},
-                why="Its buffers are not loaded.",
+                why="The optimizer that goes on has no buffers yet.",
                 ask="Which of the three entries of the checkpoint holds them?",
             ),
             edit(
@@ -295,15 +295,15 @@ EXERCISES = [
                 ask="Which power of the gradient is in v, and which in the step?",
             ),
             edit(
-                "the correction of m is left out",
+                "m is taken as if it were corrected",
                 {" * (1 - beta1**t)": ""},
-                why="Without its correction m, too, starts too small.",
+                why="Without its correction m is too small at first, so the first steps are shorter than this.",
                 ask="What is m after one step with a gradient of 1?",
             ),
             edit(
-                "the correction of v is left out",
+                "v is taken as if it were corrected",
                 {" / (1 - beta2**t) ** 0.5": ""},
-                why="Without its correction v starts too small, and the step too large.",
+                why="Without its correction v is too small at first, so the first steps are longer than this.",
                 ask="What is v after one step with a gradient of 1?",
             ),
             edit(

@@ -124,9 +124,9 @@ VERDICT = [
         ask="Which number does the rule of the lesson compare: the worst, or the mean?",
     ),
     edit(
-        "p counts one side only",
+        "the limit for p is 0.02, or p counts one side only",
         {"flip_test(*chosen) >= 0.01": "flip_test(*chosen) / 2 >= 0.01"},
-        why="Which of the two is ahead was not known before, so a lead of either counts.",
+        why="Which of the two is ahead was not known before, so a lead of either counts, and the limit is 0.01.",
         ask="Had the other been as far ahead, would you have named it?",
     ),
     edit(

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend
-from edu_optim.contest import TASKS, beaten, flip_test, stored, trial
+from edu_optim.contest import TASKS, flip_test, stored, trial
 from edu_optim.lab import lesson_11
 from edu_optim.lab.lesson_09 import unseen_error
-from edu_optim.problems import small_net, wilson_example
+from edu_optim.problems import descriptions, small_net, wilson_example
 from edu_optim.trace import fit
 
 RESULTS = stored()["results"]
@@ -40,7 +40,7 @@ def test_how_many_seeds_it_takes(seed):
 @pytest.mark.parametrize(("lr", "seed"), [(0.45, 3), (0.7, 5), (0.9, 4)])
 def test_the_sharpness_stays_at_the_edge(lr, seed, monkeypatch):
     """Each climbs to $2/\\eta$, past it, and then stays about there: at the **edge of stability** (Cohen et al. 2021).
-    At the edge about half of the steps go uphill
+    At 0.6 and 1.2 about half of the steps go uphill, 90 and 97 of the last 200, and over hundreds of steps
     """
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
@@ -52,7 +52,7 @@ def test_the_sharpness_stays_at_the_edge(lr, seed, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(("lr", "seed"), [(0.5, 1), (0.6, 2), (0.8, 3)])
 def test_the_sharpness_drops_where_the_loss_jumps(lr, seed, monkeypatch):
-    """here the sharpness drops at the largest jump of the loss, and the loss goes on falling."""
+    """the sharpness drops at the largest jump of the loss, and the loss goes on falling."""
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
     highest = losses.reshape(60, 10).amax(1)
@@ -84,10 +84,21 @@ def test_twice_the_rate_halves_the_sharpness(seed, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("lr", [0.25, 0.5, 1.0])
 def test_with_cross_entropy_the_sharpness_turns_before_the_edge(lr):
-    """With cross-entropy, at these learning rates, the sharpness rises, turns below $2/\\eta$, and falls."""
+    """With cross-entropy, at these learning rates, the sharpness rises, turns below $2/\\eta$, and falls
+    with cross-entropy, at rates up to 1.2, it did not.
+    """
     _, sharp = lesson_11.at_the_edge(SGD, lr, lesson_11.ENTROPY)
     top = max(sharp)
     assert sharp[0] < top < 2 / lr and sharp[-1] < 0.8 * top
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lr", "seed"), [(20, 2), (25, 1)])
+def test_with_cross_entropy_the_edge_is_reached_at_a_high_rate(lr, seed, monkeypatch):
+    """at a rate of 20 about half of the steps go uphill with this loss, too."""
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    losses, _ = lesson_11.at_the_edge.__wrapped__(SGD, lr, lesson_11.ENTROPY)
+    assert 70 < (losses.diff()[-200:] > 0).sum() < 130 and losses[-200:].mean() < losses[:200].mean()
 
 
 @pytest.mark.parametrize("momentum", [0.5, 0.9])
@@ -105,20 +116,38 @@ def test_with_momentum_the_edge_lies_higher(lr, momentum):
 @pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.001), (Adam, 0.002)])
 def test_who_calls_everything_positive(optimizer, lr, given):
     """Gradient descent is right about both.
-    The adaptive three put 0.25 on each feature that they use, and call everything positive
+    The adaptive three put 0.25 on each feature that they use, and call everything positive.
+    From 0, and with all six in each step, the gradients keep one proportion, and each is divided by its own size
     """
     (X, y) = wilson_example(*given)
     w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
     runner = optimizer([w], lr=lr)
     for _ in range(4000):
         w.grad = X.T @ (X @ w.detach() - y) / len(y)
+        if optimizer is not SGD and (X @ w.detach() - y).abs().min() > 0.1:  # on the way
+            assert torch.allclose(w.grad / w.grad[0], X.T @ y / (X[:, 0] @ y), rtol=1e-2)
         runner.step()
     w = w.detach()
-    assert (X @ w - y).abs().max() < 1e-3
+    assert (X @ w - y).abs().max() < 0.02  # RMSprop trembles about the fit
     positive, negative = w[0] + w[1] + w[2], -w[0] + w[1] + w[2]
     assert positive > 0 and (negative < 0) == (optimizer is SGD)
     if optimizer is not SGD:
-        assert w[w != 0].abs().max() == pytest.approx(1 / (3 + given[2]), rel=1e-2)
+        assert w[w != 0].abs().max() == pytest.approx(1 / (3 + given[2]), rel=3e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
+@pytest.mark.parametrize(("optimizer", "lr"), [(Adagrad, 0.1), (RMSprop, 0.001), (Adam, 0.001)])
+def test_with_one_example_in_each_step_nobody_is_wrong(optimizer, lr, given):
+    """With one example in each step these three are right about both."""
+    (X, y), draws = wilson_example(*given), torch.Generator().manual_seed(7)
+    w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
+    runner = optimizer([w], lr=lr)
+    for i in torch.randint(len(y), (8000,), generator=draws):
+        w.grad = X[i] * (X[i] @ w.detach() - y[i])
+        runner.step()
+    w = w.detach()
+    assert (X @ w - y).abs().max() < 0.05 and w[0] + w[1] + w[2] > 0.1 and -w[0] + w[1] + w[2] < -0.05
 
 
 @pytest.mark.parametrize("start", [0.007, 3.0, 900.0])
@@ -176,23 +205,55 @@ def test_random_directions_hold_next_to_nothing_of_a_path(seed):
 
 
 @pytest.mark.slow
-def test_decay_helps_under_its_conditions():
-    """AdamW is 6 % better than both others, at $p = 0.006$; the decay that tuning chose for L2 through Adam is none.
-    Stop all of them after half or twice as many steps, or tune on the ten draws of the race and race on the others
-    and the difference does not count any more
+@pytest.mark.parametrize(("steps", "ahead"), [(1000, 0.03), (4000, 0.05)])
+def test_ten_draws_are_too_few_for_the_decay(steps, ahead):
+    """Stop all after half as many steps, and the same ten draws give $p = 0.32$; after twice as many, 0.15.
+    On twenty others AdamW is ahead by 3 and 5 %, at $p$ below 0.001 both times.
     """
-    first, last = slice(10), slice(10, 20)
-    for steps, tuning, racing in ((1000, first, last), (4000, first, last), (2000, last, first)):
-        errors = {cls: unseen_error(cls, 0.5, range(20), steps=steps) for cls in (AdamW, Adam)}
-        chosen = {cls: found[tuning].mean(0).flatten().argmin() for cls, found in errors.items()}
-        ours, theirs = (found[racing].flatten(1)[:, chosen[cls]].tolist() for cls, found in errors.items())
-        assert flip_test(ours, theirs) > 0.1
+    errors = {cls: unseen_error(cls, 0.5, range(40), steps=steps) for cls in (AdamW, Adam)}
+    chosen = {cls: found[:10].mean(0).flatten().argmin() for cls, found in errors.items()}
+    raced = {cls: found.flatten(1)[:, chosen[cls]] for cls, found in errors.items()}
+    p = [
+        flip_test(raced[AdamW][draws].tolist(), raced[Adam][draws].tolist()) for draws in (slice(10, 20), slice(20, 40))
+    ]
+    assert p[0] == pytest.approx({1000: 0.32, 4000: 0.15}[steps], abs=0.005) and p[1] < 0.001
+    ours, theirs = (raced[cls][20:].mean() for cls in (AdamW, Adam))
+    assert (1 - ours / theirs).item() == pytest.approx(ahead, abs=0.005)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_ten_seeds_miss_much(seed):
+    """Ten seeds miss a difference as large as its spread every second time.
+    were one better by half a point, two digits of 360, ten seeds would seldom notice.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    noise = torch.randn(300, 10, generator=draws, dtype=torch.float64)
+    ends = [torch.tensor(RESULTS["digits, MLP"][name]["held_out"]) for name in ("Adam", "momentum")]
+    for apart, low, high in ((1.0, 0.4, 0.6), (0.5 / (ends[0] - ends[1]).std().item(), 0.05, 0.25)):
+        noticed = sum(flip_test(row, [0.0] * 10) < 0.01 for row in (apart + noise).tolist()) / 300
+        assert low < noticed < high
+
+
+def test_tuning_has_met_all_digits_and_not_the_last_tenth_of_the_text():
+    """A seed shuffles the same 1,797 digits anew, so tuning has met them all; the last tenth of the text"""
+    met, everything = set(), set()
+    for seed in TASKS["digits, MLP"].tuning:
+        (learn, _), (tune, _), (held, _) = TASKS["digits, MLP"].data(seed)
+        met |= {tuple(image.flatten().tolist()) for image in torch.cat([learn, tune])}
+        everything |= {tuple(image.flatten().tolist()) for image in torch.cat([learn, tune, held])}
+    assert met == everything
+    text, _ = descriptions()
+    tenth = len(text) // 10
+    _, (tune, _), (held, _) = TASKS["text, transformer"].data(0)
+    assert torch.equal(held.flatten(), text[-tenth:][: held.numel()])
+    assert torch.equal(tune.flatten(), text[-2 * tenth : -tenth][: tune.numel()])
 
 
 def test_the_stored_valleys():
     """At the worst of its nine rates each gets five times as many digits wrong as at its best, or more.
     SGD's chosen rate is the last one before a wall: the next rate of its grid gets most digits wrong.
     Its rate stands next to a wall: at the next rate of its grid, one of the two tuning seeds ran away too.
+    for the CNN Nesterov, but mind its wall: at the next rate nearly three times as many digits are wrong.
     """
     for task in ("digits, MLP", "digits, CNN"):
         for row in RESULTS[task].values():
@@ -200,23 +261,43 @@ def test_the_stored_valleys():
             assert means.max() > 5 * means.min()
         row = RESULTS[task]["SGD"]
         assert sum(row["tuning"][row["lrs"].index(row["best"]) + 1]) / 6 > 50
+    row = RESULTS["digits, CNN"]["Nesterov"]
+    right, higher = (sum(row["tuning"][row["lrs"].index(row["best"]) + k]) for k in (0, 1))
+    assert 2.5 < higher / right < 3
     row = RESULTS["text, transformer"]["Nesterov"]
     right, higher = (row["tuning"][row["lrs"].index(row["best"]) + k] for k in (0, 1))
     assert max(right) < 2.7 and sum(loss > 4.5 for loss in higher) == 1
 
 
 def test_no_optimizer_leads_all_tables():
-    """No optimizer leads all three tables
-    In these three tables Adam is beaten once, by Nesterov on the CNN
-    """
+    """No optimizer leads all three tables"""
     leaders = {min(found, key=lambda name: sum(found[name]["held_out"])) for found in RESULTS.values()}
     assert len(leaders) == 3
-    beating = [(task, a) for task, found in RESULTS.items() for a, theirs in beaten(found).items() if "Adam" in theirs]
-    assert beating == [("digits, CNN", "Nesterov")]
+
+
+def test_who_beats_sgd_on_the_cnn():
+    """Momentum and Adam have one mean, 6.25, and only Adam beats SGD: its differences from SGD spread less"""
+    sgd, *others = (RESULTS["digits, CNN"][name]["held_out"] for name in ("SGD", "Adam", "momentum"))
+    assert [sum(found) / 10 for found in others] == pytest.approx([6.25, 6.25], abs=1e-3)
+    assert [flip_test(found, sgd) for found in others] == pytest.approx([0.006, 0.027], abs=5e-4)
+    spread = [(torch.tensor(found) - torch.tensor(sgd)).std() for found in others]
+    assert spread[0] < spread[1]
+
+
+def test_adamw_is_all_but_adam_on_the_text():
+    """At its default decay, 0.01, 200 steps of AdamW shrink a weight by 2 %: here it is all but Adam."""
+    ours, theirs = (torch.tensor(RESULTS["text, transformer"][name]["held_out"]) for name in ("AdamW", "Adam"))
+    assert (ours - theirs).abs().max() < 0.005 < 0.2 * theirs.std()
+    w = torch.ones(1, dtype=torch.float64, requires_grad=True)
+    runner = AdamW([w], lr=RESULTS["text, transformer"]["AdamW"]["best"])
+    for _ in range(200):
+        w.grad = torch.zeros_like(w)
+        runner.step()
+    assert 1 - w.item() == pytest.approx(0.02, abs=1e-3)
 
 
 def test_whose_valleys_leave_room_at_the_top():
-    """Adam's and AdamW's valleys leave more room at the top."""
+    """Adam's and AdamW's valleys leave more room at the top, on this task."""
     room = {}
     for name, row in RESULTS["digits, MLP"].items():
         means = torch.tensor(row["tuning"]).mean(1)
