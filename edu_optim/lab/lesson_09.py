@@ -227,12 +227,15 @@ def noise_left(loudness: Tensor, left: Mapping[str, Tensor], asked: float) -> Fi
     return fig
 
 
-RATES = torch.logspace(-4.5, -1.5, 7, dtype=torch.float64)
-GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-1, 1.5, 11, dtype=torch.float64)])
+RATES = torch.logspace(-4.5, -1.5, 13, dtype=torch.float64)
+GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-1, 1.5, 6, dtype=torch.float64)])
+BUDGETS = (100, 500, 2000)
 
 
-def unseen_error(optimizer: MakeOptimizer, spread: float, seeds: range = range(20), steps: int = 2000) -> Tensor:
-    """The squared error on unseen examples of a linear model, ``[seeds, 7, 12]`` over ``RATES`` and ``GRID``.
+def unseen_error(
+    optimizer: MakeOptimizer, spread: float, seeds: range = range(10), budgets: tuple[int, ...] = BUDGETS
+) -> Tensor:
+    """The squared error on unseen examples of a linear model, ``[budgets, seeds, 13, 7]`` over ``RATES`` and ``GRID``.
 
     40 features, 60 noisy examples, minibatches of 8. Each feature matters alike, but their units differ: the sizes
     of the features run from 10^-spread to 10^spread, evenly on a log scale.
@@ -241,24 +244,26 @@ def unseen_error(optimizer: MakeOptimizer, spread: float, seeds: range = range(2
         optimizer: a class that takes ``lr`` and ``weight_decay``; one descent each for all settings.
         spread: 0 for features of one unit.
         seeds: of the examples; each draws true weights, noise and minibatches of its own.
-        steps: how many steps to take.
+        budgets: after how many steps to ask for the error.
 
-    >>> unseen_error(AdamW, 0, range(1), steps=1).shape
-    torch.Size([1, 7, 12])
+    >>> unseen_error(AdamW, 0, range(1), budgets=(1, 2)).shape
+    torch.Size([2, 1, 13, 7])
     """
     units = torch.logspace(-spread, spread, 40, dtype=torch.float64)
-    drawn = [_examples(seed, units, steps) for seed in seeds]
+    drawn = [_examples(seed, units, max(budgets)) for seed in seeds]
     inputs, targets, batches, unseen, answers = (torch.stack(each) for each in zip(*drawn, strict=True))
-    weights = torch.zeros(len(seeds), len(RATES), len(GRID), 40, dtype=torch.float64, requires_grad=True)
-    runner = optimizer([weights], lr=RATES[:, None, None], weight_decay=GRID[:, None])
-    task = torch.arange(len(seeds))[:, None]
-    for batch in batches.unbind(1):
+    lr, decay = (settings.flatten() for settings in torch.meshgrid(RATES, GRID, indexing="ij"))
+    weights = torch.zeros(len(seeds), 40, len(lr), dtype=torch.float64, requires_grad=True)
+    runner = optimizer([weights], lr=lr, weight_decay=decay)
+    task, errors = torch.arange(len(seeds))[:, None], []
+    for step, batch in enumerate(batches.unbind(1), 1):
         x, y = inputs[task, batch], targets[task, batch]
-        wrong = weights.detach().flatten(1, 2) @ x.mT - y[:, None]
-        weights.grad = (wrong @ x / 8).view_as(weights)
+        weights.grad = x.mT @ (x @ weights.detach() - y[..., None]) / 8
         runner.step()
-    guesses = weights.detach().flatten(1, 2) @ unseen.mT
-    return ((guesses - answers[:, None]) ** 2).mean(-1).reshape(len(seeds), len(RATES), len(GRID))
+        if step in budgets:
+            wrong = unseen @ weights.detach() - answers[..., None]
+            errors.append((wrong**2).mean(1).view(len(seeds), len(RATES), len(GRID)))
+    return torch.stack(errors)
 
 
 def _examples(seed: int, units: Tensor, steps: int) -> tuple[Tensor, ...]:
@@ -275,18 +280,17 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """The least error at each decay of ``GRID``, a panel for each title, beside the least error without decay.
 
     Args:
-        errors: title -> name -> mean errors ``[7, 12]`` over ``RATES`` and ``GRID``.
+        errors: title -> name -> mean errors ``[budgets, 13, 7]`` over ``RATES`` and ``GRID``; the last budget counts.
 
-    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(7, 12)}})
+    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(1, 13, 7)}})
     >>> fig.axes[0].get_title()
     'one unit'
     """
     fig, axes = figure(len(errors), sharey=True, squeeze=False)
     for ax, (title, by) in zip(axes[0], errors.items(), strict=True):
         for name, error in by.items():
-            least = error.amin(0)
-            ax.plot(GRID[1:], least[1:], label=name, markevery=2, **look("Adam" if name == "L2" else name))
-        without = next(iter(by.values()))[:, 0].min().expand(2)
+            ax.plot(GRID[1:], error[-1, :, 1:].amin(0), label=name, **look("Adam" if name == "L2" else name))
+        without = next(iter(by.values()))[-1, :, 0].min().expand(2)
         ax.plot(GRID[[1, -1]], without, color="0.5", linewidth=1, label="no decay")
         ax.set(title=title, xscale="log", xlabel="weight decay λ, log scale")
     axes[0, 0].set_ylabel("error on unseen examples")
@@ -296,24 +300,30 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
 
 
 def error_maps(errors: Mapping[str, Tensor]) -> Figure:
-    """The errors, cut at 1, over learning rate and decay, a map for each name, with a star at its least.
+    """The errors, cut at 0.9, over learning rate and decay: L2's after the last budget and AdamW's after each.
+
+    A star stands at the least of each map.
 
     Args:
-        errors: name -> mean errors ``[7, 12]`` over ``RATES`` and ``GRID``; those without decay are left out.
+        errors: for L2 and AdamW, mean errors ``[budgets, 13, 7]`` over ``RATES`` and ``GRID``; those without decay
+            are left out.
 
-    >>> error_maps({"AdamW": torch.ones(7, 12)}).axes[0].get_title()
-    'AdamW'
+    >>> some = torch.ones(len(BUDGETS), 13, 7)
+    >>> [ax.get_title() for ax in error_maps({"L2": some, "AdamW": some}).axes[:2]]
+    ['L2, 2,000 steps', 'AdamW, 100 steps']
     """
-    fig, axes = figure(len(errors), sharey=True, squeeze=False)
-    for ax, (name, error) in zip(axes[0], errors.items(), strict=True):
-        shown = error[:, 1:].clamp(max=1)
-        mesh = [values.numpy() for values in (_borders(RATES), _borders(GRID[1:]), shown.T)]
-        ax.pcolormesh(*mesh, cmap="cividis", vmin=0.55, vmax=1)
-        rate, decay = divmod(int(shown.argmin()), len(GRID) - 1)
+    shown = {f"L2, {BUDGETS[-1]:,} steps": errors["L2"][-1]}
+    shown |= {f"AdamW, {steps:,} steps": error for steps, error in zip(BUDGETS, errors["AdamW"], strict=True)}
+    fig, axes = figure(len(shown), width=11.5, height=3.6, sharey=True)
+    for ax, (title, error) in zip(axes, shown.items(), strict=True):
+        cut = error[:, 1:].clamp(max=0.9)
+        mesh = [values.numpy() for values in (_borders(RATES), _borders(GRID[1:]), cut.T)]
+        ax.pcolormesh(*mesh, cmap="cividis", vmin=0.6, vmax=0.9)
+        rate, decay = divmod(int(cut.argmin()), len(GRID) - 1)
         ax.plot(RATES[rate], GRID[1 + decay], "*", color="1", markersize=13, label="least")
-        ax.set(title=name, xlabel="learning rate η, log scale", xscale="log", yscale="log")
-    fig.colorbar(axes[0, -1].collections[0], ax=axes, label="error on unseen examples, cut at 1")
-    axes[0, 0].set_ylabel("weight decay λ, log scale")
+        ax.set(title=title, xlabel="learning rate η, log scale", xscale="log", yscale="log")
+    fig.colorbar(axes[-1].collections[0], ax=axes, label="error on unseen examples, cut at 0.9")
+    axes[0].set_ylabel("weight decay λ, log scale")
     return fig
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adam, AdamW, descend
+from edu_optim.exercises.lesson_09 import l2_coefficient
 from edu_optim.lab import lesson_09
 
 
@@ -45,7 +46,7 @@ def test_the_letter_cancels():
 @pytest.mark.parametrize("lr, decay", [(0.1, 0.3), (0.2, 2.0)])
 def test_the_running_mean_carries_a_weight_through_zero(lr, decay):
     """
-    one curve, which even runs through zero, carried there by Adam's running mean of gradients.
+    one curve, which after 25 steps even runs through zero, carried there by Adam's running mean of gradients.
     """
     with_mean, without = (
         gradient_free(Adam, 400, lr=lr, weight_decay=decay, betas=(beta1, 0.999)) for beta1 in (0.9, 0.0)
@@ -88,9 +89,13 @@ def test_the_mean_keeps_to_what_was_asked_for_and_a_weight_does_not():
 def test_l2_spares_the_loud():
     """
     L2 through Adam decays the faint weights to nothing and hardly touches the loud ones
+    (A faint weight goes about $\\eta$ a step: 500 steps of 0.01 are enough for a start at 1, not at 10.)
     """
     faint, loud = noise(Adam, (0.003, 80.0), lr=0.02, decay=0.2, steps=300).mean(0)
     assert abs(faint) < 0.05 and loud > 0.9
+    start, lr, steps = 10.0, 0.03, 200
+    left = gradient_free(Adam, steps, start=start, lr=lr, weight_decay=0.1)[-1]
+    assert start - left == pytest.approx(lr * steps, rel=0.2)
 
 
 @pytest.mark.parametrize("form, kept", [(lesson_09.TORCH, "product"), (lesson_09.PAPER, "decay")])
@@ -109,11 +114,11 @@ def test_what_the_valley_keeps(form, kept):
 
 def test_where_l2_serves_both_weights():
     """
-    Only at the top of the map, from about 30, does one decay serve both.
+    Only at the top of the map, from about 12, does one decay serve both.
     """
     served = (lesson_09.losses(lesson_09.L2) < 0.003).any(1)
-    assert 10 < lesson_09.DECAYS[served].min() < 40
-    assert served[lesson_09.DECAYS > 40].all()
+    assert 11 < lesson_09.DECAYS[served].min() < 13
+    assert served[lesson_09.DECAYS > 13].all()
 
 
 @pytest.mark.parametrize("decay, error", [(0.1, 40.0), (1.0, -7.0), (4.0, 3.0)])
@@ -142,18 +147,36 @@ def test_the_sum_of_the_rates_decides():
     assert weight.item() == pytest.approx(torch.tensor(-0.03 * total).exp().item(), rel=0.01)
 
 
+@pytest.mark.parametrize("target, noise", [(3.0, 8.0), (1.5, 15.0)])
+def test_noise_keeps_a_bias_from_a_minimum_inside_the_limit(target, noise):
+    """
+    So it does before a minimum inside $1/\\lambda$: of 4 the bias reaches 1.3.
+    """
+    draw = torch.Generator().manual_seed(3)
+
+    def loss(points):
+        pull = noise * torch.randn(points.shape, generator=draw, dtype=torch.float64)
+        return ((points - target) ** 2 / 2 + pull * points).sum(-1)
+
+    start = torch.zeros(200, dtype=torch.float64)
+    at = [descend(loss, AdamW, steps, start, lr=0.03, weight_decay=0.2).points[-1].mean() for steps in (1000, 2000)]
+    assert max(at) < 0.5 * target and abs(at[1] - at[0]) < 0.1
+
+
 @pytest.mark.slow
 def test_decoupled_decay_helps_across_units():
     """
-    After 2,000 steps over different units AdamW's decay takes 5 % off the error without decay
-    Over one unit both help alike.
-    """
-    seeds = range(20, 40)
-    l2, decoupled = (lesson_09.unseen_error(cls, 0.5, seeds).mean(0) for cls in (Adam, AdamW))
-    none = l2[:, 0].min()
-    assert decoupled.min() < 0.97 * none and l2.min() > 0.99 * none
-    l2, decoupled = (lesson_09.unseen_error(cls, 0, seeds).mean(0) for cls in (Adam, AdamW))
-    assert max(l2.min(), decoupled.min()) < 0.97 * l2[:, 0].min()
+    After 2,000 steps over different units AdamW's decay takes 5 % off the error without decay, on these draws, 1 to 6 % on others, and L2's nothing
+    Over one unit both help a little, and alike.
+    """  # noqa: E501
+    for first in (20, 30, 50):
+        seeds = range(first, first + 10)
+        l2, decoupled = (lesson_09.unseen_error(cls, 0.5, seeds, (2000,))[0].mean(0) for cls in (Adam, AdamW))
+        none = l2[:, 0].min()
+        assert 0.94 * none < decoupled.min() < 0.99 * none and l2.min() == none
+        assert 0 < l2[:, 0].argmin() < len(lesson_09.RATES) - 1
+    l2, decoupled = (lesson_09.unseen_error(cls, 0, range(20, 30), (2000,))[0].mean(0) for cls in (Adam, AdamW))
+    assert max(l2.min(), decoupled.min()) < l2[:, 0].min()
     assert l2.min() == pytest.approx(decoupled.min().item(), rel=0.02)
 
 
@@ -172,23 +195,45 @@ def test_a_smaller_rate_scatters_less():
 @pytest.mark.slow
 def test_a_wide_range_of_rates_serves_adamw():
     """
-    at a decay of 3, learning rates from 0.0003 to 0.01 come within 5 % of its best error.
+    After 2,000, at a decay of 3, learning rates from 0.0003 to 0.01 come within 5 % of its best error.
     from 0.001 up, all decays are more than 5 % behind.
     """
-    l2, decoupled = (lesson_09.unseen_error(cls, 0.5, range(20, 40)).mean(0) for cls in (Adam, AdamW))
+    runs = (lesson_09.unseen_error(cls, 0.5, range(20, 40), (2000,))[0].mean(0) for cls in (Adam, AdamW))
+    l2, decoupled = runs
     at_three = decoupled[:, (lesson_09.GRID - 3).abs().argmin()] / decoupled.min()
-    assert (at_three < 1.05).tolist() == [False, False, True, True, True, True, False]
+    between = (lesson_09.RATES > 0.0003) & (lesson_09.RATES < 0.011)
+    assert between.sum() == 7 and (at_three[between] < 1.05).all() and at_three[0] > 1.3
     least = l2.amin(1) / l2.min()
-    assert least.argmin() == 1 and least[3:].min() > 1.05
+    assert (least[lesson_09.RATES > 0.00099] > 1.05).all()
 
 
 @pytest.mark.slow
 def test_with_enough_steps_one_decay_serves_many_rates():
     """
+    for where data pull, $\\lambda$ decides how far a weight gets, and $\\eta$ and the steps whether it gets there
     one decay serves many rates in PyTorch's form, too, given enough steps.
+    Where nothing pulls, $\\eta\\lambda$ and the steps count; where data pull, $\\lambda$, given enough steps.
     """
-    best = {}
-    for steps in (100, 5000):
-        errors = lesson_09.unseen_error(AdamW, 0.5, range(20, 28), steps=steps).mean(0)
-        best[steps] = lesson_09.GRID[errors[1:6].argmin(1)]
-    assert best[100].min() == 0 and best[5000].min() > 1.5 and best[5000].max() < 6
+    budgets, serves = (60, 300, 4000), []
+    errors = lesson_09.unseen_error(AdamW, 0.5, range(20, 28), budgets).mean(1)
+    for error in errors:
+        best = lesson_09.GRID[error[:-1].argmin(1)]
+        assert (best[best > 0].diff() >= 0).all() and best.max() < 6
+        serves.append(int((best > 3).sum()))
+    assert serves[0] < serves[1] < serves[2] and serves[2] > 7
+
+
+@pytest.mark.parametrize("momentum", [0.5, 0.9])
+def test_how_fast_l2_can_shrink_a_weight_through_momentum(momentum):
+    """
+    (No coefficient shrinks a weight faster than by $\\sqrt{\\mathrm{momentum}}$ a step.)
+    """
+    factors = []
+    for coefficient in torch.linspace(-0.5, 4, 400, dtype=torch.float64).tolist():
+        step = torch.tensor([[1 - coefficient, -momentum], [coefficient, momentum]], dtype=torch.float64)  # of p and v
+        factors.append(torch.linalg.eigvals(step).abs().max())
+    assert min(factors) > momentum**0.5 - 1e-9
+    decay = 0.9 * (1 - momentum**0.5)
+    step = torch.tensor([[1.0, -momentum], [0.0, momentum]], dtype=torch.float64)
+    step += l2_coefficient(decay, 1.0, momentum) * torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    assert torch.linalg.eigvals(step).abs().max() == pytest.approx(1 - decay)

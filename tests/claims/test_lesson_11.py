@@ -6,7 +6,7 @@ import torch
 from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend
 from edu_optim.contest import TASKS, flip_test, stored, trial
 from edu_optim.lab import lesson_11
-from edu_optim.lab.lesson_09 import unseen_error
+from edu_optim.lab.lesson_09 import GRID, unseen_error
 from edu_optim.problems import descriptions, small_net, wilson_example
 from edu_optim.trace import fit
 
@@ -205,20 +205,24 @@ def test_random_directions_hold_next_to_nothing_of_a_path(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("steps", "ahead"), [(1000, 0.03), (4000, 0.05)])
-def test_ten_draws_are_too_few_for_the_decay(steps, ahead):
-    """Stop all after half as many steps, and the same ten draws give $p = 0.32$; after twice as many, 0.15.
-    On twenty others AdamW is ahead by 3 and 5 %, at $p$ below 0.001 both times.
+def test_ten_draws_are_too_few_for_the_decay():
+    """AdamW is 6 % better than both others, at $p = 0.002$; the decay that tuning chose for L2 through Adam is none.
+    After twice as many steps $p$ is 0.006; stop all after half as many, and the same ten draws give 0.32.
+    On twenty others AdamW is ahead by 3 %, at $p$ below 0.001.
     """
-    errors = {cls: unseen_error(cls, 0.5, range(40), steps=steps) for cls in (AdamW, Adam)}
-    chosen = {cls: found[:10].mean(0).flatten().argmin() for cls, found in errors.items()}
-    raced = {cls: found.flatten(1)[:, chosen[cls]] for cls, found in errors.items()}
-    p = [
-        flip_test(raced[AdamW][draws].tolist(), raced[Adam][draws].tolist()) for draws in (slice(10, 20), slice(20, 40))
-    ]
-    assert p[0] == pytest.approx({1000: 0.32, 4000: 0.15}[steps], abs=0.005) and p[1] < 0.001
-    ours, theirs = (raced[cls][20:].mean() for cls in (AdamW, Adam))
-    assert (1 - ours / theirs).item() == pytest.approx(ahead, abs=0.005)
+    few, twenty = slice(10, 20), slice(20, 40)
+    errors = {cls: unseen_error(cls, 0.5, range(40), (1000, 4000)) for cls in (AdamW, Adam)}
+    p, ahead = [], []
+    for budget in (0, 1):
+        runs = {cls: found[budget].flatten(1) for cls, found in errors.items()}
+        chosen = {cls: found[:10].mean(0).argmin() for cls, found in runs.items()}
+        assert chosen[Adam] % len(GRID) == 0  # no decay
+        raced = {cls: found[:, chosen[cls]] for cls, found in runs.items()}
+        p.append([flip_test(*(raced[cls][draws].tolist() for cls in (AdamW, Adam))) for draws in (few, twenty)])
+        ahead.append((1 - raced[AdamW][twenty].mean() / raced[Adam][twenty].mean()).item())
+    assert p[0][0] == pytest.approx(0.32, abs=0.005) and p[0][1] < 0.001
+    assert p[1][0] == pytest.approx(0.006, abs=0.0005) and p[1][1] < 0.001
+    assert ahead[0] == pytest.approx(0.03, abs=0.005)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
