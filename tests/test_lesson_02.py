@@ -82,7 +82,7 @@ def test_at_the_best_rate_the_ball_is_round():
 
 
 def test_a_constant_rate_stays_where_the_average_goes_on():
-    place, average = lab.long_paths(rules.gradient_descent, lambda t: 1 / 25, steps=2000)
+    place, average, _ = lab.long_paths(rules.gradient_descent, lambda t: 1 / 25, steps=2000)
     floor = (0.04 / (2 - 0.04) + 0.04 / (2 - 1.0)) / 2
     assert abs(place[400:].mean() / floor - 1) < 0.05
     assert average[-1] < place[-1] / 20
@@ -90,9 +90,27 @@ def test_a_constant_rate_stays_where_the_average_goes_on():
 
 
 def test_the_error_of_a_batch_falls_with_the_root_of_its_size():
-    lesson = run("imports", "data", "measured-errors", "error-by-batch")
-    for size, measured in zip(lesson["sizes"], lesson["errors"], strict=True):
+    lesson = run("imports", "data", "measured-errors")
+    draws = torch.Generator().manual_seed(1)
+    for size in (2, 32, 500):
+        drawn = torch.randint(1797, (100, size), generator=draws)
+        measured, _ = lab.gradient_error(lesson["model"], lesson["images"], lesson["labels"], drawn)
         assert abs(measured * size**0.5 / lesson["one"] - 1) < 0.15
+
+
+def test_the_error_of_a_batch_is_measured_against_autograd():
+    images, labels = problems.digits()
+    model, batches = problems.small_net(64, 5, 10, seed=2), torch.tensor([[0, 3], [7, 7], [1000, 4]])
+
+    def gradient(rows):
+        loss = cross_entropy(model(images[rows]), labels[rows])
+        return parameters_to_vector(torch.autograd.grad(loss, list(model.parameters())))
+
+    full = gradient(slice(None))
+    squares = torch.stack([((gradient(rows) - full) ** 2).sum() for rows in batches])
+    error, length = lab.gradient_error(model, images, labels, batches)
+    assert error == pytest.approx(squares.mean().sqrt().item())
+    assert length == pytest.approx(full.norm().item())
 
 
 @pytest.mark.parametrize(("t0", "mean_from"), [(0, 2), (1, 3), (3, 5), (1e6, 6)])

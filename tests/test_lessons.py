@@ -107,9 +107,7 @@ NOT_WORDS = re.compile(r"```.*?```|\$\$.*?\$\$|^\s*\|.*?$|\$[^$\n]+\$|\]\(.*?\)"
 
 def prose(source):
     """The words of a cell without formulas, tables, fenced code and the targets of links."""
-    return re.sub(
-        r"```.*?```|\$\$.*?\$\$|^\s*\|.*?$|\$[^$\n]+\$|\]\(.*?\)", " ", source, flags=re.DOTALL | re.MULTILINE
-    )
+    return NOT_WORDS.sub(" ", source)
 
 
 @by_lesson

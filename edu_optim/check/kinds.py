@@ -119,6 +119,8 @@ def came(value):
 
     >>> came(torch.ones(2, 3)), came([1, 2]), came("x")
     ('a tensor of shape [2, 3]', 'a list of 2 numbers', "the text 'x'")
+    >>> came(torch.ones(2) == 1)
+    'a tensor of 2 truth values'
     >>> came(print)
     'a function, not what it gives when it is called'
     """
@@ -130,6 +132,8 @@ def came(value):
         return f"the text {value[:40]!r}"
     if torch.is_tensor(value) or type(value).__module__ == "numpy":
         what = "a tensor" if torch.is_tensor(value) else "an array"
+        if value.dtype in (torch.bool, bool):
+            return f"{what} of {_size(value)} truth value{'s' * (_size(value) != 1)}"
         if not _is_numeric(value) or getattr(value, "is_meta", False):
             return f"{what} without numbers"
         return f"{what} of shape {list(value.shape)}" if value.ndim else f"{what} of one number"

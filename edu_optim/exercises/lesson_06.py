@@ -236,6 +236,12 @@ EXERCISES = [
                 why="Both means stay zero, and there is nothing to round.",
                 ask="Which slopes can `float32` not hold exactly?",
             ),
+            edit(
+                "a square too large for float32",
+                {"0.1, 0.99, 1500": "1e30, 0.99, 1500"},
+                why="g**2 is infinite there, and infinity minus infinity is no number.",
+                ask="What is the largest number that `float32` holds, and what is g**2?",
+            ),
         ],
         _watch_variance,
     ),

@@ -126,10 +126,10 @@ OPTIMIZERS = {
 
 
 def _adadelta(unit):
-    start, s, u, g = (torch.tensor(value) for value in (0.0, unit**-2.0, unit**2.0, 3.0 / unit))
-    p, s, u = rules.adadelta(start, g, s, u, eps=0.0)
+    g = 2.0 / unit
+    p, s, u = rules.adadelta(0.0, g, unit**-2.0, unit**2.0, eps=0.0)
     q, s, u = rules.adadelta(p, g, s, u, eps=0.0)
-    return torch.stack([p, q - p])
+    return torch.tensor([p, q - p], dtype=torch.float64)
 
 
 def keeps_units(travel):
@@ -185,6 +185,24 @@ EXERCISES = [
                 {"(1 - rho)": "rho"},
                 why="rho is what the memory keeps; what enters it is the rest.",
                 ask="After one gradient of 2 with rho = 0.9, what is s?",
+            ),
+            edit(
+                "the step of a large positive gradient, for all gradients",
+                {"-(eps**0.5) / (s + eps) ** 0.5 * g": "-((eps / (1 - rho)) ** 0.5)"},
+                why="A negative gradient moves the parameter up, and a small one moves it less.",
+                ask="With g = -2, which way does the parameter move?",
+            ),
+            edit(
+                "eps stands outside both roots",
+                {"-(eps**0.5) / (s + eps) ** 0.5": "-eps / (s**0.5 + eps)"},
+                why="The rule adds eps to the mean squares before their roots are taken.",
+                ask="With u = 0 and eps = 1e-6, what is the root of u + eps, and what is the root of u, plus eps?",
+            ),
+            edit(
+                "eps stands outside the lower root",
+                {"(s + eps) ** 0.5": "(s**0.5 + eps)"},
+                why="The rule adds eps to the mean square before its root is taken.",
+                ask="With s = 0 and eps = 1e-6, what is the root of s + eps, and what is the root of s, plus eps?",
             ),
         ],
         at("first_step_of_adadelta", (2.3, 0.87, 3e-6), (-1.3e-3, 0.93, 7e-5), (0.41, 0.21, 0.6)),

@@ -27,7 +27,7 @@ def _watch_training(answer):
             return p - 0.17 * g / (abs(g) + 0.4)
 
         def order(epoch):
-            return [0.1 * (number * (3, 5, 7)[epoch] % 16) ** 1.3 for number in range(16)]
+            return [0.1 * (number * (5, 7, 11, 13)[epoch] % 24) ** 1.3 for number in range(24)]
 
         yield f"p after 3 epochs on {ranks} rank{'s' * (ranks > 1)}", answer(ranks, 0.8, gradient, step, order, 8, 3)
         share = 8 // ranks
@@ -98,13 +98,19 @@ TRAIN = [
         "one step is taken for a whole epoch",
         {"range(0, len(shuffled), batch)": "range(1)", SHARE: "shuffled[rank::ranks]"},
         why="The gradient is the mean over all examples, and not over a batch of them.",
-        ask="How many batches of 8 are there in 16 examples?",
+        ask="How many batches of 8 are there in 24 examples?",
     ),
     edit(
         "only the first batch of an epoch is used",
         {"range(0, len(shuffled), batch)": "range(1)"},
         why="The other batches are never seen.",
         ask="Where does the second batch begin?",
+    ),
+    edit(
+        "the last batch of an epoch is dropped",
+        {"range(0, len(shuffled), batch)": "range(0, len(shuffled) - batch, batch)"},
+        why="Its examples are never seen.",
+        ask="Where does the last batch begin?",
     ),
     edit(
         "every rank works on the whole batch",
@@ -138,6 +144,12 @@ TRAIN = [
         {"order(epoch)": "order(0)"},
         why="It is what a sampler does that is not told the epoch.",
         ask="Who tells `order` that another epoch has begun?",
+    ),
+    edit(
+        "the epochs are counted from 1",
+        {"order(epoch)": "order(epoch + 1)"},
+        why="The order of epoch 0 is never asked for.",
+        ask="Which numbers does `range(epochs)` give?",
     ),
     edit(
         "only the first epoch is run",
@@ -182,12 +194,6 @@ BYTES = [
         ask="At which stage are the weights themselves shared out?",
     ),
     edit(
-        "only the state is ever shared out",
-        {"stage >= 2": "stage >= 4", "stage >= 3": "stage >= 4"},
-        why="Stages 2 and 3 change nothing.",
-        ask="What is shared out at stage 2 that was not at stage 1?",
-    ),
-    edit(
         "all is shared out from the first stage on",
         {"stage >= 2": "stage >= 1", "stage >= 3": "stage >= 1"},
         why="Each stage shares out one thing more than the one before.",
@@ -204,12 +210,6 @@ BYTES = [
         {"12 * weights": "8 * weights"},
         why="Beside Adam's two buffers, the state holds the weights once more, in four bytes each.",
         ask="Where do the steps add up that bfloat16 would lose?",
-    ),
-    edit(
-        "the gradients are forgotten",
-        {"2 * weights, 2 * weights, 12": "2 * weights, 0 * weights, 12"},
-        why="Each weight has a gradient, of two bytes.",
-        ask="What does the backward pass leave behind?",
     ),
     edit(
         "all is counted in four bytes",

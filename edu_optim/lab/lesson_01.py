@@ -144,10 +144,11 @@ def ravine_of_the_line(hessian: Tensor, lr: float, steps: int = 50) -> Figure:
 
 
 def sharpness(model: Module, rounds: int = 15) -> tuple[float, float]:
-    """The loss of a network on the digits, and the largest curvature of that loss where the network stands.
+    """The loss of a network on the digits, and the curvature of that loss, largest in size, where the network stands.
 
     The curvature is found by power iteration: the product of the matrix of second derivatives with a vector, again
-    and again, turns the vector to the direction of the largest curvature. The matrix itself is never built.
+    and again, turns the vector to the direction of the curvature that is largest in size. Where the loss is curved
+    more downwards than upwards, that is a negative one. The matrix itself is never built.
 
     >>> from edu_optim.problems import small_net
     >>> [f"{found:.1f}" for found in sharpness(small_net(64, 16, 10))]

@@ -1,6 +1,6 @@
 """The experiment and the longer pictures of lesson 02, stochastic gradients."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy
@@ -165,26 +165,6 @@ def floors(rates: Tensor, measured: Tensor) -> Figure:
     return fig
 
 
-def errors_by_batch(sizes: Sequence[int], errors: Sequence[float], one: float) -> Figure:
-    """Errors of minibatches of some sizes, over the prediction from that of ``one`` example.
-
-    >>> fig = errors_by_batch([4, 16], [4.1, 2.2], one=8.0)
-    >>> [text.get_text() for text in fig.axes[0].get_legend().get_texts()]
-    ['predicted', 'measured']
-    """
-    fig, ax = figure(width=7, height=4)
-    ax.plot(sizes, [one / size**0.5 for size in sizes], color=RED, label="predicted")
-    ax.plot(sizes, errors, "o", color=BLUE, markersize=9, markerfacecolor="none", markeredgewidth=2, label="measured")
-    ax.axhline(1, color="0.4", linestyle=":", label="_as long as the gradient")
-    ax.annotate("as long as the gradient", (sizes[0], 1), (0, 4), textcoords="offset points", color="0.3")
-    ax.set(xscale="log", yscale="log", xlabel="batch size, log scale", ylabel="error / gradient, log scale")
-    ax.set_xticks(sizes, [str(size) for size in sizes])
-    ax.set_yticks([0.3, 1, 3], ["0.3", "1", "3"])
-    ax.tick_params(which="minor", labelleft=False, labelbottom=False)
-    ax.legend()
-    return fig
-
-
 def _ellipse(ax: Axes, variance: Tensor, dash: str, **style: Any) -> None:
     wide, high = 2 * variance.sqrt()
     ax.plot(wide * TURN.cos(), high * TURN.sin(), dash, **style)
@@ -214,29 +194,35 @@ def ten_passes(batch: int | None, rates: Iterable[float] = (0.5, 1, 2, 4)) -> tu
     return best, tried[best]
 
 
-def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor) -> float:
-    """How far the gradient of a minibatch is from the full one, root mean square, in units of the full one.
+def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor) -> tuple[float, float]:
+    """How far the gradient of a minibatch is from the full one, root mean square, and how long the full one is.
 
     ``batches`` are row numbers, ``[n, B]``; the gradients of all parameters of ``model`` form one long vector.
 
     >>> from edu_optim.problems import digits, small_net
-    >>> f"{gradient_error(small_net(64, 10), *digits(), torch.arange(1797)[:, None]):.2f}"
+    >>> error, length = gradient_error(small_net(64, 10), *digits(), torch.arange(1797)[:, None])
+    >>> f"{error / length:.2f}"
     '7.72'
     """
 
-    def gradient(rows: Any) -> Tensor:
-        loss = cross_entropy(model(inputs[rows]), labels[rows])
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
 
-    full = gradient(slice(None))
-    distances = torch.stack([(gradient(rows) - full).norm() for rows in batches])
-    return ((distances**2).mean().sqrt() / full.norm()).item()
+    def loss(parameters: dict[str, Tensor], rows: Tensor) -> Tensor:
+        return cross_entropy(torch.func.functional_call(model, parameters, inputs[rows]), labels[rows])
+
+    gradient = torch.func.grad(loss)
+    full = gradient(parameters, torch.arange(len(inputs)))
+    drawn = torch.vmap(gradient, in_dims=(None, 0), chunk_size=300)(parameters, batches)
+    squares = sum(((drawn[name] - full[name]) ** 2).sum() for name in full) / len(batches)
+    length = torch.cat([g.flatten() for g in full.values()]).norm()
+    return (squares**0.5).item(), length.item()
 
 
 def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], steps: int = 4000) -> Tensor:
-    """The mean loss of 200 noisy paths down the ravine of curvatures 1 and 25, and of their averages, ``[2, steps]``.
+    """The mean loss of 200 noisy paths down the ravine of curvatures 1 and 25, and of their averages, ``[3, steps]``.
 
-    The average is that of the places after step 200; until then it is the last place.
+    The rows are those of the last place, of the average of the places after step 200 (until then the last place), and
+    of the average of all places.
 
     Args:
         rule: gradient descent.
@@ -244,16 +230,17 @@ def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], steps: in
         steps: how many steps to take.
 
     >>> from edu_optim.rules import gradient_descent
-    >>> [f"{loss:.2f}" for loss in long_paths(gradient_descent, lambda t: 1 / 25, steps=400)[:, -1]]
-    ['0.03', '0.00']
+    >>> [f"{loss:.3f}" for loss in long_paths(gradient_descent, lambda t: 1 / 25, steps=400)[:, -1]]
+    ['0.029', '0.002', '0.029']
     """
     ravine, draws = quadratic(condition=25), torch.Generator().manual_seed(0)
     curvatures = torch.tensor([1.0, 25.0], dtype=torch.float64)
     p = torch.tensor([-4.0, 1.0], dtype=torch.float64).repeat(200, 1)
-    average, losses = p, []
+    late, average, losses = p, p, []
     for t in range(1, steps + 1):
         g = curvatures * p + torch.randn(p.shape, generator=draws, dtype=p.dtype)
         (p,) = rule(p, g, lr=rate(t))
-        (average,) = rule(average, average - p, lr=1 / max(1, t - 200))
-        losses.append(torch.stack([ravine(p).mean(), ravine(average).mean()]))
-    return torch.stack(losses).T
+        (late,) = rule(late, late - p, lr=1 / max(1, t - 200))
+        (average,) = rule(average, average - p, lr=1 / t)
+        losses.append(torch.stack([p, late, average]))
+    return ravine(torch.stack(losses)).mean(-1).T

@@ -1,6 +1,6 @@
-"""The experiment of lesson 06, the length of RMSprop's steps, and its pictures of windows and of tuned rates."""
+"""The experiment of lesson 06, the length of RMSprop's steps, and its picture of windows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import RMSprop
-from ..plot import BLUE, LOOKS, OTHERS, RED, figure
+from ..plot import BLUE, RED, figure
 from .comparison import overlay, rivals, steps_along
 from .controls import rate, switch
 from .experiment import Experiment
@@ -84,26 +84,4 @@ def windows(*steps: int, alpha: float = 0.9) -> Figure:
         ax.text(t, share[-1] + 0.002, "seen", color=BLUE, ha="center")
         ax.set(xlabel="step", ylabel="share in the mean", ylim=(0, 0.118), xlim=(-20, max(steps) + 2))
         ax.set_title(f"Step {t}: {1 - alpha**t:.0%} of the window is filled")
-    return fig
-
-
-def valleys(tuned: Mapping[str, tuple[list[float], Tensor]], *, top: float, y: str) -> Figure:
-    """A figure of the loss that each lr leads to, with the name of each optimizer under its lowest point.
-
-    Args:
-        tuned: name of an optimizer -> values of lr and the losses ``[n]``.
-        top: losses above it are drawn at it.
-        y: what stands at the axis.
-
-    >>> fig = valleys({"SGD": ([0.1, 1], torch.tensor([0.4, 0.2]))}, top=0.3, y="loss")
-    >>> [text.get_text() for text in fig.axes[0].texts], fig.axes[0].get_lines()[0].get_ydata()
-    (['SGD'], array([0.3, 0.2], dtype=float32))
-    """
-    fig, ax = figure(width=8)
-    for count, (name, (rates, losses)) in enumerate(tuned.items()):
-        color, dash, marker = LOOKS.get(name) or OTHERS[count % len(OTHERS)]  # as in `chart`
-        ax.plot(rates, losses.clamp(max=top), color=color, linestyle=dash, marker=marker, label=name, linewidth=2)
-        lowest = int(losses.argmin())
-        ax.text(rates[lowest], losses[lowest] - top / 25, name, color=color, ha="right", va="top")
-    ax.set(xscale="log", xlabel="lr, log scale", ylabel=y, ylim=(0, 1.04 * top))
     return fig

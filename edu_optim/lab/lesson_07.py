@@ -7,13 +7,12 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import Adadelta
-from ..plot import BLUE, RED, SKY, contour, figure
+from ..plot import BLUE, RED, SKY, contour, figure, look
 from ..rules import adadelta
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
 from .controls import rate, switch
 from .experiment import Experiment
-from .lesson_06 import valleys
 from .surfaces import RAVINE
 
 
@@ -158,8 +157,13 @@ def tuned_lr(tuned: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
     >>> [text.get_text() for text in tuned_lr({"Adadelta": ([1, 10], torch.tensor([0.4, 0.2]))}).axes[0].texts]
     ['Adadelta', "Adadelta's lr of 1"]
     """
-    fig = valleys(tuned, top=0.5, y="loss after 100 steps, median")
+    fig, ax = figure(width=8)
+    for name, (rates, losses) in tuned.items():
+        style, lowest = look(name), int(losses.argmin())
+        ax.plot(rates, losses.clamp(max=0.5), label=name, linewidth=2, **style)
+        ax.text(rates[lowest], losses[lowest] - 0.02, name, color=style["color"], ha="right", va="top")
+    ax.set(xscale="log", xlabel="lr, log scale", ylabel="loss after 100 steps, median", ylim=(0, 0.52))
     rates, losses = tuned["Adadelta"]
     place = 1, losses[rates.index(1)].item()
-    fig.axes[0].annotate("Adadelta's lr of 1", place, (4, 0.4), arrowprops={"arrowstyle": "->"})
+    ax.annotate("Adadelta's lr of 1", place, (4, 0.4), arrowprops={"arrowstyle": "->"})
     return fig

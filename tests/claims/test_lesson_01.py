@@ -6,7 +6,7 @@ import pytest
 import torch
 from cells import Lesson
 
-from edu_optim import SGD, descend, from_rule, problems
+from edu_optim import SGD, descend, from_rule, problems, train
 from edu_optim.lab import lesson_01
 
 CONDITIONS = pytest.mark.parametrize("condition", [3, 60, 400])
@@ -166,21 +166,35 @@ def test_below_the_edge_a_step_never_climbs(share):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_network_settles_at_the_edge(seed):
-    """At 2 the path crosses its edge within ten steps, and a bowl would throw it out for ever.
-    The network's path is thrown to a place that is less steep: there, up to step 120, the largest curvature is about
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_network_is_thrown_to_a_flatter_place(seed):
+    """At 2 the curvature passes the edge, and a bowl would throw the path out for ever.
+    A network has flatter places: the path is thrown to one where the curvature is back below the edge, and the
     So $2/\\eta$ bounds how steep a place a path can settle in, and does not choose the place
     """
-    small = lesson_01.training_at(0.5, seed=seed)
-    assert small[:, 1].max() < 2 / 0.5
+    assert lesson_01.training_at(0.5, steps=120, every=20, seed=seed)[:, 1].max() < 2 / 0.5
     for lr in (1.5, 2):
-        found = lesson_01.training_at(lr, seed=seed)
-        assert found[1, 1] > 1.5 * 2 / lr
-        assert found[-1, 1] == pytest.approx(2 / lr, rel=0.2)
-        assert found[-1, 0] < 0.15
-    assert lesson_01.training_at(2, seed=seed, steps=1000, every=1000)[-1, 1] < 0.5 * 2 / 2
-    assert lesson_01.training_at(4, seed=seed, steps=1000, every=1000)[-1, 0] > small[0, 0]
-    losses, curvatures = lesson_01.training_at(3, seed=seed, steps=400, every=20).T
-    assert curvatures[-10:].median() < 1.3 * 2 / 3
-    assert losses.max() > 2 * losses[0] and losses[-1] < losses[0] / 5
+        losses, curvatures = lesson_01.training_at(lr, steps=400, every=10, seed=seed).T
+        assert curvatures[1] > 1.5 * 2 / lr
+        assert (curvatures[12:] < 2 / lr).all()
+        assert (losses[12:].diff() < 0).all() and losses[12] < 0.15
+    assert curvatures[-1] < 0.8 * 2 / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_how_far_the_catapult_reaches(seed):
+    """At 3 the loss climbs from 2.3 above 10, and the mean of steps 300 to 400 lies below the start; at 4 it does not.
+    Width counts too: with 64 hidden units a rate of 2 throws the loss above 40.
+    """
+    back = {}
+    for lr in (3, 4):
+        losses = train(problems.small_net(64, 16, 10, seed=seed), SGD, *problems.digits(), steps=400, lr=lr)
+        assert losses[:50].max() > 10
+        back[lr] = losses[300:].mean() < losses[0]
+    assert back[3] and not back[4]
+    highest = {}
+    for hidden in (16, 64):
+        wide = problems.small_net(64, hidden, 10, seed=seed)
+        highest[hidden] = train(wide, SGD, *problems.digits(), steps=50, lr=2).max()
+    assert highest[16] < 3 and highest[64] > 40

@@ -47,22 +47,29 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_rprop_is_last_on_minibatches(seed):
-    """On digits that they have not seen, Rprop is the last by far
-    signs with steps of one length end lower than Rprop here, though not as low as the other two.
+def test_rprop_is_first_on_the_whole_data_and_last_on_minibatches(seed):
+    """The rule that is first by far on the whole data is last by far on minibatches.
+    Most of that is its growing and shrinking: signs with steps of one length end at 0.30, half of Rprop's 0.60.
+    RMSprop repairs Rprop, 0.18; plain descent comes close, 0.22, once it has its own best rate.
     """
-    images, labels = digits()
-    lowest = {}
+    whole, batches = {}, {}
     signs = from_rule(by_signs)
-    entrants = ((torch.optim.Rprop, (0.01, 0.05, 0.1)), (RMSprop, [0.005]), (SGD, [0.4]), (signs, (0.002, 0.004)))
-    for optimizer, rates in entrants:
-        nets = [small_net(64, 20, 10, seed=seed) for _ in rates]
-        for net, lr in zip(nets, rates, strict=True):
-            train(net, optimizer, images[300:], labels[300:], steps=500, batch=16, seed=seed, lr=lr)
-        losses = [torch.nn.functional.cross_entropy(net(images[:300]), labels[:300]).item() for net in nets]
-        lowest[optimizer.__name__] = min(losses)
-    assert lowest["Rprop"] > 1.5 * max(lowest["SGD"], lowest["RMSprop"])
-    assert max(lowest["SGD"], lowest["RMSprop"]) < lowest["by_signs"] < lowest["Rprop"] - 0.1
+    rivals = ((RMSprop, (0.005, 0.02)), (SGD, (0.4, 0.8)), (signs, (0.004, 0.015)))
+    for optimizer, rates in ((torch.optim.Rprop, (0.01, 0.05, 0.1)), *rivals):
+        for found, how in ((whole, {"steps": 60}), (batches, {"steps": 300, "batch": 16})):
+            nets = [small_net(64, 20, 10, seed=seed) for _ in rates]
+            for net, lr in zip(nets, rates, strict=True):
+                train(net, optimizer, *digits(), seed=seed, lr=lr, **how)
+            found[optimizer.__name__] = min(loss_on_digits(net) for net in nets)
+    assert whole["Rprop"] < 0.1 * min(whole[name] for name in ("RMSprop", "SGD", "by_signs"))
+    assert batches["RMSprop"] < batches["SGD"] < 1.6 * batches["RMSprop"]
+    assert batches["by_signs"] - batches["RMSprop"] < 0.5 * (batches["Rprop"] - batches["RMSprop"])
+    assert batches["Rprop"] > 1.5 * max(batches["SGD"], batches["by_signs"])
+
+
+def loss_on_digits(net):
+    images, labels = digits()
+    return torch.nn.functional.cross_entropy(net(images), labels).item()
 
 
 def by_signs(p, g, *, lr):
@@ -72,7 +79,7 @@ def by_signs(p, g, *, lr):
 @pytest.mark.parametrize("hidden, seed", [(16, 1), (16, 2), (64, 0), (64, 3)])
 def test_the_length_of_the_first_step_decides(hidden, seed):
     """here $\\eta/\\sqrt{1-\\alpha}$ decides, the scale of the first few steps; a shorter step 1 alone does not help.
-    A wider network climbs sooner.
+    A network four times as wide climbs already at a first step of 0.1.
     """
     for first, climbs in ((0.03, False), (0.1, hidden == 64), (0.3, True)):
         for alpha in (0.8, 0.9, 0.98, 0.99):
