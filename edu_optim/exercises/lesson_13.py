@@ -54,6 +54,20 @@ FIT = [
         ask="How often does this go into `memory`?",
     ),
     edit(
+        "each buffer is counted as one number",
+        {"8 * weights * (2 + buffers)": "8 * (2 * weights + buffers)"},
+        why="A buffer has a number for each weight.",
+        ask="How long is the velocity of momentum?",
+    ),
+    edit(
+        "at least one is said to fit",
+        {
+            "memory // (8 * weights * (2 + buffers))": "max(1, memory // (8 * weights * (2 + buffers)))",
+        },
+        why="A setting that is larger than the memory does not fit.",
+        ask="How many settings of 288 bytes fit into 100?",
+    ),
+    edit(
         "one setting too many",
         {"memory //": "1 + memory //"},
         why="The last one would need memory that is not there.",
@@ -83,6 +97,12 @@ READ = [
         {WITHOUT_NAN: "    losses = [loss if loss == loss else -1.0 for loss in losses]\n"},
         why="A run that ends at NaN is taken for the lowest.",
         ask="What does your code make of NaN, which is neither above nor below any number?",
+    ),
+    edit(
+        "lost runs count as zero",
+        {WITHOUT_NAN: '    losses = [loss if loss < float("inf") else 0.0 for loss in losses]\n'},
+        why="A run that was lost is taken for the lowest.",
+        ask="Is a lost run better or worse than all the others, and which number says so?",
     ),
     edit(
         "NaN is compared as if it were a number",
@@ -204,11 +224,11 @@ READ = [
 
 LOST = float("nan")
 MAPS = [
-    ([0.01, 0.02, 0.05, 0.13, 0.3], [3.0, 1.1, 0.7, 1.9, LOST]),
+    ([0.01, 0.02, 0.0525, 0.13, 0.3], [3.0, 1.1, 0.7, 1.9, LOST]),
     ([0.01, 0.03, 0.07, 0.2], [3.0, 2.5, 1.7, 0.9]),
     ([0.02, 0.03, 0.08, 0.2], [0.4, 0.6, 1.7, 2.9]),
     ([0.01, 0.02, 0.06, 0.14, 0.4], [4.0, 2.1, 0.3, LOST, LOST]),
-    ([0.003, 0.02, 0.06, 0.11, 0.4], [7.0, 5.1, 0.3, 0.8, 4.0]),
+    ([0.003, 0.02, 0.0631, 0.11, 0.4], [7.0, 5.1, 0.3, 0.8, 4.0]),
     ([0.003, 0.02, 0.05, 0.12, 0.4], [2.0, 1.3, 0.2, 6.4, 9.0]),
     ([0.002, 0.02, 0.04, 0.12, 0.5], [LOST, 1.3, 0.9, 0.6, 2.2]),
     ([0.002, 0.01, 0.07, 0.1], [1.8, 0.9, 5.1, float("inf")]),

@@ -63,11 +63,13 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
     """
     fig, axes = figure(len(starts), width=11, height=4.2, sharey=True)
     momenta, best = AGAINST["momentum"][2], int(from_start(*starts[0]).argmin())
+    seen = (LRS >= 1e-4) & (LRS <= 0.03)
     for ax, start in zip(axes, starts, strict=True):
-        heat(ax, LRS, momenta, from_start(*start), "loss after 100 steps")
+        heat(ax, LRS[seen], momenta, from_start(*start)[seen], "loss after 100 steps")
+        ax.collections[0].set_clim(1e-4, 100)  # one scale for all
         star = {"markersize": 15, "markeredgecolor": "black", "label": "_best of the first"}
         ax.plot(LRS[best // len(momenta)], momenta[best % len(momenta)], "*", color="white", **star)
-        ax.set(title=f"from {start}", xlabel="learning rate, log scale", xlim=(1e-4, 0.03))
+        ax.set(title=f"from {start}", xlabel="learning rate, log scale")
     axes[0].set_ylabel("momentum")
     return fig
 
