@@ -277,6 +277,41 @@ EXERCISES = [
                 why="Adam ran at 0.001, a tenth of the lesson's rate.",
                 ask="What did the lesson give Adam beside the parameters?",
             ),
+            edit(
+                "AdamW instead of Adam",
+                {"torch.optim.Adam(": "torch.optim.AdamW("},
+                why="AdamW pulls every parameter towards zero, too.",
+                ask="Which optimizer of torch has the name of the one in the lesson?",
+            ),
+            edit(
+                "a new optimizer for each epoch",
+                {
+                    "    for _ in range(epochs):\n": (
+                        "    for _ in range(epochs):\n"
+                        "        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)\n"
+                    )
+                },
+                why="At each step Adam's memory is empty, as it is at the first.",
+                ask="Which lines stand before the loop, and which are done again in every epoch?",
+            ),
+            edit(
+                "the bias stands still",
+                {"model.parameters()": "[model.weight]"},
+                why="The weight moves, and the bias stays where it began.",
+                ask="Which parameters did the optimizer get?",
+            ),
+            edit(
+                "what the model says for x = 4",
+                {"[[5.0]]": "[[4.0]]"},
+                why="The training is right, and the model is asked about another place.",
+                ask="About which x does the exercise ask?",
+            ),
+            edit(
+                "the prediction is rounded",
+                {"return model(torch.tensor([[5.0]])).item()": "return round(model(torch.tensor([[5.0]])).item(), 2)"},
+                why="Two digits after the point are left of the number.",
+                ask="Does the exercise ask for the number, or for how it is printed?",
+            ),
             NO_ZERO_GRAD,
             edit(
                 "the same call gives another number the second time",

@@ -144,6 +144,18 @@ EXERCISES = [
                 ask="What is left of the factor at a rate of zero?",
             ),
             edit(
+                "the rate is divided by the growth of the loss",
+                {"2 * lr / (1 + growth**0.5)": "lr / growth"},
+                why="The growth is the square of the factor 1 - lr * L, and that is not in proportion to lr.",
+                ask="What is left of the factor at a rate of zero?",
+            ),
+            edit(
+                "the rate where two factors are equal in size",
+                {"2 * lr / (1 + growth**0.5)": "2 / (1 + (1 + growth**0.5) / lr)"},
+                why="This is 2/(m+L) with m = 1, and an explosion tells nothing of m.",
+                ask="Which of the two curvatures alone decides whether a run explodes?",
+            ),
+            edit(
                 "lr is not used",
                 {"2 * lr": "2"},
                 why="The answer is the same whatever the rate of the run was.",

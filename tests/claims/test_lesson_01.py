@@ -193,7 +193,7 @@ def test_below_the_edge_a_step_never_climbs(share):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_network_is_thrown_to_a_flatter_place(seed):
     """At 2 the curvature passes the edge, and a bowl would throw the path out for ever.
-    A network has flatter places: the path is thrown to one where the curvature is back below the edge, and the
+    This network has flatter places: the path is thrown to one where the curvature is back below the edge, and the
     So $2/\\eta$ bounds how steep a place a path can settle in, and does not choose the place
     """
     assert lesson_01.training_at(0.5, steps=120, every=20, seed=seed)[:, 1].max() < 2 / 0.5
