@@ -21,6 +21,7 @@ from .experiment import Experiment
 
 T = 200  # steps of a training
 MOST = 0.5  # the largest loss that is drawn against the peak
+TUNING = 197  # how many of the images held out choose the peak; the others judge
 BAD = 100  # the step, from 0, whose batch is bad
 Shape = Callable[[int], float]
 
@@ -140,33 +141,33 @@ def uncorrected(
 
 @dataclass(frozen=True, repr=False)
 class Tried:
-    """Networks that were trained with each shape, peak and seed by `tried`.
+    """Networks that were trained with each shape, peak and seed, and then at the best peak of each, by `tried`.
 
     Args:
         shapes: name -> a function of the step.
         peaks: learning rates.
         losses: of each batch, ``[T, shapes, peaks, seeds]``.
-        held_out: the loss at the end on digits that were held out, ``[shapes, peaks, seeds]``.
+        tuning: the loss at the end on images that choose the peak, ``[shapes, peaks, seeds]``.
+        held_out: at the peak with the smallest mean of that, with other seeds and on other images, ``[shapes, seeds]``.
 
     >>> found = tried(SGD, {"constant": constant, "cosine": cosine}, [0.2, 0.4, 0.8], range(2), momentum=0.9)
     >>> print(found)
-    constant: 0.143 ± 0.033 at 0.2
-    cosine: 0.127 ± 0.012 at 0.4, below constant in 1 of 2
+    constant: 0.146 ± 0.035 at 0.2
+    cosine: 0.143 ± 0.024 at 0.4, below constant in 1 of 2
     >>> print(found.only("cosine"))
-    cosine: 0.127 ± 0.012 at 0.4
+    cosine: 0.143 ± 0.024 at 0.4
     """
 
     shapes: dict[str, Shape]
     peaks: list[float]
     losses: Tensor
+    tuning: Tensor
     held_out: Tensor
 
     def __repr__(self) -> str:
-        best = self.held_out.mean(-1).argmin(-1)
-        ends = self.held_out[range(len(best)), best]
         names, rows = list(self.shapes), []
-        for name, at, end in zip(names, best, ends, strict=True):
-            below = f", below {names[0]} in {(end < ends[0]).sum()} of {len(end)}" if rows else ""
+        for name, at, end in zip(names, self.tuning.mean(-1).argmin(-1), self.held_out, strict=True):
+            below = f", below {names[0]} in {(end < self.held_out[0]).sum()} of {len(end)}" if rows else ""
             rows.append(f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}{below}")
         return "\n".join(rows)
 
@@ -174,11 +175,11 @@ class Tried:
         """The shapes of these names alone, in this order: the first is the one that the others are counted against."""
         rows = [list(self.shapes).index(name) for name in names]
         shapes = {name: self.shapes[name] for name in names}
-        return Tried(shapes, self.peaks, self.losses[:, rows], self.held_out[rows])
+        return Tried(shapes, self.peaks, self.losses[:, rows], self.tuning[rows], self.held_out[rows])
 
     def lines(self, *names: str) -> dict[str, tuple[list[float], Tensor]]:
-        """What `edu_optim.plot.chart` draws: the loss held out against the peak, a mean over the seeds."""
-        means = dict(zip(self.shapes, self.held_out.mean(-1), strict=True))
+        """What `edu_optim.plot.chart` draws: the loss of tuning against the peak, a mean over the seeds."""
+        means = dict(zip(self.shapes, self.tuning.mean(-1), strict=True))
         return {name: (self.peaks, means[name]) for name in names or means}
 
     def runs(self, peak: float, *names: str) -> dict[str, History]:
@@ -197,6 +198,9 @@ def tried(
 ) -> Tried:
     """Train one network on the digits for each shape, each peak and each seed, those of a seed all at once.
 
+    Then the best peak of each shape is run with as many seeds more, 1000 higher. Of the images held out, 197 choose
+    the peak, and the other 200 judge.
+
     Args:
         optimizer: an elementwise one, called once for all.
         shapes: name -> a function of the step, from 0, whose value times the peak is the learning rate.
@@ -206,14 +210,31 @@ def tried(
         options: of the optimizer.
 
     >>> found = tried(SGD, {"constant": constant, "cosine": cosine}, [0.1, 0.2, 0.4], range(1))
-    >>> found.losses.shape, found.held_out.shape
-    (torch.Size([200, 2, 3, 1]), torch.Size([2, 3, 1]))
+    >>> found.losses.shape, found.tuning.shape, found.held_out.shape
+    (torch.Size([200, 2, 3, 1]), torch.Size([2, 3, 1]), torch.Size([2, 1]))
     """
-    images, labels, unseen, answers = split()
     factors = torch.tensor([[shape(t) for shape in shapes.values()] for t in range(T)], dtype=torch.float64)
     rates = (factors[:, :, None] * torch.tensor(peaks, dtype=torch.float64)).flatten(1)
+    losses, tuning, _ = _together(optimizer, rates, seeds, batch, options)
+    grid = len(shapes), len(peaks), len(seeds)
+    tuning = tuning.reshape(grid)
+    chosen = torch.tensor(peaks, dtype=torch.float64)[tuning.mean(-1).argmin(-1)]
+    new = range(seeds.start + 1000, seeds.stop + 1000)
+    _, _, held_out = _together(optimizer, factors * chosen, new, batch, options)
+    return Tried(dict(shapes), list(peaks), losses.reshape(T, *grid), tuning, held_out)
+
+
+def _together(
+    optimizer: MakeOptimizer, rates: Tensor, seeds: range, batch: int, options: Mapping[str, Any]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Networks with the learning rates of each column of ``rates [T, n]`` and each seed, trained all at once.
+
+    Returns the loss of each batch, ``[T, n, seeds]``, and that at the end on the images to tune with and on those
+    to judge with, ``[n, seeds]`` each.
+    """
+    images, labels, unseen, answers = split()
     nets = [small_net(64, 16, 10, seed=seed) for seed in seeds]
-    state = {  # [seeds, shapes * peaks, ...]
+    state = {  # [seeds, n, ...]
         name: stacked.detach()[:, None].repeat(1, len(rates[0]), *[1] * (stacked.ndim - 1)).requires_grad_()
         for name, stacked in torch.func.stack_module_state(nets)[0].items()
     }
@@ -236,14 +257,11 @@ def tried(
         runner.step()
         losses.append(now.detach())
     with torch.no_grad():
-        held_out = torch.vmap(over_rates, (0, None, None))(state, unseen, answers)
-    grid = len(seeds), len(shapes), len(peaks)
-    return Tried(
-        dict(shapes),
-        list(peaks),
-        torch.stack(losses).reshape(T, *grid).movedim(1, -1),
-        held_out.reshape(grid).movedim(0, -1),
-    )
+        tuning, held_out = (
+            torch.vmap(over_rates, (0, None, None))(state, unseen[part], answers[part]).T
+            for part in (slice(TUNING), slice(TUNING, None))
+        )
+    return torch.stack(losses).mT, tuning, held_out
 
 
 def _beside(rates: Tensor, p: Tensor) -> Tensor:
@@ -283,7 +301,7 @@ def on_one_axis(runs: Mapping[str, History]) -> Figure:
 
 
 def sensitivity(lines: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
-    """The loss on images held out against the peak, from `Tried.lines`, up to ``MOST``.
+    """The loss on the images of tuning against the peak, from `Tried.lines`, up to ``MOST``.
 
     What is larger is cut: at such peaks training is chaotic, and differs from one processor to another.
 
@@ -291,7 +309,7 @@ def sensitivity(lines: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
     1
     """
     cut = {name: (peaks, mean.clamp(max=MOST)) for name, (peaks, mean) in lines.items()}
-    fig = chart(cut, x="peak of the learning rate, log scale", y=f"loss held out, cut at {MOST}, log scale")
+    fig = chart(cut, x="peak of the learning rate, log scale", y=f"loss of tuning, cut at {MOST}, log scale")
     tried_at = next(iter(lines.values()))[0]
     heights = 0.1, 0.15, 0.2, 0.3, 0.4, MOST
     fig.axes[0].set_xticks(tried_at, [f"{peak:g}" for peak in tried_at])

@@ -23,9 +23,8 @@ def named(*shapes):
 
 
 def best(found):
-    """The loss on the images held out at the best peak of each shape, one for each seed."""
-    means = found.held_out.mean(-1)
-    return {name: found.held_out[row, means[row].argmin()] for row, name in enumerate(found.shapes)}
+    """The loss of new seeds on images that chose nothing, at the best peak of each shape."""
+    return dict(zip(found.shapes, found.held_out, strict=True))
 
 
 def test_a_schedule_reaches_only_who_reads_the_groups():
@@ -58,21 +57,51 @@ def test_a_schedule_reaches_only_who_reads_the_groups():
     assert lengths(SGD) == pytest.approx([0.7, 0.7, 0.35, 0.35, 0.175])
 
 
+def test_the_peak_is_chosen_with_other_seeds_and_images_than_it_is_judged_with():
+    """
+    Each then ran at its best peak with 16 new seeds, judged on images that chose nothing
+    """
+    found = lab.tried(SGD, named(lab.cosine), [0.01, 0.3], range(3, 5), momentum=0.9)
+    assert found.tuning[0, 1].mean() < found.tuning[0, 0].mean()
+    images, labels, unseen, answers = lab.split()
+
+    def end(seed, part):
+        net = small_net(64, 16, 10, seed=seed)
+        optimizer = SGD(net.parameters(), lr=0.3, momentum=0.9)
+        schedule = lr_scheduler.LambdaLR(optimizer, lab.cosine)
+        fit(net, optimizer, images, labels, 200, batch=32, scheduler=schedule, seed=seed)
+        with torch.no_grad():
+            return cross_entropy(net(unseen[part]), answers[part]).item()
+
+    assert found.tuning[0, 1].tolist() == pytest.approx([end(seed, slice(197)) for seed in (3, 4)], rel=1e-3)
+    assert found.held_out[0].tolist() == pytest.approx([end(seed, slice(197, None)) for seed in (1003, 1004)], rel=1e-3)
+
+
 @pytest.mark.slow
 def test_which_shapes_end_below_the_constant_rate():
     """
     and warmup-stable-decay end below the constant rate on average
-    step decay, with the numbers taken here, hardly does.
-    which of the four is best, 16 seeds do not tell.
-    By itself a warmup changed nothing above.
+    exponential and step decay, with the numbers taken here, hardly do.
+    which of the three is best, 16 seeds do not tell.
+    By itself a warmup did not help above.
     """
     ends = best(lab.tried(SGD, named(*SHAPES), PEAKS, range(20, 36), momentum=0.9))
     constant = ends["constant"]
-    four = torch.stack([ends[name] for name in ("exponential", "cosine", "one_cycle", "warmup_stable_decay")])
-    assert (four.mean(-1) < 0.95 * constant.mean()).all() and ((four < constant).sum(-1) > 8).all()
-    assert all(flip_test(one.tolist(), other.tolist()) > 0.01 for one, other in itertools.combinations(four, 2))
-    assert ends["step_decay"].mean() > 0.9 * constant.mean()
-    assert abs(ends["warmup"].mean() - constant.mean()) < constant.std() / 2
+    three = torch.stack([ends[name] for name in ("cosine", "one_cycle", "warmup_stable_decay")])
+    assert (three.mean(-1) < constant.mean()).all() and ((three < constant).sum(-1) > 8).all()
+    assert all(flip_test(one.tolist(), other.tolist()) > 0.01 for one, other in itertools.combinations(three, 2))
+    assert all(ends[name].mean() > 0.9 * constant.mean() for name in ("exponential", "step_decay", "warmup"))
+
+
+@pytest.mark.slow
+def test_without_momentum_the_low_end_costs_more_than_it_brings():
+    """
+    without momentum, cosine beats the constant rate in 4 of 16 seeds, warmup-stable-decay in 12.
+    """
+    shapes = named(lab.constant, lab.cosine, lab.warmup_stable_decay)
+    for seeds, peaks in ((range(16), [0.35, 0.5, 0.7, 1.0, 1.4, 2.0]), (range(16), [0.5, 1.0, 1.4, 2.0])):
+        constant, cosine, late = best(lab.tried(SGD, shapes, peaks, seeds)).values()
+        assert (cosine < constant).sum() <= 6 and (late < constant).sum() >= 10
 
 
 @pytest.mark.slow
@@ -82,13 +111,13 @@ def test_the_grid_holds_the_best():
     the best peaks above were 0.14 to 0.57.
     """
     found = lab.tried(SGD, named(*SHAPES), PEAKS, range(16), momentum=0.9)
-    assert set(found.held_out.mean(-1).argmin(-1).tolist()) == {1, 2, 3, 5}
+    assert set(found.tuning.mean(-1).argmin(-1).tolist()) == {1, 2, 3, 5}
 
 
 @pytest.mark.slow
 def test_what_decay_removes_is_the_noise_of_the_batches():
     """
-    What they remove is the noise of the minibatches: with batches of 128 the constant rate is as good as the cosine
+    A low end removes noise of the minibatches: with batches of 128 the constant rate is as good as the cosine
     with 128, where there is less noise to remove
     """
     two = named(lab.constant, lab.cosine)
@@ -109,9 +138,8 @@ def linear(t):
 @pytest.mark.slow
 def test_what_a_warmup_is_good_for():
     """
-    for Adam a warmup makes a peak bearable that is too high to start with, the longer the higher
+    So for Adam, at its default betas, a warmup makes a peak bearable that is too high to start with, the longer the
     if the rate comes down again.
-    At each one's own best peak little is left of that
     A tenth of the steps, 20, costs little at a low peak; for Adam here it lowers the loss at peaks above the best.
     the peak, which matters more than the shape.
     At 0.02, 100 steps out of 200 are time lost.
@@ -119,9 +147,9 @@ def test_what_a_warmup_is_good_for():
     falling = {str(length): warmed(length, linear) for length in (1, 20, 100)}
     level = {f"{length}, no fall": warmed(length, lab.constant) for length in (1, 20, 100)}
     found = lab.tried(Adam, falling | level, [0.02, 0.04, 0.08, 0.16, 0.32], range(30, 40))
-    none, some, many, *never_down = found.held_out.mean(-1)
+    none, some, many, *never_down = found.tuning.mean(-1)
     lowest = torch.stack([none, some, many]).min(-1).values
-    assert none.argmin() == 1 and lowest.max() - lowest.min() < found.held_out[0, 1].std()
+    assert none.argmin() == 1 and lowest.max() - lowest.min() < found.tuning[0, 1].std()
     assert (none[3:] > 1.1 * some[3:]).all() and (some[3:] > 1.1 * many[3:]).all()
     assert (some[:2] < 1.03 * none[:2]).all() and some[2] < none[2] < 1.2 * none[1]
     assert many[0] > 1.2 * none[0]
@@ -133,7 +161,7 @@ def test_what_a_warmup_is_good_for():
 @pytest.mark.parametrize("first", [16, 40])
 def test_little_is_left_of_a_warmup_at_the_best_peak(first):
     """
-    0.146 without, 0.138 and 0.135 with, and with other seeds less.
+    At each one's own best peak nothing is left of that: 0.132 without, 0.132 and 0.133 with.
     """
     lengths = {str(length): warmed(length, lab.cosine) for length in (1, 20, 100)}
     peaks = [0.02, 0.028, 0.04, 0.057, 0.08, 0.11, 0.16]
@@ -152,16 +180,17 @@ def test_where_a_warmup_makes_no_difference():
 
 
 @pytest.mark.slow
-def test_uncorrected_adam_wants_a_long_warmup():
+def test_the_best_peak_of_uncorrected_adam_moves_with_the_warmup():
     """
-    With the cosine behind it, 20 steps do little at the best peak, and 100 help in 14 of 16 seeds.
+    With the cosine behind it, neither does much at the best peak, for that moves with the warmup, from 0.01 to 0.028.
     """
     lengths = {str(length): warmed(length, lab.cosine) for length in (1, 20, 100)}
-    found = lab.tried(
-        from_rule(lab.uncorrected), lengths, [0.005, 0.007, 0.01, 0.014, 0.02, 0.028, 0.04], range(20, 36)
-    )
-    none, some, many = best(found).values()
-    assert abs((some - none).mean()) < none.std() / 2 and (many < none).sum() >= 12
+    peaks = [0.005, 0.007, 0.01, 0.014, 0.02, 0.028, 0.04]
+    found = lab.tried(from_rule(lab.uncorrected), lengths, peaks, range(20, 36))
+    none, *others = best(found).values()
+    assert all(abs((end - none).mean()) < none.std() for end in others)
+    first, _, last = found.tuning.mean(-1).argmin(-1).tolist()
+    assert peaks[last] > 1.9 * peaks[first]
 
 
 def test_one_cycle_moves_the_momentum():
@@ -261,7 +290,7 @@ def test_uncorrected_adam_is_a_schedule(betas):
 @pytest.mark.parametrize("make, options", [(SGD, {"momentum": 0.9}), (Adam, {})])
 def test_the_range_test_moves_with_its_length(make, options):
     """
-    The lowest point moves with the length of the test, so it is only a rough guide.
+    The lowest point moves with the length of the test, and with the seed
     """
 
     def lowest(steps):
