@@ -1,7 +1,7 @@
 """The experiment of lesson 05, Adagrad on a ravine that turns, and its pictures of pixels."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import cos, pi, radians, sin
 from typing import Any
 
@@ -146,4 +146,28 @@ def distances(share: Tensor, moved: Mapping[str, Tensor]) -> Figure:
     ax.set(xscale="log", xlabel="share of images that light the pixel, log scale")
     ax.set(yscale="log", ylabel="distance moved, log scale")
     ax.legend(loc="lower right")
+    return fig
+
+
+def two_texts(steps: Sequence[int], found: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """A figure of held-out losses against the steps, a panel for each kind of text.
+
+    Args:
+        steps: after how many the losses were taken.
+        found: kind of text -> name of the entrant -> its loss after each.
+
+    >>> losses = {"SGD": [0.4, 0.3], "common clock": [0.35, 0.3]}
+    >>> [ax.get_title() for ax in two_texts((50, 400), {"rare words": losses, "equally frequent": losses}).axes]
+    ['rare words', 'equally frequent']
+    """
+    fig, axes = figure(2, sharey=True)
+    for ax, (kind, lines) in zip(axes, found.items(), strict=True):
+        for name, losses in lines.items():
+            style = look(name) if name != "common clock" else {"color": GRAY, "linestyle": "-.", "marker": "v"}
+            ax.plot(steps, losses, **style, label=name)
+        ax.set(xscale="log", xlabel="step, log scale", title=kind)
+        ax.set_xticks(steps, [str(step) for step in steps])
+        ax.minorticks_off()
+    axes[0].set_ylabel("held-out loss")
+    axes[1].legend(loc="upper right")
     return fig

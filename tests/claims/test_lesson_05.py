@@ -116,22 +116,51 @@ def steps_of_adagrad(condition, angle, start):
 
 
 def test_rare_words_are_where_it_pays():
-    """Here many words are rare, the label depends on them as much as on the others, and Adagrad is ahead
-    But the lead melts: SGD learns the rare words late, not never.
+    """With rare words Adagrad is ahead, each at its best rate
+    Where all are equally frequent, 0.021 of that lead remain: rareness is not all of it.
+    But the lead melts: SGD learns the rare words late, not never
+    With $s$ started at 0.1, as in Keras, part of the lead is gone, even at its best `lr`.
     """
-    held_out, words = HELD_OUT["held_out"], HELD_OUT["words"]
-    for seed in (7, 8):
-        leads = []
-        for steps in (100, 800):
-            plain, own = (held_out(rule, *words(seed), 2, seed, steps) for rule in (SGD, Adagrad))
-            assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
-            leads.append(plain.min() - own.min())
-        assert 0 < 2 * leads[1] < leads[0] or abs(leads[1]) < 0.01 < leads[0]
+    best, words, english = HELD_OUT["best"], HELD_OUT["words"], HELD_OUT["english"]
+    rare, equal = ([(*words(seed, share), 2) for seed in range(2, 6)] for share in (english, english.mean()))
+    clock = {"rule": from_rule(HELD_OUT["common_clock"]), "lr": 10 * HELD_OUT["grid"]}
+    own, late = best(Adagrad, rare, 50), best(Adagrad, rare, 400)
+    lead, later = best(SGD, rare, 50, momentum=0.9) - own, best(SGD, rare, 400, momentum=0.9) - late
+    assert lead > 0.03 and later < 0.7 * lead
+    assert best(Adagrad, rare, 50, initial_accumulator_value=0.1) - own > 0.01
+    own = best(Adagrad, equal, 50)
+    assert best(SGD, equal, 50, momentum=0.9) - own < lead / 2
+    assert min(best(SGD, equal, 50), best(**clock, sets=equal, steps=50)) - own > 0.01
+
+
+def test_the_common_clock_overtakes():
+    """and with equal words the common clock overtakes."""
+    best, words, share, grid = (HELD_OUT[name] for name in ("best", "words", "english", "grid"))
+    texts = [(*words(seed, share.mean()), 2) for seed in (7, 8)]
+    clock = from_rule(HELD_OUT["common_clock"])
+    assert best(clock, texts, 50, lr=10 * grid) > best(Adagrad, texts, 50)
+    assert best(clock, texts, 800, lr=10 * grid) < best(Adagrad, texts, 800)
 
 
 def test_the_digits_are_a_draw():
-    """a draw: a pixel that speaks in one image of two hundred hardly changes a mean."""
-    held_out = HELD_OUT["held_out"]
-    plain, own = (held_out(rule, HELD_OUT["images"], HELD_OUT["labels"], 10, 5) for rule in (SGD, Adagrad))
-    assert abs(plain.min() - own.min()) < 0.03
-    assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
+    """after 200 SGD and Adagrad draw: a pixel that speaks in one image of two hundred hardly changes a mean."""
+    held_out, images, labels = (HELD_OUT[name] for name in ("held_out", "images", "labels"))
+    for seed in (5, 6):
+        plain, own = (held_out(rule, images, labels, 10, seed) for rule in (SGD, Adagrad))
+        assert abs(plain.min() - own.min()) < 0.03
+        assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
+    blank = images * ~HELD_OUT["rare"]
+    assert abs(held_out(Adagrad, blank, labels, 10, 5).min() - own.min()) < 0.03
+
+
+@pytest.mark.parametrize("size", [10.0, 100.0])
+def test_a_shock(size):
+    """900 quiet steps after the shock the rate is 0.30 of the steady one; after a shock of 10 it would be 0.95.
+    But the shock of 100 moved the weight by 1, and SGD's by 100."""
+    p = s = 0.0
+    for t in range(1, 1001):
+        before, steady = p, t**-0.5
+        p, s = adagrad(p, size if t == 100 else 1.0, s, lr=1.0, eps=0)
+        if t == 100:
+            assert before - p == pytest.approx(1, abs=0.01 if size == 100 else 0.35)
+    assert s**-0.5 / steady == pytest.approx({10.0: 0.95, 100.0: 0.30}[size], abs=0.005)
