@@ -49,6 +49,24 @@ ENDS = [
         for share in ("t / total", "(t + 1) / total", "t / (total - 1)")
     ),
     edit(
+        "the warmup is half a cosine too",
+        {"        return (t + 1) / length\n": "        return (1 - math.cos(math.pi * (t + 1) / length)) / 2\n"},
+        why="It rises along a curve, where even steps were asked for.",
+        ask="Of four steps of linear warmup, how much more than the step before has each?",
+    ),
+    edit(
+        "it is cut off at the last value",
+        {"last + (1 - last) * (1 + math.cos(math.pi * share)) / 2": "max(last, (1 + math.cos(math.pi * share)) / 2)"},
+        why="The cosine falls towards zero and stops short of it, and the rate stays level from there.",
+        ask="At which step should the rate be `last` for the first time?",
+    ),
+    edit(
+        "it falls by one factor in each step",
+        {"last + (1 - last) * (1 + math.cos(math.pi * share)) / 2": "last**share"},
+        why="Both ends are right, and between them it falls exponentially.",
+        ask="How large is half a cosine from 1 to `last` when half of its time is over?",
+    ),
+    edit(
         "it falls to zero",
         {"last + (1 - last) * (1 + math.cos(math.pi * share)) / 2": "(1 + math.cos(math.pi * share)) / 2"},
         why="The cosine goes all the way down, whatever `last` is.",
