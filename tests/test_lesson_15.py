@@ -14,7 +14,7 @@ from edu_optim import Adam, AdamW, from_rule
 from edu_optim.contest import beaten
 from edu_optim.contest.tasks import mixed_digits
 from edu_optim.lab import lesson_15
-from edu_optim.lab.lesson_15 import ENTRANTS, LRS, MATRIX, OTHERS, again, learned, play, raced, singular_values, stored
+from edu_optim.lab.lesson_15 import ENTRANTS, LRS, MATRIX, OTHERS, again, hidden_layer, learned, play, raced, stored
 from edu_optim.later import rules
 from edu_optim.problems import small_net
 
@@ -66,9 +66,23 @@ def test_the_experiment_counts_what_the_polynomial_says():
     assert abs(numbers["smallest after"] - s) < 1e-9
 
 
-def test_a_step_of_muon_is_flatter_than_the_gradient():
-    before, after = singular_values()
-    assert before[-1] < 0.1 < 0.5 < after[-1]
+def test_the_singular_values_of_the_hidden_layer_are_those_of_a_loop():
+    (images, labels), *_ = mixed_digits(0)
+    net = small_net(64, 32, 32, 10, seed=0).double()
+    rows = torch.randint(len(images), (32,), generator=torch.Generator().manual_seed(0))
+    torch.nn.functional.cross_entropy(net(images[rows].double()), labels[rows]).backward()
+    values = torch.linalg.svdvals(net[2].weight.grad)
+    layer = hidden_layer(3)
+    torch.testing.assert_close(layer[1], values / values.norm())
+    assert list(layer) == [1, 4] and not torch.allclose(*layer.values())
+
+
+def test_what_singular_values_are_brought_to_is_what_the_polynomial_says():
+    sizes = torch.tensor([1e-4, 0.02, 0.6], dtype=torch.float64)
+    powers = sizes.clone()
+    for _ in range(5):
+        powers = 3.4445 * powers - 4.775 * powers**3 + 2.0315 * powers**5
+    torch.testing.assert_close(lesson_15.brought(rules.orthogonal, sizes), powers)
 
 
 @pytest.mark.parametrize("name", ["AdamW", lesson_15.COSINE, lesson_15.AVERAGED])

@@ -58,6 +58,12 @@ FREE_ADAMW = [
     *FREE,
     edit("nothing decays", {" + weight_decay * p": ""}, why="This is the rule without its decay.", ask=NO_DECAY),
     edit(
+        "beta1 is not handed on",
+        {", beta=beta1)": ")"},
+        why="`schedule_free_sgd` is called with its own beta, 0.9, whatever betas says.",
+        ask="Which of the two betas says where between z and x the gradient is asked for?",
+    ),
+    edit(
         "the decay makes the weights grow",
         {"+ weight_decay * p": "- weight_decay * p"},
         why="The decay has the wrong sign.",

@@ -157,7 +157,7 @@ EXERCISES = [
             edit(
                 "the mean that is kept forgets, and the one that steers does not",
                 {"(0.0, 0.9)": "(0.9, 0.0)"},
-                why="With beta2 = 0 m is the last gradient, and it still has nine tenths of the say.",
+                why="With beta2 = 0 m is the gradient before, and it still has a say in the sign.",
                 ask="Which beta mixes m into what the sign is taken of?",
             ),
             edit(

@@ -10,11 +10,13 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -24,8 +26,8 @@ from ..contest.tasks import DIGITS
 from ..contest.verdict import as_text, circumstances
 from ..later import Muon, NAdam, RAdam, rules, split
 from ..optimizers import AdamW
-from ..plot import BLUE, RED, label_ends
-from ..problems import digits, small_net
+from ..plot import BLUE, RED, figure, label_ends
+from ..problems import small_net
 from .controls import choice, rate, slider
 from .experiment import Experiment
 
@@ -143,11 +145,13 @@ ENTRANTS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay;
     "Muon": _muon,
 }
 MATRIX = Task(lambda seed: small_net(64, 32, 32, 10, seed=seed), **DIGITS, steps=120, tuning=range(6))
-OTHERS = {name: TASKS[name] for name in ("digits, CNN", "text, transformer")}
+LONGER = replace(MATRIX, steps=400)
+LOWER = (0.000215, 0.000464, *LRS)  # in 400 steps Lion's best rate is below 0.00215
+OTHERS = {"digits, 400 steps": LONGER, **{name: TASKS[name] for name in ("digits, CNN", "text, transformer")}}
 STORED = Path(__file__).with_name("after_adam.json")
 
 
-def raced(task: Task = MATRIX, racing: Iterable[int] = RACING) -> dict[str, dict[str, Any]]:
+def raced(task: Task = MATRIX, racing: Iterable[int] = RACING, lrs: Sequence[float] = LRS) -> dict[str, dict[str, Any]]:
     """Each of the entrants on a task by the rules of lesson 11, in the form of `edu_optim.contest.hold_race`.
 
     Muon is among them where the network has a hidden matrix; ``tuning`` is a mean over seeds.
@@ -155,6 +159,7 @@ def raced(task: Task = MATRIX, racing: Iterable[int] = RACING) -> dict[str, dict
     Args:
         task: of lesson 11, or one like them.
         racing: new seeds with which the best rate of each is raced.
+        lrs: learning rates that each of them tries.
 
     >>> from dataclasses import replace
     >>> list(raced(replace(MATRIX, steps=1, tuning=range(1)), racing=[1]))
@@ -164,8 +169,8 @@ def raced(task: Task = MATRIX, racing: Iterable[int] = RACING) -> dict[str, dict
     for name in ENTRANTS:
         if name == "Muon" and not split(task.model(0))[0]:
             continue
-        tried = learned(task, name, LRS, task.tuning)[0].mean(0)
-        found[name] = {"lrs": LRS, "tuning": tried.tolist(), "best": LRS[int(tried.argmin())]}
+        tried = learned(task, name, lrs, task.tuning)[0].mean(0)
+        found[name] = {"lrs": lrs, "tuning": tried.tolist(), "best": lrs[int(tried.argmin())]}
     return again(found, racing, task)
 
 
@@ -294,7 +299,7 @@ def race_and_write(to: str) -> None:
     >>> race_and_write("after_adam.json")  # doctest: +SKIP
     """
     begun = time.monotonic()
-    results = {name: raced(task) for name, task in OTHERS.items()}
+    results = {name: raced(task, lrs=LOWER if task is LONGER else LRS) for name, task in OTHERS.items()}
     Path(to).write_text(as_text(circumstances(begun), results), "utf-8")
 
 
@@ -302,26 +307,74 @@ def stored() -> dict[str, Any]:
     """The race that is stored with the course, in the form of `edu_optim.contest.stored`.
 
     >>> list(stored()["results"])
-    ['digits, CNN', 'text, transformer']
+    ['digits, 400 steps', 'digits, CNN', 'text, transformer']
     """
     return json.loads(STORED.read_text("utf-8"))
 
 
-def singular_values(size: int = 8) -> tuple[Tensor, Tensor]:
-    """The singular values of a gradient of the digits' network, and of Muon's step with it; each over its largest.
+def hidden_layer(steps: int = 60, seed: int = 0) -> dict[int, Tensor]:
+    """The singular values of Muon's mean gradient in the race's hidden layer, over the length of the matrix.
 
-    >>> [values.shape for values in singular_values()]
-    [torch.Size([8]), torch.Size([8])]
+    At the first step and ``steps`` later, ``[32]`` each, as Muon trains the network in float64 at the rate of the race.
+
+    >>> [(step, len(values)) for step, values in hidden_layer(2).items()]
+    [(1, 32), (3, 32)]
     """
-    images, labels = digits()
-    net = small_net(64, size, size, 10)
-    loss = torch.nn.functional.cross_entropy(net(images), labels)
-    weight = list(net.parameters())[2]
-    start, (gradient,) = weight.detach().clone(), torch.autograd.grad(loss, [weight])
-    weight.grad = gradient
-    Muon([weight], lr=1.0, weight_decay=0).step()
-    values = torch.linalg.svdvals(gradient), torch.linalg.svdvals(start - weight.detach())
-    return values[0] / values[0][0], values[1] / values[1][0]
+    (images, labels), *_ = MATRIX.data(seed)
+    net, draw = MATRIX.model(seed).double(), torch.Generator().manual_seed(seed)
+    matrices, others = split(net)
+    runner = _muon([{"params": matrices, "lr": 0.01}, {"params": others, "lr": 0.01}])
+    mean, found = torch.zeros((), dtype=torch.float64), {}
+    for step in range(1, steps + 2):
+        rows = torch.randint(len(images), (MATRIX.batch,), generator=draw)
+        net.zero_grad()
+        torch.nn.functional.cross_entropy(net(images[rows].double()), labels[rows]).backward()
+        gradient = matrices[0].grad
+        assert gradient is not None
+        mean = 0.95 * mean + 0.05 * gradient
+        if step in (1, steps + 1):
+            values = torch.linalg.svdvals(0.95 * mean + 0.05 * gradient)
+            found[step] = values / values.norm()
+        runner.step()
+    return found
+
+
+def brought(rule: Callable[..., Any], sizes: Tensor) -> Tensor:
+    """What singular values become, each of a matrix of length 1, ``[n]``.
+
+    Args:
+        rule: `edu_optim.later.rules.orthogonal`, or one that is called like it.
+        sizes: of the singular values, between 0 and 1, ``[n]``.
+
+    >>> brought(rules.orthogonal, torch.tensor([0.001, 0.1], dtype=torch.float64))
+    tensor([0.4705, 0.7121], dtype=torch.float64)
+    """
+    both = torch.stack([sizes, (1 - sizes**2).clamp(min=0).sqrt()], -1)
+    return rule(torch.diag_embed(both))[..., 0, 0]
+
+
+def near_one(rule: Callable[..., Any], layer: Mapping[int, Tensor]) -> Figure:
+    """The curve of what a rule makes of a singular value, and on it those of a layer at some steps.
+
+    What is below 1e-6 is left out.
+
+    Args:
+        rule: as in `brought`.
+        layer: step -> singular values, as `hidden_layer` returns them.
+
+    >>> fig = near_one(rules.orthogonal, {1: torch.tensor([0.5, 0.1], dtype=torch.float64)})
+    >>> [line.get_label() for line in fig.axes[0].get_lines()]
+    ['what five iterations make of it', 'step 1']
+    """
+    fig, ax = figure(width=7)
+    sizes = torch.logspace(-6, 0, 241, dtype=torch.float64)
+    ax.plot(sizes, brought(rule, sizes), color="0.6", label="what five iterations make of it")
+    for (step, values), color, marker in zip(layer.items(), (BLUE, RED), "os", strict=False):
+        seen = values[values > 1e-6]
+        ax.plot(seen, brought(rule, seen), marker, color=color, alpha=0.7, label=f"step {step}")
+    ax.set(xscale="log", xlabel="singular value over the matrix's length, log scale", ylabel="in the step")
+    ax.legend(loc="upper left")
+    return fig
 
 
 if __name__ == "__main__":

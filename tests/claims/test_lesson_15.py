@@ -7,7 +7,17 @@ import torch
 
 from edu_optim import Muon, from_rule, sweep
 from edu_optim.contest import beaten
-from edu_optim.lab.lesson_15 import OTHERS, again, careful_steps, learned, noisy_bowl, stored
+from edu_optim.lab.lesson_15 import (
+    MATRIX,
+    OTHERS,
+    again,
+    brought,
+    careful_steps,
+    hidden_layer,
+    learned,
+    noisy_bowl,
+    stored,
+)
 from edu_optim.later import rules
 from edu_optim.problems import quadratic
 
@@ -91,11 +101,12 @@ def wins(results):
 
 
 def test_with_other_seeds_other_wins_are_left():
-    """Two of the eight wins are left: the gaps are near what ten seeds can tell, and seven entrants are many chances."""  # noqa: E501
+    """Five other blocks of ten seeds (300, 400, ... 700) leave one to six, and in two of them NAdam or Muon beats AdamW: the gaps are near what ten seeds can tell, and seven entrants are many chances."""  # noqa: E501
     rates = {name: {"best": rate} for name, rate in (RATES | {"Muon": 0.01}).items()}
-    left = [wins(again(rates, range(first, first + 10))) for first in (100, 300, 400)]
+    left = [wins(again(rates, range(first, first + 10))) for first in (100, 300, 500, 700)]
     assert left[0] == WINS
-    assert all(len(found & WINS) < 7 for found in left[1:])
+    assert all(1 <= len(found & WINS) <= 6 for found in left[1:])
+    assert [any((name, "AdamW") in found for name in ("NAdam", "Muon")) for found in left[1:]] == [True, True, False]
 
 
 @pytest.mark.slow
@@ -117,10 +128,16 @@ def test_muon_is_ahead_on_the_text_with_each_seed():
 
 
 def test_schedule_free_beats_both_adamws_on_the_stored_tasks():
-    """Schedule-free beats both AdamWs on the CNN and on the text, where the cosine makes AdamW worse: which is the baseline to beat depends on the task."""  # noqa: E501
-    for results in stored()["results"].values():
-        assert {"AdamW", "AdamW, cosine"} <= set(beaten(results)["schedule-free"])
-    assert ("AdamW", "AdamW, cosine") in wins(stored()["results"]["text, transformer"])
+    """Schedule-free beats both AdamWs on the CNN and on the text, where in 200 steps the cosine makes AdamW worse.
+    In 400 steps on the digits the cosine beats four, schedule-free and the constant rate among them, and nobody else beats anybody; ten other seeds leave one to three of the four.
+    """  # noqa: E501
+    results = stored()["results"]
+    for task in ("digits, CNN", "text, transformer"):
+        assert {"AdamW", "AdamW, cosine"} <= set(beaten(results[task])["schedule-free"])
+    assert ("AdamW", "AdamW, cosine") in wins(results["text, transformer"])
+    longer = wins(results["digits, 400 steps"])
+    assert len(longer) == 4 and {name for name, _ in longer} == {"AdamW, cosine"}
+    assert {"schedule-free", "AdamW"} < {other for _, other in longer}
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -147,12 +164,84 @@ def test_a_vector_has_one_singular_value(n, size):
 
 @pytest.mark.parametrize("smallest", [1e-3, 0.02, 0.3])
 def test_the_cubic_polynomial_converges_and_the_quintic_does_not(smallest):
-    """The cubic polynomial converges and the quintic one does not, but that multiplies small values by 3.4 at each step, and is near enough for a step."""  # noqa: E501
+    """The cubic polynomial converges, and multiplies a small value by 1.5 at each step.
+    The quintic one does not converge, but multiplies a small value by 3.4, and is near enough for a step.
+    """
     s = torch.tensor([1.0, smallest], dtype=torch.float64)
     off = {}
     for name, coefficients in {"cubic": (1.5, -0.5, 0.0), "quintic": (3.4445, -4.775, 2.0315)}.items():
         off[name] = (rules.orthogonal(s.diag(), coefficients, 60).diag() - 1).abs().max()
+        tiny = torch.tensor([1.0, 1e-6], dtype=torch.float64).diag()
+        one, two = (rules.orthogonal(tiny, coefficients, steps)[1, 1] for steps in (1, 2))
+        assert abs(two / one - coefficients[0]) < 1e-3
     assert off["cubic"] < 1e-9 and 1e-3 < off["quintic"] < 0.4
+
+
+@pytest.mark.parametrize("g", [1.0, -40.0])
+def test_the_first_steps_of_nadam_are_too_short(g):
+    """But torch lets `m` fade by $\\beta_1$: where all gradients are alike, NAdam's second to fiftieth steps are too short, by up to 27 %."""  # noqa: E501
+    m = v = c = mean = 0.0
+    steps = []
+    for t in range(1, 61):
+        p, m, v, c = rules.nadam(0.0, g, m, v, c, t=t, lr=1.0, eps=0)
+        steps.append(abs(p))
+        mu = 0.9 * (1 - 0.5 * 0.96 ** (t * 0.004))
+        mean = mu * mean + (1 - mu) * g
+        assert abs(mean / c - g) < 1e-9 * abs(g)
+    assert steps[0] > 1 and max(steps[1:49]) < 1 and 0.725 < min(steps) < 0.735 and abs(steps[-1] - 1) < 0.001
+
+
+def minibatch_gradients(seed):
+    net, draw = MATRIX.model(seed), torch.Generator().manual_seed(seed)
+    (images, labels), *_ = MATRIX.data(seed)
+    weight = net[2].weight
+    for _ in range(10):
+        rows = torch.randint(len(images), (32,), generator=draw)
+        loss = torch.nn.functional.cross_entropy(net(images[rows]), labels[rows])
+        yield weight.detach(), torch.autograd.grad(loss, [weight])[0]
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_bfloat16_shows_where_singular_values_are_small(seed):
+    """Where singular values are almost 0, bfloat16 shows: ten steps with gradients of the digits, in the hidden layer of the race below, end about a tenth of the way apart."""  # noqa: E501
+    draw = torch.Generator().manual_seed(seed)
+    full = [(torch.ones(32, 32), torch.randn(32, 32, generator=draw)) for _ in range(10)]
+    for steps, least, most in ((full, 0, 0.02), (list(minibatch_gradients(seed)), 0.05, 0.2)):
+        start, ends = steps[0][0], []
+        for library in (Muon, torch.optim.Muon):
+            p = start.clone().requires_grad_()
+            optimizer = library([p], lr=0.1)
+            for _, gradient in steps:
+                p.grad = gradient.clone()
+                optimizer.step()
+            ends.append(p.detach())
+        assert least < (ends[0] - ends[1]).norm() / (ends[0] - start).norm() < most
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_muon_brings_near_one(seed):
+    """From 0.003 of the matrix's length on, a singular value comes to between 0.68 and 1.21, so the step is about as long in small directions as in large ones.
+    Below that the curve falls to 0, and most of the 32 get beyond it only later.
+    """  # noqa: E501
+    sizes = torch.logspace(-2.5, 0, 3001, dtype=torch.float64)
+    made = brought(rules.orthogonal, sizes)
+    assert 0.68 < made.min() and made.max() < 1.21
+    below = brought(rules.orthogonal, torch.logspace(-6, -2.6, 100, dtype=torch.float64))
+    assert (below.diff() > 0).all() and below[0] < 0.001
+    first, later = ((brought(rules.orthogonal, values) < 0.5).sum() for values in hidden_layer(80, seed).values())
+    assert first > 16 and later < 8
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 7)])
+def test_which_step_leads_down_farthest(shape):
+    """Muon steps nearly along $U V^\\top$: of all matrices without a singular value above 1 it leads down farthest, as the sign does of all without an entry beyond 1 (Bernstein & Newhouse 2024)."""  # noqa: E501
+    draw = torch.Generator().manual_seed(4)
+    g = torch.randn(shape, generator=draw, dtype=torch.float64)
+    u, _, vt = torch.linalg.svd(g, full_matrices=False)
+    for _ in range(200):
+        other = torch.randn(shape, generator=draw, dtype=torch.float64) + 2 * torch.rand((), generator=draw) * u @ vt
+        assert (g * other / torch.linalg.matrix_norm(other, 2)).sum() < (g * (u @ vt)).sum()
+        assert (g * other / other.abs().max()).sum() < (g * g.sign()).sum()
 
 
 def test_lion_is_elementwise_as_a_sweep_needs():
