@@ -1,10 +1,13 @@
 """What lesson 14 computes in its own process, and what it reads from its scripts."""
 
 import ast
+import importlib
+import re
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from cells import Lesson
 
 from edu_optim.exercises import EXERCISES, lesson_14
@@ -64,3 +67,14 @@ def test_bytes_are_those_of_the_paper():
     answer = EXERCISES["bytes_a_rank"].reference
     gigabytes = [answer(7.5e9, 64, stage) / 1e9 for stage in range(4)]
     assert [round(value, 1) for value in gigabytes] == [120, 31.4, 16.6, 1.9]
+
+
+def test_the_clock_prints_both_ways(monkeypatch, capsys):
+    meet = dist.init_process_group
+    alone = {"store": dist.HashStore(), "rank": 0, "world_size": 1}
+    monkeypatch.setattr(dist, "init_process_group", lambda backend: meet(backend, **alone))
+    monkeypatch.syspath_prepend(SCRIPTS)
+    timed = importlib.import_module("timed")
+    monkeypatch.setattr(timed, "WEIGHTS", (10,))
+    timed.main()
+    assert re.fullmatch(r"10 weights: ours [\d.e-]+ ms, torch's [\d.e-]+ ms\n", capsys.readouterr().out)

@@ -13,7 +13,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adam, RMSprop
-from edu_optim.lab.lesson_14 import round_trip
+from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, round_trip
 from edu_optim.problems import digits, small_net
 
 
@@ -171,3 +171,15 @@ def test_where_parts_lose():
     (less, more), (whole, parts) = round_trip(8, 81_000, 20), round_trip(8, 85_000, 20)
     assert less < more and parts < whole
     assert round_trip(8, 85_000, 40)[0] < round_trip(8, 85_000, 40)[1]
+
+
+def test_what_the_clock_said():
+    """The lines cross, as in the model, here near 100,000 weights.
+    With ten million, parts take a fifth of the time on two ranks and a seventh on four.
+    """
+    for ranks, share in ((2, 5), (4, 7)):
+        ratios = dict(zip(MEASURED_AT, (b / a for a, b in zip(*MEASURED[ranks], strict=True)), strict=True))
+        assert ratios[10_000] > 1.5 > ratios[100_000] > 1 > 2 * ratios[1_000_000]
+        assert 1 / ratios[10_000_000] == pytest.approx(share, abs=0.3)
+        (whole, parts), (long_whole, long_parts) = (round_trip(ranks, n, delay=50) for n in (1e3, 1e8))
+        assert whole < parts and (long_parts < long_whole or ranks == 2)  # in the model two ranks send as much
