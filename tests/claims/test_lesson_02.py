@@ -135,7 +135,7 @@ def test_a_decay_that_keeps_both_conditions_goes_on_and_the_others_do_not():
 @pytest.mark.parametrize(("seed", "count", "size"), [(0, 200, 20), (3, 120, 10)])
 def test_noise_that_grows_with_the_distance_breaks_small_batches_first(seed, count, size):
     """it can throw a small batch out well before the edge $2/\\lambda$ of lesson 01.
-    A larger batch comes nearer to that edge, but not beyond it."""
+    On a bowl a larger batch comes nearer to that edge, never beyond"""
     draws = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, size, generator=draws, dtype=torch.float64)
     targets = inputs @ torch.randn(size, generator=draws, dtype=torch.float64)  # all can be met: no noise at the end
@@ -156,7 +156,7 @@ def test_noise_that_grows_with_the_distance_breaks_small_batches_first(seed, cou
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_the_digits_too_larger_batches_bear_larger_rates_and_then_no_more(seed):
-    """From 4 to 256 larger batches bear larger rates; then it ends, for without any noise 5.12 breaks training too."""
+    """From 4 to 256 larger batches bear larger rates; then it ends, for without noise 5.12 breaks training, too."""
     images, labels = digits()
     rates = torch.tensor([0.64, 1.28, 2.56, 5.12], dtype=torch.float64)
     borne = []
@@ -193,7 +193,9 @@ def test_on_the_digits_the_noise_fades_with_the_loss(seed):
 
 @pytest.mark.parametrize("batch", [4, 25])
 def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
-    """while the gradient hardly changes, 64 steps of 16 images err together no more than one step of 1024."""
+    """While the gradient hardly changes, it works because each step draws anew:
+    64 steps of 16 images err together no more than one step of 1024.
+    """
     images, labels = digits()
     model = small_net(64, 8, 10, seed=3)
     draws = torch.Generator().manual_seed(batch)
@@ -258,7 +260,7 @@ def test_an_average_of_all_places_carries_its_start(begin):
 
 
 def test_a_bare_one_over_t_is_thrown_out_first():
-    """A bare $1/t$ would first throw the paths out to a loss near $10^{14}$; $2/(50+t)$ begins near $1/25$."""
+    """A bare $1/t$ would end lower, but first throws the paths out to $10^{14}$; $2/(50+t)$ begins near $1/25$."""
     bare, *_ = long_paths(gradient_descent, lambda t: 1 / t)
     assert 3e13 < bare.max() < 3e14
     assert bare[-1] < 0.0003

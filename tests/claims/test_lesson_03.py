@@ -286,7 +286,7 @@ def test_equal_roots(kappa):
 
 
 def test_a_little_smaller_rate_cures_the_cycle():
-    """Here 0.105 cures it, a rate 6 % smaller."""
+    """At this $\\beta$ 0.105 cures it."""
 
     def away(lr):
         count = 0
@@ -302,7 +302,7 @@ def test_a_little_smaller_rate_cures_the_cycle():
 
 @pytest.mark.parametrize("kappa", [16, 64, 400])
 def test_the_star_swings_wider_at_a_rate_that_throws_plain_descent_out(kappa):
-    """though at first it swings wider: its rate of 1/9 lies beyond $2/25$, where plain descent is thrown out.
+    """though it first swings wider: its rate of 1/9 lies beyond $2/25$, where plain descent is thrown out.
     What cancels keeps it in; along the floor it gathers speed.
     what alternates cancels, even at rates that throw plain descent out."""
     root = sqrt(kappa)
@@ -330,7 +330,7 @@ def test_the_star_lies_against_the_edge(kappa):
 
 
 def test_a_larger_rate_on_the_plateau_gains_nothing():
-    """If you know neither $m$ nor $L$, start at $\\beta = 0.9$; lower it if the ball swings for long, and raise the learning rate if it creeps."""  # noqa: E501
+    """Without $m$ and $L$ start at $\\beta = 0.9$; if the ball swings for long, lower it and the learning rate with it; if it creeps, raise the rate."""  # noqa: E501
 
     def steps(share, beta, kappa):
         lr = share * (2 + 2 * beta) / kappa
@@ -357,7 +357,7 @@ def test_where_the_plateau_is_worse_than_none():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_momentum_gains_on_the_digits_where_the_batch_is_large(seed):
     """momentum ends at a seventh of plain descent's loss, with 128 at half; with 16 the seed decides which is ahead.
-    With all images it bears eight times plain descent's terminal speed; with 16 the noise stops both at one."""
+    With all images its best speed is eight times plain descent's; with 16 both have one."""
     gains = {}
     for batch, steps in ((None, 30), (128, 56), (16, 112)):
         (plain_lr, plain), (lr, loss) = (best_on_digits(batch, steps, beta, seed=seed) for beta in (0, 0.9))

@@ -116,7 +116,7 @@ def test_tenth_and_hundredth():
 
 @pytest.mark.parametrize("rule", [momentum, nesterov])
 def test_constant_memory_gains_a_factor(rule):
-    """So the famous $1/k^2$ belongs to the $\\beta$ that grows; looking ahead alone does not bring it."""
+    """So the famous $1/k^2$ belongs to the $\\beta$ that grows so; looking ahead alone does not bring it."""
     worst = LESSON.function("worst_bowl")
     kept, plain = worst(rule, 4000, momentum=0.75), worst(momentum, 4000, momentum=0.0)
     assert kept[3999] / kept[399] == pytest.approx(0.1, rel=0.05)

@@ -117,7 +117,7 @@ def steps_of_adagrad(condition, angle, start):
 
 def test_rare_words_are_where_it_pays():
     """With rare words Adagrad is ahead, each at its best rate
-    Where all are equally frequent, 0.021 of that lead remain: rareness is not all of it.
+    Where all are equally frequent, 0.021 of that lead remain with these two texts, and nothing with some others.
     But the lead melts: SGD learns the rare words late, not never
     With $s$ started at 0.1, as in Keras, part of the lead is gone, even at its best `lr`.
     """
@@ -143,7 +143,7 @@ def test_the_common_clock_overtakes():
 
 
 def test_the_digits_are_a_draw():
-    """after 200 SGD and Adagrad draw: a pixel that speaks in one image of two hundred hardly changes a mean."""
+    """after 200 steps SGD and Adagrad draw: a pixel that speaks in one image of two hundred hardly changes a mean."""
     held_out, images, labels = (HELD_OUT[name] for name in ("held_out", "images", "labels"))
     for seed in (5, 6):
         plain, own = (held_out(rule, images, labels, 10, seed) for rule in (SGD, Adagrad))

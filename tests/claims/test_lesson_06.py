@@ -23,7 +23,7 @@ def moves(optimizer, gradients, **options):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_rprop_is_far_ahead_on_the_whole_data(seed):
-    """On the whole data Rprop is far ahead, of momentum too."""
+    """On the digits, all at once, Rprop is far ahead, of momentum too."""
 
     def lowest(optimizer, *rates, **options):
         nets = [(small_net(64, 20, 10, seed=seed), lr) for lr in rates]
@@ -78,7 +78,8 @@ def by_signs(p, g, *, lr):
 
 @pytest.mark.parametrize("hidden, seed", [(16, 1), (16, 2), (64, 0), (64, 3)])
 def test_the_length_of_the_first_step_decides(hidden, seed):
-    """here $\\eta/\\sqrt{1-\\alpha}$ decides, the scale of the first few steps; a shorter step 1 alone does not help.
+    """with such memories $\\eta/\\sqrt{1-\\alpha}$ decides, the scale of the first few steps;
+    a shorter step 1 alone does not help.
     A network four times as wide climbs already at a first step of 0.1.
     """
     for first, climbs in ((0.03, False), (0.1, hidden == 64), (0.3, True)):

@@ -110,7 +110,7 @@ def test_its_lr_of_1_is_not_its_best(hidden, seed):
 @pytest.mark.parametrize("rho", [0.5, 0.9, 0.99])
 def test_a_hundred_times_eps_is_ten_times_the_first_step(rho):
     """A hundred times the ε is about ten times the first step: $\\sqrt{\\varepsilon}$ does what a learning rate \
-does."""
+does, while it is small beside the gradients."""
     first = [abs(adadelta(0.0, 25.0, 0.0, 0.0, rho=rho, eps=eps)[0]) for eps in (1e-8, 1e-6, 1e-4)]
     assert first[1:] == pytest.approx([10 * step for step in first[:-1]], rel=0.01)
 
@@ -127,7 +127,7 @@ $\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta =
 
 
 def test_with_a_small_eps_the_loss_hardly_shifts_adadelta():
-    """with torch's 1e-6 a change of the loss shifts it by less than a millimeter, a change of the unit still by"""
+    """with torch's 1e-6 this change of the loss shifts it by less than a millimeter, the change of the unit still by"""
     ravine = problems.quadratic(condition=25)
     start = torch.tensor(ravine.start, dtype=torch.float64)
 

@@ -76,7 +76,9 @@ def test_a_jump_in_size_is_enough(size):
 
 @pytest.mark.parametrize("s", [0.5, 2.0, 6.0])
 def test_the_mean_step_is_the_signal_against_the_noise(s):
-    """On average a weight advances about $1 / \\sqrt{1 + s^2}$ lr a step, so about $1/s$ lr in deep noise."""
+    """In such noise a weight advances on average about $1 / \\sqrt{1 + s^2}$ lr a step, so about
+    $1/s$ lr in deep noise.
+    """
     there_and_back = [[1 + sign * s * g for g in noise(20_000, seed=7)] for sign in (1, -1)]
     taken = [step for gradients in there_and_back for step in steps(gradients)]
     assert sum(taken) / len(taken) == pytest.approx(1 / math.sqrt(1 + s**2), rel=0.05)

@@ -139,7 +139,7 @@ def linear(t):
 def test_what_a_warmup_is_good_for():
     """
     So for Adam, at its default betas, a warmup makes a peak bearable that is too high to start with, the longer the
-    if the rate comes down again.
+    if a cosine follows.
     A tenth of the steps, 20, costs little at a low peak; for Adam here it lowers the loss at peaks above the best.
     the peak, which matters more than the shape.
     At 0.02, 100 steps out of 200 are time lost.

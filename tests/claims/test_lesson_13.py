@@ -55,7 +55,7 @@ def test_without_momentum_the_fields_are_of_nearly_one_size(lr):
 
 @pytest.mark.parametrize("start", [(-1.0, 0.5), (-1.5, 2.0), (0.0, 1.5)])
 def test_the_best_setting_lies_near_the_cliff(start):
-    """The star lies near the cliff: with its momentum, twice its learning rate is lost."""
+    """From this start the star lies near the cliff: with its momentum, twice its learning rate is lost."""
     lrs = torch.logspace(-4, -1, 61, dtype=torch.float64)
     momenta = torch.linspace(0, 0.98, 50, dtype=torch.float64)
     for steps in (100, 300):
@@ -65,7 +65,7 @@ def test_the_best_setting_lies_near_the_cliff(start):
 
 
 def test_twice_the_learning_rate_of_the_star_is_lost():
-    """The star lies near the cliff: with its momentum, twice its learning rate is lost."""
+    """From this start the star lies near the cliff: with its momentum, twice its learning rate is lost."""
     lrs, momentum = torch.tensor([0.002, 0.004], dtype=torch.float64), torch.tensor([0.88], dtype=torch.float64)
     losses = sweep(rosenbrock, SGD, 100, lr=lrs, momentum=momentum).losses.flatten()
     assert losses[0] < 0.001 and not losses[1] < 1e3
@@ -89,7 +89,7 @@ def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
 @pytest.mark.parametrize("start", [(4.49, 4.49), (-4.6, 4.7), (-4.8, -4.8)])
 def test_the_first_step_leaps_past_the_nearest_minimum(start):
     """The first step, the same in both, goes down the steep wall and leaps past the nearest minimum.
-    At a tenth of the learning rate there are none, with this momentum too.
+    At a tenth of the learning rate next to none are left, with this momentum too.
     """
     start = torch.tensor(start, dtype=torch.float64)
     nearest = min(himmelblau.minima, key=lambda place: (torch.tensor(place) - start).norm())
@@ -104,7 +104,7 @@ def test_the_first_step_leaps_past_the_nearest_minimum(start):
 
 @pytest.mark.parametrize("momentum", [0.7, 0.8])
 def test_with_short_steps_there_are_no_strips(momentum):
-    """At a tenth of the learning rate there are none, with this momentum too."""
+    """At a tenth of the learning rate next to none are left, with this momentum too."""
     starts = himmelblau.grid(64, 64)
     found = sweep(himmelblau, SGD, 1200, starts, lr=0.001, momentum=momentum).minimum
     corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()

@@ -127,7 +127,7 @@ def test_a_checkpoint_of_zero(two_ranks):
 
 @pytest.mark.parametrize("lost", [None, "parameters", "buffers", "count", "steps"])
 def test_what_a_checkpoint_must_hold(lost):
-    """Nothing is lost, because the checkpoint holds all that the run depends on.
+    """No result is lost, because the checkpoint holds all that the run depends on.
     That is the parameters, Adam's buffers and count, and the number of steps, from which epoch and place follow.
     """
 
@@ -174,7 +174,7 @@ def test_where_parts_lose():
 
 
 def test_what_the_clock_said():
-    """The lines cross, as in the model, here near 100,000 weights.
+    """The lines cross near 100,000 weights: on four ranks as in the model, on two, where both ways send one gradient,
     With ten million, parts take a fifth of the time on two ranks and a seventh on four.
     """
     for ranks, share in ((2, 5), (4, 7)):

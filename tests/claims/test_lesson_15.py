@@ -111,7 +111,7 @@ def test_with_other_seeds_other_wins_are_left():
 
 @pytest.mark.slow
 def test_muon_is_ahead_on_the_text_with_each_seed():
-    """In 200 steps on the text, where four matrices are hidden, Muon beats everybody with each of the ten seeds, and in 400 schedule-free keeps up with it; on the CNN it has none to step."""  # noqa: E501
+    """In 200 steps on the text, where four matrices are hidden, Muon beats everybody with each of the ten seeds, and in 400 schedule-free keeps up with it; on the CNN `split` leaves it none."""  # noqa: E501
     results = stored()["results"]["text, transformer"]
     for name in results.keys() - {"Muon"}:
         pairs = zip(results["Muon"]["held_out"], results[name]["held_out"], strict=True)
@@ -179,7 +179,7 @@ def test_the_cubic_polynomial_converges_and_the_quintic_does_not(smallest):
 
 @pytest.mark.parametrize("g", [1.0, -40.0])
 def test_the_first_steps_of_nadam_are_too_short(g):
-    """But torch lets `m` fade by $\\beta_1$: where all gradients are alike, NAdam's second to fiftieth steps are too short, by up to 27 %."""  # noqa: E501
+    """But torch lets `m` fade by $\\beta_1$: where all gradients are alike, with $\\beta_1 = 0.9$ NAdam's second to fiftieth steps are too short, by up to 27 %."""  # noqa: E501
     m = v = c = mean = 0.0
     steps = []
     for t in range(1, 61):
