@@ -419,7 +419,17 @@ WRONG = [
     (
         lambda travel: abs(travel(1000) / 1000 - travel(1)).max().item() < 0.05,
         "keeps_units",
+        "a large fixed difference passes",
+    ),
+    (
+        lambda travel: torch.allclose(travel(1000) / 1000, travel(1), rtol=0.2, atol=0),
+        "keeps_units",
         "steps that differ by a tenth pass",
+    ),
+    (
+        lambda travel: abs(travel(1000) - 1000 * travel(1)).max().item() < 1e-2,
+        "keeps_units",
+        "a fixed difference passes, however small the steps",
     ),
     (eps_outside_the_upper_root, "mended_adadelta", "eps stands outside the upper root"),
     (

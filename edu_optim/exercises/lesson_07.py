@@ -267,6 +267,18 @@ EXERCISES = [
                 ask="How large is the difference of rounding between two paths that are the same?",
             ),
             edit(
+                "a fixed difference passes, however small the steps",
+                {"1000 * travel(1))": "1000 * travel(1), atol=0.1)"},
+                why="Steps smaller than the difference pass in any unit.",
+                ask="Against what must a difference be small?",
+            ),
+            edit(
+                "a large fixed difference passes",
+                {"1000 * travel(1))": "1000 * travel(1), atol=50)"},
+                why="Steps that differ by a tenth pass, and so do all that are small.",
+                ask="Against what must a difference be small?",
+            ),
+            edit(
                 "every optimizer passes",
                 {"torch.allclose(travel(1000), 1000 * travel(1))": "True"},
                 why="Gradient descent passes too, and its steps become shorter in the smaller unit.",
