@@ -209,19 +209,19 @@ def _sampled(pairs: Tensor, batch: int, draw: torch.Generator) -> Tensor:
     return drawn.bincount(minlength=pairs.numel()).reshape(pairs.shape) / batch
 
 
-def words() -> Figure:
+def words(steps: int = 300) -> Figure:
     """Three optimizers, each at its best learning rate, learn the next word: of words as frequent as 1/k, and alike.
 
     Above with exact gradients, below with batches of 32.
 
-    >>> [ax.get_title() for ax in words().axes[:2]]
+    >>> [ax.get_title() for ax in words(steps=10).axes[:2]]
     ['word k as frequent as 1/k, exact gradients', 'all words alike, exact gradients']
     """
     fig, axes = figure(2, 2, height=3.1, sharey="row", sharex=True)
     for row, batch, how in zip(axes, (None, 32), ("exact gradients", "batches of 32"), strict=True):
         for ax, rarity, which in zip(row, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
             for name, (optimizer, options) in RIVALS.items():
-                _, left = next_word(optimizer, rarity, batch=batch, **options)
+                _, left = next_word(optimizer, rarity, batch=batch, steps=steps, **options)
                 ax.plot(left, label=name, markevery=50, **look(name))
             ax.set(yscale="log", title=f"{which}, {how}")
             label_ends(ax)

@@ -70,7 +70,7 @@ def at_the_edge(optimizer: MakeOptimizer, lr: float, loss: str = SQUARED) -> tup
     After each step all weights tremble by about 1e-5. Without that the trembling that grows at the edge is the
     rounding of the processor, and every kind of processor goes another way.
 
-    >>> losses, sharp = at_the_edge(SGD, 0.8)
+    >>> losses, sharp = at_the_edge(SGD, 0.6, SQUARED)
     >>> len(losses), len(sharp)
     (600, 60)
     """
@@ -106,7 +106,7 @@ def three_edges(*lrs: float) -> Figure:
     fig, ax = figure(height=4)
     for number, lr in enumerate(lrs):
         color = (BLUE, ORANGE, GREEN)[number]
-        ax.plot(range(0, STEPS, EVERY), at_the_edge(SGD, lr)[1], color=color, label=f"lr {lr}")
+        ax.plot(range(0, STEPS, EVERY), at_the_edge(SGD, lr, SQUARED)[1], color=color, label=f"lr {lr}")
         ax.axhline(2 / lr, color=color, linestyle="--", linewidth=1, label=f"_2 / {lr}")
     ax.set(xlabel="step", ylabel="sharpness; dashed: 2 / lr", ylim=(0, None))
     label_ends(ax)
