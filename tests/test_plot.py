@@ -133,6 +133,13 @@ def test_a_figure_is_shown_as_a_picture_with_its_text(shown):
     assert options == {"metadata": {"image/png": {"width": 288, "height": 216, "alt": alt}}, "raw": True}
 
 
+def test_the_text_of_what_this_machine_measured_is_its_sentence_alone(shown):
+    fig, ax = plot.figure()
+    ax.plot([0, 1], [2, 3])
+    plot.show(fig, "A line that goes up.", numbers=False)
+    assert shown[0][0]["text/plain"] == "A line that goes up." and shown[0][0]["image/png"]
+
+
 @pytest.mark.parametrize("alt", ["", "Loss", "the loss goes down", None, 3])
 def test_a_figure_without_a_sentence_is_not_shown(shown, alt):
     with pytest.raises(ValueError, match="alt must be a sentence that says what the figure shows") as error:

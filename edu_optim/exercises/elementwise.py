@@ -46,6 +46,10 @@ def steps():
             x = 1.5 * x - 0.5 * (x @ x.mT) @ x
         return x
 
+    def at_the_ends(x):
+        place = torch.arange(x.numel()).view(x.shape)
+        return x + ((place == 0) + 2.0 * (place == x.numel() - 1)) * (x.sum() - x)
+
     def unit(x, **along):
         return x / ((x**2).sum(**along, keepdim=True) ** 0.5 + 1e-8)
 
@@ -60,6 +64,7 @@ def steps():
         "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
         "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
         "a gradient that adds up from the start": along(lambda g: g.flatten().cumsum(0)),
+        "a gradient whose first and last element feel all others": along(at_the_ends),
         "a toy Muon": along(newton_schulz),
         "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
         "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
@@ -156,6 +161,12 @@ ELEMENTWISE = [
         ask="If gradients add up from the end, which elements step otherwise than alone?",
     ),
     edit(
+        "only an element in the middle is compared",
+        {COMPARE: "torch.allclose(step(p, g).flatten()[3], alone[3])"},
+        why="A step in which only the first and the last element feel the others passes.",
+        ask="Of how many elements does the question say that they depend on their own gradient alone?",
+    ),
+    edit(
         "steps that mix the elements of a row pass",
         {COMPARE: "torch.allclose(step(p, g), torch.stack([step(a, b) for a, b in zip(p, g)]))"},
         why="You never part the elements of a row.",
@@ -165,7 +176,7 @@ ELEMENTWISE = [
         "steps that mix the elements of a column pass",
         {DRAW: DRAW.replace("2, 2, 3", "2, 6")},
         {COMPARE: "torch.allclose(step(p, g), torch.stack([step(p[:, [j]], g[:, [j]])[:, 0] for j in range(3)], 1))"},
-        why="You never part two elements of a column.",
+        why="No two elements of a column are ever parted: in a matrix they step together; a vector is one row.",
         ask="Has your gradient two elements in one column, and does one of them ever step alone?",
     ),
     edit(

@@ -134,6 +134,19 @@ EXECUTOR = [
         "the result?",
     ),
     edit(
+        "a tensor that is not contiguous is written in the order of its memory",
+        {WRITE: "old.copy_(part.view(old.mT.shape).mT if old.ndim == 2 else part.view_as(old))"},
+        why="The long tensor holds its elements row by row, and in memory such a matrix may lie column by column.",
+        ask="In which order does `flatten` lay a matrix down that was transposed, and in which do you pick it up?",
+    ),
+    edit(
+        "the buffers are written back in reverse",
+        {"[parameters, *buffers]": "[parameters, *buffers[::-1]]"},
+        why="The parameters are right at first; from the second step on a rule with two buffers takes each for the "
+        "other.",
+        ask="In which order does Adam return its two buffers, and in which does it take them?",
+    ),
+    edit(
         "the matrix has become a vector",
         {WRITE: "old.data = part"},
         why="The numbers are right, but the shapes are forgotten.",
@@ -279,6 +292,13 @@ SECONDS = [
         ask="Which launch puts the new numbers into the model, and what does it read and write?",
     ),
     edit(
+        "momentum's buffer is not written back",
+        {"5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 1, 2 + 2 + 3 + 2 + 3 + 2)"},
+        {"5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 2, 2 + 2 + 3 + 2 + 3 + 2)"},
+        why="Gradient descent is counted right; over lists momentum has two results, and both have to be copied.",
+        ask="Which two new tensors does momentum return, and what does each copy read and write?",
+    ),
+    edit(
         "the temporaries are free",
         {"2 + 3 + 2)": "3)", "2 + 2 + 3 + 2 + 3 + 4)": "5)"},
         why="Over lists it takes as few bytes as the loop in C.",
@@ -316,6 +336,8 @@ EXERCISES = [
             "There is no result for the gradients, and `parameters, gradients, *buffers = columns` takes them apart.",
             "`new.split(sizes)`, with the `numel()` of each parameter, cuts a result into parts, and "
             "`old.copy_(part.view_as(old))` writes one back.",
+            "And what it adds: `torch.cat` reads and writes each column once, eight arrays for Adam. Were parameters, "
+            "gradients and buffers views of long tensors from the beginning, nothing would have to be laid end to end.",
         ],
         EXECUTOR,
         _watch_executor,
@@ -362,6 +384,17 @@ EXERCISES = [
                 {' if run == "per_tensor" else of_one': ""},
                 why="For each tensor the number is right, but on a list one launch serves all tensors.",
                 ask="What does `multi_tensor` give torch, one tensor or all of them?",
+            ),
+            edit(
+                "over lists the results are written back one by one",
+                {
+                    'of_one = {"momentum": 5 + 2, "adadelta": 16 + 3}[rule]': (
+                        'signs, results = {"momentum": (5, 2), "adadelta": (16, 3)}[rule]\n    of_one = signs + results'
+                    ),
+                    "else of_one": "else signs + results * tensors",
+                },
+                why="The signs are counted right; a copy, too, is one launch over a list.",
+                ask="What is the difference, to a launch over lists, between a product and a copy?",
             ),
             edit(
                 "the number for a single tensor",

@@ -175,6 +175,41 @@ READ = [
         ask="Is a rate at which the run was lost tried, or not?",
     ),
     edit(
+        "a neighbor that is not a number is let through",
+        {
+            WITHOUT_NAN: "    given = losses\n" + WITHOUT_NAN,
+            "max(losses[best - 1], losses[best + 1]) > 10 * losses[best]": (
+                "any(loss > 10 * losses[best] for loss in (given[best - 1], given[best + 1]))"
+            ),
+        },
+        why="The lowest loss is found; beside it, NaN is more than ten times as high as nothing.",
+        ask="What is `nan > 10 * 0.3`, and what would be the answer for a run that was lost?",
+    ),
+    edit(
+        "neighbors that were lost are not asked",
+        {
+            "max(losses[best - 1], losses[best + 1]) > 10 * losses[best]": (
+                "any(10 * losses[best] < loss < float('inf') for loss in (losses[best - 1], losses[best + 1]))"
+            ),
+        },
+        why="The lowest loss is found; beside it, a lost run counts as if it were fine.",
+        ask="If the next rate is lost, is the best rate safe?",
+    ),
+    edit(
+        "the difference is compared with ten times the lowest",
+        {"max(losses[best - 1], losses[best + 1]) >": "max(losses[best - 1], losses[best + 1]) - losses[best] >"},
+        why="That asks whether a neighbor is more than eleven times as high.",
+        ask="Is 3.2 more than ten times 0.3, and is 3.2 - 0.3?",
+    ),
+    edit(
+        "the word is not the one that was asked for",
+        {'return "coarse"': 'return "course"'},
+        {'return "coarse"': 'return "Coarse"'},
+        {'return "edge"': 'return "Edge"', 'return "coarse"': 'return "Coarse"'},
+        why="Every map is judged right.",
+        ask="Compare the two words letter by letter with those of the exercise.",
+    ),
+    edit(
         "exactly ten times as high is too high",
         {"> 10 * losses[best]": ">= 10 * losses[best]"},
         why="The exercise says more than ten times.",
@@ -239,6 +274,7 @@ MAPS = [
     ([0.004, 0.01, 0.05, 0.1], [9.0, 6.2, 0.2, 0.5]),
     ([0.01, 0.03, 0.08, 0.2], [1.5, 1.0, 0.7, 1.2]),
     ([0.01, 0.03, 0.08, 0.2], [15.0, 1.0, 0.7, 1.2]),
+    ([0.02, 0.06, 0.1, 0.4], [2.8, 0.3, 3.2, 4.1]),
 ]
 
 EXERCISES = [

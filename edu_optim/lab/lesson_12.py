@@ -2,11 +2,14 @@
 
 import importlib.util
 import inspect
+import statistics
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import numpy
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,10 +21,12 @@ from torch.utils._pytree import tree_leaves
 from .. import rules
 from ..optimizers import SGD, Adadelta, Adam
 from ..plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, figure, label_ends
+from ..problems import digits, small_net
 from ..trace import MakeOptimizer
 from .controls import choice, rate, switch
 from .experiment import Experiment
 
+Shares = dict[str, list[list[float]]]  # a way to step -> percent, a row for each network, a column for each batch
 # Measured once: 26 November 2026, one core of an Intel Xeon in a virtual machine, 48 KiB, 2 MiB and 480 MiB of cache,
 # Linux 6.18 with pages of 4 KiB, torch 2.13, float32, one tensor; seconds of CPU time, the least of 15 steps.
 # "memory kept": MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=8000000000 MALLOC_TOP_PAD_=1000000000 in the environment.
@@ -33,9 +38,9 @@ MEASURED = {
     "torch, fused": [22e-6, 22e-6, 23e-6, 25e-6, 30e-6, 46e-6, 109e-6, 282e-6, 727e-6, 2.65e-3, 13.4e-3],
     "loop in C": [42e-6, 46e-6, 47e-6, 48e-6, 51e-6, 64e-6, 139e-6, 314e-6, 764e-6, 2.55e-3, 13.5e-3],
 }
-# What each thing costs alone: the loop in C on 120 weights; `0.9 * x` on a TensorList of one number; `x.mul_(1.0)` on
-# 50 million numbers; `torch.empty(n).fill_(1.0)` less `x.fill_(1.0)`, for each page fault.
-PRICES = {"Python": 42e-6, "launch": 2.64e-6, "byte": 1 / 28e9, "page fault": 1.11e-6}
+# What each thing costs alone: the loop in C on 120 weights, less a launch; `0.9 * x` on a TensorList of one number;
+# `x.mul_(1.0)` on 50 million numbers; `torch.empty(n).fill_(1.0)` less `x.fill_(1.0)`, for each page fault.
+PRICES = {"Python": 42e-6 - 2.64e-6, "launch": 2.64e-6, "byte": 1 / 28e9, "page fault": 1.11e-6}
 PRODUCT = {"x.mul_(1.0)": 14.1e-3, "torch.mul(x, 1.0, out=y)": 28.7e-3}  # on 50 million numbers
 RESULT = 8 * (28.7 / 14.1 - 1)  # bytes that a number written elsewhere costs beyond its own
 FAULTS = 164_067  # page faults of a step over lists, at twelve million weights
@@ -43,21 +48,25 @@ BY_TORCH_COMPILE = {"first step": 6.5, "later": 18.6e-3}  # of torch.optim.Adam,
 ARITHMETIC = 210e9  # operations a second of a product of two matrices of 1000 x 1000
 # Measured on another machine: 27 November 2026, one core of an AMD EPYC in a virtual machine, 1 and 32 MiB of cache,
 # Linux 6.18, torch 2.13; CPU time, the least of 50 steps and more. First a step of Adam over tensors of ten weights,
-# and the two prices that its bills need, as above; then the loop on a million weights, in ms, by what t is; then
-# microseconds of a training step on the digits: its loss and gradients, and Adam's step in three ways.
+# and the two prices that its bills need, as above; then the loop on a million weights, in ms, by what t is.
 TENSORS = [1, 3, 10, 30, 100, 300, 1000]
 MANY = {
     "one by one": [90e-6, 179e-6, 500e-6, 1.44e-3, 5.29e-3, 16.1e-3, 52.6e-3],
     "lists": [122e-6, 177e-6, 361e-6, 893e-6, 3.34e-3, 10.3e-3, 35.2e-3],
     "loop in C": [52e-6, 56e-6, 78e-6, 139e-6, 359e-6, 973e-6, 3.77e-3],
 }
-MANY_PRICES = {"Python": 52e-6, "launch": 3.66e-6}
+MANY_PRICES = {"Python": 52e-6 - 3.66e-6, "launch": 3.66e-6}
 COUNTED_BY = {"one number": 0.35, "a number for each weight": 14.6}
-TRAINING = {
-    "16 neurons, 32 images": {"gradients": 185, "one by one": 257, "lists": 241, "loop in C": 113},
-    "16 neurons, all 1,797": {"gradients": 1147, "one by one": 305, "lists": 275, "loop in C": 140},
-    "2 x 256 neurons, 1,797": {"gradients": 30_900, "one by one": 1370, "lists": 1300, "loop in C": 474},
+# Then what the loop takes off a step of training on the digits, gradients and all, of small_net(64, n, n, 10) for n in
+# NEURONS with so many images, in place of Adam's other ways; the median of interleaved rounds, in percent.
+NEURONS, IMAGES = [16, 64, 256, 1024], [1, 32, 256, 1797]
+TAKEN_OFF: Shares = {
+    "one by one": [[42, 43, 29, 13], [45, 41, 26, 2], [65, 54, 22, 6], [81, 67, 48, 11]],
+    "lists": [[35, 34, 25, 11], [42, 36, 19, 0], [73, 52, 18, 0], [83, 63, 43, 7]],
 }
+RUNS = ("per_tensor", "multi_tensor", "compiled")
+FINE = time.get_clock_info("process_time").resolution < 1e-5  # not so on Windows
+CLOCK = time.process_time if FINE else time.perf_counter
 PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc always asks the system
 HYPER = {"t": 1, "lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8, "momentum": 0.9, "rho": 0.9}
 COLORS = {"Python": (GRAY, ""), "launches": (ORANGE, "//"), "bytes": (BLUE, ""), "page faults": (RED, "\\\\")}
@@ -189,7 +198,7 @@ def bill(launches: float, moved: float, faults: float) -> dict[str, float]:
         faults: page faults.
 
     >>> {item: f"{seconds:.2g}" for item, seconds in bill(17, 0, 1000).items()}
-    {'Python': '4.2e-05', 'launches': '4.5e-05', 'bytes': '0', 'page faults': '0.0011'}
+    {'Python': '3.9e-05', 'launches': '4.5e-05', 'bytes': '0', 'page faults': '0.0011'}
     """
     return {
         "Python": PRICES["Python"],
@@ -267,6 +276,8 @@ def bills_and_clocks() -> Figure:
         ax.plot(MEASURED_AT, billed, color=color, linewidth=1, label=name)
         clocked = [1e3 * seconds for seconds in MEASURED[name]]
         ax.plot(MEASURED_AT, clocked, marker, color=color, markersize=5, label=f"_{name}, the clock")
+    looks = [Line2D([], [], color=GRAY), Line2D([], [], color=GRAY, marker="o", linestyle="")]
+    ax.legend(looks, ["the bill", "the clock"], loc="upper left")
     ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
     label_ends(ax)
     return fig
@@ -289,6 +300,68 @@ def many() -> Figure:
         xscale="log", yscale="log", xlabel="tensors of ten weights, log scale", ylabel="milliseconds a step, log scale"
     )
     label_ends(ax)
+    return fig
+
+
+def taken_off(neurons: Sequence[int], images: Sequence[int], least: float = 0.1) -> Shares:
+    """What the loop takes off a step of training, as in `TAKEN_OFF`, here and now, in ``least`` seconds a case or more.
+
+    >>> shares = taken_off([2, 4], [1, 5, 10], least=0)
+    >>> {way: [len(row) for row in rows] for way, rows in shares.items()}
+    {'one by one': [3, 3], 'lists': [3, 3]}
+    """
+    inputs, labels = digits()
+    shares = {"one by one": [], "lists": []}
+    for rows in shares.values():
+        rows.extend([] for _ in neurons)
+    for place, width in enumerate(neurons):
+        for count in images:
+            steps = [partial(_step, *_made(width, run), inputs[:count], labels[:count]) for run in RUNS]
+            for step in steps:  # makes buffers and kernels
+                step()
+            rounds, begin = [], CLOCK()
+            while len(rounds) < 5 or CLOCK() - begin < least:
+                rounds.append([_time(step) for step in steps])
+            for other, rows in enumerate(shares.values()):
+                rows[place].append(100 * statistics.median(1 - times[-1] / times[other] for times in rounds))
+    return shares
+
+
+def _made(width: int, run: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    net = small_net(64, width, width, 10)
+    return net, Adam(net.parameters(), run=run)
+
+
+def _step(net: torch.nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, labels: torch.Tensor) -> None:
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(net(inputs), labels).backward()
+    optimizer.step()
+
+
+def _time(work: Callable[[], Any]) -> float:
+    start = CLOCK()
+    work()
+    return CLOCK() - start
+
+
+def grid(
+    shares: Shares = TAKEN_OFF, neurons: Sequence[int] = tuple(NEURONS), images: Sequence[int] = tuple(IMAGES)
+) -> Figure:
+    """What the loop takes off a step of training, for networks and batches, in place of each other way.
+
+    >>> [ax.get_title() for ax in grid().axes]
+    ['in place of one by one', 'in place of lists']
+    """
+    fig, axes = figure(len(shares), width=9.5, height=1.3 + 0.5 * len(neurons), sharey=True)
+    for ax, (way, rows) in zip(axes, shares.items(), strict=True):
+        ax.imshow(rows, cmap="cividis", vmin=0, vmax=100, aspect="auto", origin="lower")
+        for (row, column), share in numpy.ndenumerate(numpy.array(rows)):
+            color = "white" if share < 50 else "black"
+            ax.text(column, row, f"{share:.0f} %", color=color, ha="center", va="center", fontsize=11)
+        ax.set(title=f"in place of {way}", xlabel="images a step", xticks=range(len(images)))
+        ax.set(xticklabels=[f"{count:,}" for count in images], yticks=range(len(neurons)))
+        ax.set_yticklabels([f"{width * max(width, 64):,}" for width in neurons])
+    axes[0].set_ylabel("weights in the\nlargest tensor")
     return fig
 
 
@@ -375,9 +448,5 @@ def seconds(make: MakeOptimizer, options: dict[str, Any], weights: int, rounds: 
     """
     p = torch.ones(weights, requires_grad=True)
     p.grad = torch.ones(weights)
-    optimizer, times = make([p], **{"lr": 1e-3, **options}), []
-    for _ in range(rounds + 1):  # the first makes buffers and the kernel
-        start = time.perf_counter()
-        optimizer.step()
-        times.append(time.perf_counter() - start)
-    return sorted(times[1:])[rounds // 2]
+    step = make([p], **{"lr": 1e-3, **options}).step
+    return statistics.median([_time(step) for _ in range(rounds + 1)][1:])  # the first makes buffers and the kernel

@@ -1,7 +1,7 @@
-"""The longer pictures of lesson 13: descents at once, a map from two starts, a table's edge, a map drawn finer."""
+"""The longer pictures of lesson 13: descents at once, maps from two starts, a table's edge, borders closer up."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,20 +12,23 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import BLUE, GREEN, RED, basins, figure, heat
+from ..plot import BLUE, GREEN, ORANGE, RED, basins, figure, heat, label_ends
 from ..problems import himmelblau, rosenbrock
 from ..trace import sweep
 from .maps import AGAINST, LRS
 
-# Starts at once -> milliseconds of CPU time for 150 steps on Himmelblau's function, least of five; 26 November 2026,
-# one core of an Intel Xeon in a virtual machine, torch 2.13.
-AT_ONCE = {1: 36.0, 256: 40.1, 4096: 59.6, 65_536: 468.8, 262_144: 2194.0}
-CORNER = (2.5, 5.0)  # across and up, the part of the window that is drawn again
+# Starts at once -> milliseconds of CPU time for 150 steps on Himmelblau's function, and what `descend` takes for one;
+# medians of interleaved rounds, 27 November 2026, one core of an AMD EPYC in a virtual machine, torch 2.13.
+AT_ONCE = {1: 70.6, 256: 77.3, 4096: 103.0, 65_536: 529.0, 262_144: 2650.0}
+ALONE = 2.09
+CORNERS = [(-5.0, 5.0), (2.5, 5.0), (4.375, 5.0)]  # across and up, the parts of the window that are drawn
 Table = tuple[Tensor, Tensor]  # learning rates, and the loss that each ends at
 
 
-def at_once(taken: Mapping[int, float] = AT_ONCE) -> Figure:
+def at_once(taken: Mapping[int, float] = AT_ONCE, alone: float = ALONE) -> Figure:
     """What one of many descents takes, from ``taken``, descents at once -> milliseconds for all of them.
+
+    The star is one ``alone``, as `edu_optim.descend` takes it.
 
     >>> [text.get_text() for text in at_once({1: 30.0, 1000: 60.0}).axes[0].texts]
     ['30 ms for 1', '60 ms for 1,000']
@@ -36,7 +39,9 @@ def at_once(taken: Mapping[int, float] = AT_ONCE) -> Figure:
     for index, (count, ms) in enumerate(taken.items()):
         above = -18 if index == len(taken) - 2 else 8  # the last two stand close
         ax.annotate(f"{ms:.0f} ms for {count:,}", (count, each[count]), (2, above), textcoords="offset points")
-    ax.set(xscale="log", yscale="log", xlim=(0.7, 9e6), ylim=(1, 1e5))
+    ax.plot(1, 1000 * alone, "*", color=RED, markersize=14, label="_alone")
+    ax.annotate(f"{alone:.0f} ms for 1 in descend", (1, 1000 * alone), (-4, -20), color=RED, textcoords="offset points")
+    ax.set(xscale="log", yscale="log", xlim=(0.7, 9e6), ylim=(1, 3e5))
     ax.set(xlabel="descents at once, log scale", ylabel="µs for each, log scale")
     return fig
 
@@ -74,6 +79,24 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
     return fig
 
 
+def nets(rates: Tensor, read: Mapping[str, Tensor]) -> Figure:
+    """Left, the share of images that copies with these ``rates`` read, from several starts; right, the best closer up.
+
+    >>> [ax.get_title() for ax in nets(torch.tensor([0.01, 0.1]), {"seed 0": torch.tensor([90.0, 95.0])}).axes]
+    ['all rates', 'closer up']
+    """
+    fig, (left, right) = figure(2, width=11, height=3.8)
+    for ax in (left, right):
+        looks = ((BLUE, "o-"), (RED, "s--"), (GREEN, "^-."), (ORANGE, "D:"))
+        for (name, share), (color, look) in zip(read.items(), looks, strict=False):
+            ax.plot(rates, share, look, color=color, label=name)
+        ax.set(xscale="log", xlabel="learning rate, log scale")
+    left.set(title="all rates", ylabel="images read, %", ylim=(0, 100))
+    right.set(title="closer up", xlim=(0.007, 0.14), ylim=(92, 95))
+    right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return fig
+
+
 def edges(short: Table, long: Table, fine: Table) -> Figure:
     """Left, a table that ends too early beside a longer one; right, the longer one around its best, and a finer one.
 
@@ -91,6 +114,7 @@ def edges(short: Table, long: Table, fine: Table) -> Figure:
     right.set(title="between the points of the long one", xlim=(0.25, 2.5))
     for ax in (left, right):
         ax.set(xscale="log", yscale="log", xlabel="learning rate, log scale", ylim=(4e-4, 40))
+    left.axvspan(0.25, 2.5, color="0.9", zorder=0)
     right.set_xticks([0.3, 0.5, 1, 2], ["0.3", "0.5", "1", "2"])
     right.set_xticks([], minor=True)
     return fig
@@ -107,21 +131,46 @@ def _table(ax: Axes, name: str, table: Table, above: float, *, color: str, **loo
 
 
 def finer(side: int = 64) -> Figure:
-    """Which of Himmelblau's minima momentum leads to: a map, a corner of the same map, and this corner drawn anew.
+    """Which of Himmelblau's minima momentum leads to: a map, its corner, and the corner of the corner, each drawn anew.
 
     >>> [ax.get_title() for ax in finer(16).axes]
-    ['16 x 16', 'its corner', 'the corner, 16 x 16']
+    ['all', 'the corner', 'its corner']
     """
     fig, axes = figure(3, width=11, height=4)
-    corner = replace(himmelblau, window=(CORNER, CORNER))
-    shown = {f"{side} x {side}": himmelblau, "its corner": himmelblau, f"the corner, {side} x {side}": corner}
-    for ax, (title, problem) in zip(axes, shown.items(), strict=True):
+    for ax, title, (low, high) in zip(axes, ("all", "the corner", "its corner"), CORNERS, strict=True):
+        problem = replace(himmelblau, window=((low, high), (low, high)))
         basins(ax, problem, sweep(problem, SGD, 150, problem.grid(side, side), lr=0.01, momentum=0.8))
         ax.get_legend().remove()
-        ax.set(title=title, aspect=1, ylabel="")
+        ax.set(title=title, aspect=1, ylabel="", xlim=(low, high), ylim=(low, high))
     axes[0].set_ylabel("y")
-    width = CORNER[1] - CORNER[0]
-    axes[0].add_patch(Rectangle((CORNER[0], CORNER[0]), width, width, fill=False, linewidth=2, label="the corner"))
-    for ax in axes[1:]:
-        ax.set(xlim=CORNER, ylim=CORNER)
+    for ax, (low, high) in zip(axes, CORNERS[1:], strict=False):
+        ax.add_patch(Rectangle((low, low), high - low, high - low, fill=False, linewidth=2, label="the corner"))
+    return fig
+
+
+def length_of_borders(colors: Tensor) -> float:
+    """How long the borders between the squares of a map are, in widths of the map.
+
+    >>> length_of_borders(torch.tensor([[0, 1], [0, 1]]))
+    1.0
+    """
+    return sum(int((colors.diff(dim=axis) != 0).sum()) for axis in (0, 1)) / len(colors)
+
+
+def borders(maps: Mapping[str, Tensor], sides: Sequence[int] = (16, 32, 64, 128, 256)) -> Figure:
+    """How the borders of square ``maps`` grow with the number of squares: `length_of_borders` of every so-many-th row.
+
+    >>> ax = borders({"halves": torch.arange(8).div(4, rounding_mode="floor").expand(8, 8)}, [4, 8]).axes[0]
+    >>> ax.get_lines()[0].get_ydata().tolist()
+    [1.0, 1.0]
+    """
+    fig, ax = figure(width=7.5, height=3.6)
+    for (name, colors), (color, marker) in zip(maps.items(), ((BLUE, "o"), (GREEN, "s"), (RED, "D")), strict=False):
+        seen = [side for side in sides if side <= len(colors)]
+        coarser = [colors[nth // 2 :: nth, nth // 2 :: nth] for nth in (len(colors) // side for side in seen)]
+        ax.plot(seen, [length_of_borders(each) for each in coarser], marker + "-", color=color, label=name)
+    ax.set(xscale="log", yscale="log", xlabel="squares each way, log scale", ylabel="length in widths, log scale")
+    ax.set_xticks(sides, [str(side) for side in sides])
+    ax.set_xticks([], minor=True)
+    label_ends(ax)
     return fig

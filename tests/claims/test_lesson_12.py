@@ -71,7 +71,7 @@ def test_the_bill_holds_one_by_one_and_not_over_lists():
 @pytest.mark.parametrize("rule", OTHERS[1:], ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("tensors", [4, 30])
 def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
-    """What is saved is calls: on a CPU torch takes the tensors of a list one by one, below where we count."""
+    """That saves calls from Python, and no work: on a CPU torch still takes one tensor of a list after the other."""
     columns = [[torch.ones(3) for _ in range(tensors)] for _ in range(rule.__code__.co_argcount)]
     settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
@@ -80,15 +80,16 @@ def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
     assert calls["aten::mul"] == tensors * calls["aten::_foreach_mul"]
 
 
-def test_the_optimizers_share_falls_as_the_gradients_grow():
-    """With few images the loop takes a third off the training; with many, and many neurons, nearly all time goes into the gradients."""  # noqa: E501
-    few, many, large = lab.TRAINING.values()
-    assert 1 - (few["gradients"] + few["loop in C"]) / (few["gradients"] + few["one by one"]) > 0.32
-    for way in ("one by one", "lists", "loop in C"):
-        few_share, many_share, large_share = (
-            case[way] / (case["gradients"] + case[way]) for case in (few, many, large)
-        )
-        assert few_share > many_share > large_share < 0.05
+def test_with_many_images_the_way_to_step_is_hidden():
+    """with 1,797 images it is hidden, whichever way it goes.
+    With one image or 32 it shows, and most in the largest networks.
+    It pays where a step sees few examples; with many the gradients hide it."""
+    for rows in lab.TAKEN_OFF.values():
+        assert max(row[-1] for row in rows) < 15 < 30 < min(min(row[:2]) for row in rows)
+        for column in (0, 1):
+            assert max(row[column] for row in rows) == rows[-1][column]
+    for rows in lab.taken_off([32, 200], [2, 1500], 0.05).values():
+        assert all(few > many + 10 for few, many in rows)
 
 
 @pytest.mark.parametrize("run", ["multi_tensor", "compiled"])
@@ -122,13 +123,16 @@ def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
 
 
 def test_in_the_middle_the_bill_is_too_long():
-    """in the middle bills are up to 2.3 times too long, since caches make bytes cheap."""
+    """In the middle bills are up to 2.3 times too long, since caches make bytes cheap.
+    At 3.8 million weights that of lists is too short: with memory kept the clock falls below the line, so pages were fresh that our bill took for used."""  # noqa: E501
     ways = {"lists": False, "lists, memory kept": True, "loop in C": False}
     ratios = []
     for way, kept in ways.items():
         for weights, clock in zip(lab.MEASURED_AT, lab.MEASURED[way], strict=True):
             ratios.append(sum(lab.bills(17, 152, 7, weights, kept)[way.split(",")[0]].values()) / clock)
     assert f"{max(ratios):.1f}" == "2.3" and min(ratios) > 0.8
+    billed = sum(lab.bills(17, 152, 7, lab.MEASURED_AT[-2])["lists"].values())
+    assert lab.MEASURED["lists, memory kept"][-2] < billed < lab.MEASURED["lists"][-2]
 
 
 def test_in_a_cache_a_byte_is_cheaper():
