@@ -292,9 +292,14 @@ SECONDS = [
         ask="Which launch puts the new numbers into the model, and what does it read and write?",
     ),
     edit(
+        "one of momentum's two copies is left out of the bytes",
+        {"2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
+        why="Gradient descent is counted right, and so are the launches of momentum.",
+        ask="Which two new tensors does momentum return, and what does each copy read and write?",
+    ),
+    edit(
         "momentum's buffer is not written back",
         {"5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 1, 2 + 2 + 3 + 2 + 3 + 2)"},
-        {"5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 2, 2 + 2 + 3 + 2 + 3 + 2)"},
         why="Gradient descent is counted right; over lists momentum has two results, and both have to be copied.",
         ask="Which two new tensors does momentum return, and what does each copy read and write?",
     ),
@@ -335,9 +340,8 @@ EXERCISES = [
             "belong to? "
             "There is no result for the gradients, and `parameters, gradients, *buffers = columns` takes them apart.",
             "`new.split(sizes)`, with the `numel()` of each parameter, cuts a result into parts, and "
-            "`old.copy_(part.view_as(old))` writes one back.",
-            "And what it adds: `torch.cat` reads and writes each column once, eight arrays for Adam. Were parameters, "
-            "gradients and buffers views of long tensors from the beginning, nothing would have to be laid end to end.",
+            "`old.copy_(part.view_as(old))` writes one back. (What this adds: `torch.cat` reads and writes each column "
+            "once. Were all of them views of long tensors all along, nothing would have to be laid end to end.)",
         ],
         EXECUTOR,
         _watch_executor,

@@ -204,8 +204,6 @@ READ = [
     edit(
         "the word is not the one that was asked for",
         {'return "coarse"': 'return "course"'},
-        {'return "coarse"': 'return "Coarse"'},
-        {'return "edge"': 'return "Edge"', 'return "coarse"': 'return "Coarse"'},
         why="Every map is judged right.",
         ask="Compare the two words letter by letter with those of the exercise.",
     ),
@@ -275,6 +273,7 @@ MAPS = [
     ([0.01, 0.03, 0.08, 0.2], [1.5, 1.0, 0.7, 1.2]),
     ([0.01, 0.03, 0.08, 0.2], [15.0, 1.0, 0.7, 1.2]),
     ([0.02, 0.06, 0.1, 0.4], [2.8, 0.3, 3.2, 4.1]),
+    ([0.01, 0.03, 0.09, 0.2], [2.0, 0.4, float("inf"), LOST]),
 ]
 
 EXERCISES = [

@@ -171,6 +171,8 @@ def borders(maps: Mapping[str, Tensor], sides: Sequence[int] = (16, 32, 64, 128,
         ax.plot(seen, [length_of_borders(each) for each in coarser], marker + "-", color=color, label=name)
     ax.set(xscale="log", yscale="log", xlabel="squares each way, log scale", ylabel="length in widths, log scale")
     ax.set_xticks(sides, [str(side) for side in sides])
-    ax.set_xticks([], minor=True)
+    ax.set_yticks(ticks := [1, 2, 5, 10, 20, 50, 100], [str(tick) for tick in ticks])
+    ax.minorticks_off()
+    ax.set_ylim(1.5, 120)
     label_ends(ax)
     return fig

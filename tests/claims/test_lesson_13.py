@@ -189,7 +189,7 @@ def test_with_much_momentum_the_fields_break_up(lr):
         (x, y), rim = starts[:-1, :-1].unbind(-1), out > 3.5
         in_a, in_b, in_c, in_d = ((x * sx > 0) & (y * sy > 0) & ~rim for sx, sy in ((1, 1), (-1, 1), (-1, -1), (1, -1)))
         parted.append([borders[part].double().mean() for part in (rim, in_a, in_b, in_c, in_d)])
-    assert max(parted[0]) < 0.2 and max(parted[1][2:]) < 0.25 and min(parted[1][:2]) > 0.35
+    assert max(parted[0]) < 0.2 and max(parted[1][2:]) < 0.3 and min(parted[1][:2]) > 0.35
 
 
 def test_the_star_jumps():
