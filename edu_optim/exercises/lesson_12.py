@@ -1,7 +1,5 @@
 """Lesson 12, fast: its exercises, their hints, and the answers that go wrong."""
 
-import itertools
-
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -10,6 +8,7 @@ from ..execute import multi_tensor
 from ..optimizers import Adam
 from ..signature import signature
 from .exercise import Exercise, at, edit, instead
+from .seconds import SECONDS, step_seconds, watch_seconds
 
 # A fourth executor
 
@@ -209,126 +208,6 @@ def launches(rule, tensors, run):
     return of_one * tensors if run == "per_tensor" else of_one
 
 
-# A time from bytes
-
-
-def step_seconds(rule, weights, run, launch, speed):
-    launches, arrays = {
-        ("gradient_descent", "multi_tensor"): (2 + 1, 2 + 3 + 2),
-        ("momentum", "multi_tensor"): (5 + 2, 2 + 2 + 3 + 2 + 3 + 4),
-        ("gradient_descent", "compiled"): (1, 3),
-        ("momentum", "compiled"): (1, 5),
-    }[rule, run]
-    return launches * launch + 8 * weights * arrays / speed
-
-
-def _watch_seconds(answer):
-    """First what a rule pays for: no time for a launch leaves the bytes, and no weights leave the launches."""
-    for rule, run in itertools.product(("gradient_descent", "momentum"), ("multi_tensor", "compiled")):
-        yield f"bytes a weight of {rule}, {run}", answer(rule, 1, run, 0.0, 1.0)
-        yield f"launches of {rule}, {run}", answer(rule, 0, run, 1.0, 1.0)
-    yield from at(
-        "step_seconds",
-        ("gradient_descent", 12_345, "multi_tensor", 3e-6, 17e9),
-        ("momentum", 777, "compiled", 4e-6, 21e9),
-        ("momentum", 1_234_567, "multi_tensor", 2.5e-6, 13e9),
-        ("gradient_descent", 3_456_789, "compiled", 7e-6, 33e9),
-    )(answer)
-
-
-SECONDS = [
-    edit(
-        "four bytes a number",
-        {"8 * weights": "4 * weights"},
-        why="Four bytes are those of float32.",
-        ask="How many bytes are 64 bits?",
-    ),
-    edit(
-        "the launches are free",
-        {"launches * launch + ": ""},
-        why="The bytes are counted right, and nobody has asked for the work.",
-        ask="With one weight, what is left to pay for?",
-    ),
-    edit(
-        "the bytes are free",
-        {" + 8 * weights * arrays / speed": ""},
-        why="The launches are counted right.",
-        ask="What grows with the weights?",
-    ),
-    edit(
-        "the longer of the two is taken",
-        {"launches * launch + 8 * weights * arrays / speed": "max(launches * launch, 8 * weights * arrays / speed)"},
-        why="That is the roofline, for things that go on at once; here one is paid after the other.",
-        ask="How long does a step take whose launches and whose bytes take a second each?",
-    ),
-    edit(
-        "the loop has no launch",
-        {"(1, 3)": "(0, 3)", "(1, 5)": "(0, 5)"},
-        why="Over lists all is counted right, and so are the bytes of the loop.",
-        ask="How often does Python call the loop in a step?",
-    ),
-    edit(
-        "what is written is fetched first",
-        {"2 + 1, 2 + 3 + 2)": "2 + 1, 7 + 3)", "5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 2, 16 + 7)"},
-        why="So it is on the machine of the lesson; this exercise leaves fetching out.",
-        ask="How many tensors go into a product of a number and a tensor, and how many come out?",
-    ),
-    edit(
-        "a copy moves one array",
-        {"2 + 3 + 2)": "2 + 3 + 1)", "2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
-        why="Over lists a copy reads the result and writes it.",
-        ask="Where does the result lie before it is copied, and where after it?",
-    ),
-    edit(
-        "the bytes are multiplied by the speed",
-        {"arrays / speed": "arrays * speed"},
-        why="More speed makes the step longer that way.",
-        ask="Bytes, and bytes a second: what gives seconds?",
-    ),
-    edit(
-        "the results are not written back",
-        {"2 + 1, 2 + 3 + 2)": "2, 2 + 3)", "5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5, 2 + 2 + 3 + 2 + 3)"},
-        why="Over lists they are left lying in temporaries.",
-        ask="Which launch puts the new numbers into the model, and what does it read and write?",
-    ),
-    edit(
-        "one of momentum's two copies is left out of the bytes",
-        {"2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
-        why="Gradient descent is counted right, and so are the launches of momentum.",
-        ask="Which two new tensors does momentum return, and what does each copy read and write?",
-    ),
-    edit(
-        "momentum's buffer is not written back",
-        {"5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 1, 2 + 2 + 3 + 2 + 3 + 2)"},
-        why="Gradient descent is counted right; over lists momentum has two results, and both have to be copied.",
-        ask="Which two new tensors does momentum return, and what does each copy read and write?",
-    ),
-    edit(
-        "the temporaries are free",
-        {"2 + 3 + 2)": "3)", "2 + 2 + 3 + 2 + 3 + 4)": "5)"},
-        why="Over lists it takes as few bytes as the loop in C.",
-        ask="Where does the result of `lr * g` lie, and who reads it next?",
-    ),
-    edit(
-        "in the loop the gradient is written too",
-        {"(1, 3)": "(1, 4)", "(1, 5)": "(1, 6)"},
-        why="A rule reads its gradient and returns none.",
-        ask="Which of the arguments comes back changed?",
-    ),
-    edit(
-        "in the loop nothing is written",
-        {"(1, 3)": "(1, 2)", "(1, 5)": "(1, 3)"},
-        why="The loop reads what the rule takes, and the results have to get into memory too.",
-        ask="Which lines of the loop in C end up in an array?",
-    ),
-    edit(
-        "the loop has a launch for each sign",
-        {"(1, 3)": "(3, 3)", "(1, 5)": "(7, 5)"},
-        why="Its bytes are counted right.",
-        ask="How often does Python call the loop in a step?",
-    ),
-]
-
 EXERCISES = [
     Exercise(
         "concatenated",
@@ -429,7 +308,7 @@ EXERCISES = [
             "touch 2, 3 and 2 arrays. Momentum has seven.",
         ],
         SECONDS,
-        _watch_seconds,
+        watch_seconds,
         secret=True,
     ),
 ]

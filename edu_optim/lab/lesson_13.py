@@ -31,7 +31,7 @@ def at_once(taken: Mapping[int, float] = AT_ONCE, alone: float = ALONE) -> Figur
     The star is one ``alone``, as `edu_optim.descend` takes it.
 
     >>> [text.get_text() for text in at_once({1: 30.0, 1000: 60.0}).axes[0].texts]
-    ['30 ms for 1', '60 ms for 1,000']
+    ['30 ms for 1', '60 ms for 1,000', '2 ms for 1 in descend']
     """
     fig, ax = figure(width=7.5, height=3.8)
     each = {count: 1000 * ms / count for count, ms in taken.items()}
