@@ -116,8 +116,18 @@ def an_example_at_a_time(ranks, p, gradient, step, order, batch, epochs):
     return p
 
 
+def shares_in_one_piece(ranks, p, gradient, step, order, batch, epochs):
+    size = batch // ranks
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        while shuffled:
+            now, shuffled = shuffled[:batch], shuffled[batch:]
+            p = step(p, sum(gradient(p, now[k : k + size]) / ranks for k in range(0, batch, size)))
+    return p
+
+
 RIGHT = [
-    (an_example_at_a_time, "train_on"),
+    (shares_in_one_piece, "train_on"),
     (until_it_is_orthogonal, "orthogonalize"),
     (left_and_right, "orthogonalize"),
     (cleared_before_and_after, "training_loop"),
@@ -343,7 +353,75 @@ def half_mended(p, g, s, u, lr, rho, eps):
     return after, s, rho * u + (1 - rho) * (p - after) ** 2
 
 
+def the_examples_of_one_rank(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            p = step(p, sum(gradient(p, [x]) for x in shuffled[start : start + batch]) / batch)
+    return p
+
+
+def a_share_for_a_batch(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        while shuffled:
+            p = step(p, gradient(p, shuffled[: batch // ranks]))
+            shuffled = shuffled[batch // ranks :]
+    return p
+
+
+def rank_0_alone_steps(ranks, p, gradient, step, order, batch, epochs):
+    first = p
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            g = gradient(p, shuffled[start : start + batch : ranks])
+            for rank in range(1, ranks):
+                g += gradient(first, shuffled[start + rank : start + batch : ranks])
+            p = step(p, g / ranks)
+    return p
+
+
+def a_copy_on_every_rank(weights, ranks, stage):
+    if stage == 0:
+        return 16 * weights
+    dealt = {1: 8, 2: 10, 3: 12}[stage]
+    return weights * (16 - dealt) + weights * dealt / ranks
+
+
+def the_whole_list(mine, rank):
+    total, passing = list(mine), list(mine)
+    for _ in mine[1:]:
+        passing = yield passing
+        total = [a + b for a, b in zip(total, passing, strict=True)]
+    return total
+
+
+def its_own_sum(mine, rank):
+    sums = [sum(mine)]
+    while len(sums) < len(mine):
+        sums.append((yield sums[-1]))
+    return [sum(sums)] * len(mine)
+
+
+def ring_to_the_left(mine, rank):
+    place = rank
+    for turn in range(2 * len(mine) - 2):
+        arrived = yield mine[place]
+        place = (place + 1) % len(mine)
+        mine[place] = arrived + mine[place] * (turn < len(mine) - 1)
+    return mine
+
+
 WRONG = [
+    (the_examples_of_one_rank, "train_on", "a gradient is taken of each example by itself"),
+    (an_example_at_a_time, "train_on", "a gradient is taken of each example by itself"),
+    (a_share_for_a_batch, "train_on", "each batch is as small as a share"),
+    (rank_0_alone_steps, "train_on", "only one of the copies steps"),
+    (a_copy_on_every_rank, "bytes_a_rank", "the copy in float32 stays on every rank"),
+    (the_whole_list, "ring", "every number goes all the way round"),
+    (its_own_sum, "ring", "each rank adds up its own numbers first"),
+    (ring_to_the_left, "ring", "the places are those of a ring that sends to the left"),
     (lambda lr, growth: 2 * lr / (1 + growth), "edge_from_explosion", "the loss is taken for the distance"),
     (strictly_below, "steps_needed", "one step too many where the last lands exactly on the accuracy"),
     (

@@ -1,6 +1,7 @@
 """Lesson 14, scale out: its exercises, their hints, and the answers that go wrong."""
 
 from .exercise import Exercise, at, edit, instead
+from .ring import EXERCISE as RING
 
 # Many ranks, one training
 
@@ -36,6 +37,7 @@ def _watch_training(answer):
             max([share, *sizes]) - share,
         )
         yield f"examples that {ranks} rank{'s' * (ranks > 1)} work through, all together", sum(sizes)
+        yield f"gradients that {ranks} rank{'s' * (ranks > 1)} take, all together", len(sizes)
 
 
 def average_later(ranks, p, gradient, step, order, batch, epochs):
@@ -46,6 +48,32 @@ def average_later(ranks, p, gradient, step, order, batch, epochs):
                 copies[rank] = step(own, gradient(own, shuffled[start + rank : start + batch : ranks]))
         p = sum(copies) / ranks
     return p
+
+
+def small_batches(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch // ranks):
+            p = step(p, gradient(p, shuffled[start : start + batch // ranks]))
+    return p
+
+
+def one_by_one(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            p = step(p, sum(gradient(p, [example]) for example in shuffled[start : start + batch]) / batch)
+    return p
+
+
+def one_copy_steps(ranks, p, gradient, step, order, batch, epochs):
+    copies = [p] * ranks
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            shares = [shuffled[start + rank : start + batch : ranks] for rank in range(ranks)]
+            copies[0] = step(copies[0], sum(map(gradient, copies, shares)) / ranks)
+    return copies[0]
 
 
 SHARE = "shuffled[start + rank : start + batch : ranks]"
@@ -87,6 +115,24 @@ TRAIN = [
         average_later,
         why="Until then each rank goes its own way, from gradients of its share alone.",
         ask="How often must the ranks hear of each other, so that they are one rank with the whole batch?",
+    ),
+    instead(
+        "each batch is as small as a share",
+        small_batches,
+        why="There are as many steps as shares, each with the gradient of one share.",
+        ask="How many steps does one rank take with the whole batch, and with which gradient?",
+    ),
+    instead(
+        "only one of the copies steps",
+        one_copy_steps,
+        why="The other copies stay where they began, and their gradients are taken there.",
+        ask="At which p must each rank take its second gradient, and how does it come there?",
+    ),
+    instead(
+        "a gradient is taken of each example by itself",
+        one_by_one,
+        why="The result is right, but a rank takes one gradient for each of its examples, not one for its share.",
+        ask="In a batch of 8, how many gradients do 4 ranks take, and of how many examples each?",
     ),
     edit(
         "one gradient is taken of the whole batch",
@@ -212,6 +258,12 @@ BYTES = [
         ask="Where do the steps add up that bfloat16 would lose?",
     ),
     edit(
+        "the copy in float32 stays on every rank",
+        {"state /= ranks": "state = 4 * weights + 8 * weights / ranks"},
+        why="It is a part of the state, and a rank steps only the weights whose buffers it has.",
+        ask="Who needs the float32 copy of a weight that another rank steps?",
+    ),
+    edit(
         "all is counted in four bytes",
         {"2 * weights, 2 * weights, 12": "4 * weights, 4 * weights, 12"},
         why="Parameters and gradients are bfloat16 here, two bytes each.",
@@ -225,132 +277,6 @@ BYTES = [
     ),
 ]
 
-# All-reduce
-
-
-def ring(mine, rank):
-    ranks = len(mine)
-    for turn in range(ranks - 1):
-        place = (rank - turn) % ranks
-        arrived = yield mine[place]
-        mine[(place - 1) % ranks] += arrived
-    for turn in range(ranks - 1):
-        place = (rank - turn + 1) % ranks
-        arrived = yield mine[place]
-        mine[(place - 1) % ranks] = arrived
-    return mine
-
-
-def pass_round(answer, rows):
-    """Let the ranks of a ring send to their right in turns; what each holds in the end, and how much it has sent.
-
-    >>> pass_round(ring, [[1.0, 2.0], [10.0, 20.0]])
-    ([[11.0, 22.0], [11.0, 22.0]], 2)
-    """
-    held = [list(row) for row in rows]
-    ranks = [answer(row, rank) for rank, row in enumerate(held)]
-    if not all(hasattr(rank, "send") for rank in ranks):
-        raise TypeError("there is no `yield` in the function, so nothing is sent")
-    arriving, sent = [None] * len(ranks), 0
-    while True:
-        sending = []
-        for index, rank in enumerate(ranks):
-            try:
-                sending.append(rank.send(arriving[index]))
-            except StopIteration as stop:
-                held[index] = held[index] if stop.value is None else list(stop.value)
-        if len(sending) < len(ranks) or sent == 1000:
-            return held, sent
-        sent, arriving = sent + 1, sending[-1:] + sending[:-1]
-
-
-ROWS = [
-    [[1.3, 0.7], [2.9, -4.1]],
-    [[1.7, -0.3, 2.9], [10.3, 27.1, -31.7], [111.3, 207.9, 305.1]],
-    [[1.1, 2.3, -3.7, 4.9], [13.1, 21.7, 37.3, -41.9], [105.1, -203.3, 307.9, 401.3], [-1.9, 2003.3, 3001.7, 4007.1]],
-]
-
-
-def _watch_ring(answer):
-    for rows in ROWS:
-        held, sent = pass_round(answer, rows)
-        for rank, row in enumerate(held):
-            yield f"what rank {rank} of {len(rows)} holds in the end", row
-        yield f"the numbers that each of {len(rows)} ranks sends", sent
-
-
-def everything(mine, rank):
-    ranks = len(mine)
-    total, passing = list(mine), list(mine)
-    for _ in range(ranks - 1):
-        for place in range(ranks):
-            passing[place] = yield passing[place]
-            total[place] += passing[place]
-    return total
-
-
-RIGHT, FIRST, SECOND = "mine[(place - 1) % ranks]", "(rank - turn) % ranks", "(rank - turn + 1) % ranks"
-GATHER = f"""    for turn in range(ranks - 1):
-        place = {SECOND}
-        arrived = yield mine[place]
-        {RIGHT} = arrived
-"""
-RING = [
-    instead(
-        "every number goes all the way round",
-        everything,
-        why="The sums are right, and each rank sends as often as there are numbers on all the others together.",
-        ask="Once a sum is complete on one rank, what need the others still be sent?",
-    ),
-    edit(
-        "the second round is missing",
-        {GATHER: ""},
-        why="After the first round each rank has one complete sum, and the others lack it.",
-        ask="Which of the sums does a rank hold after the first round, and how do the others get it?",
-    ),
-    edit(
-        "in the second round sums are added once more",
-        {f"{RIGHT} = arrived": f"{RIGHT} += arrived"},
-        why="What arrives in the second round is a complete sum already.",
-        ask="What is in the place where a complete sum arrives, and is it needed?",
-    ),
-    edit(
-        "what is passed round at last are no complete sums",
-        {SECOND: FIRST},
-        why="Either the first round does not add, or the second does not begin with the sum that the first completed.",
-        ask="Into which place has the last number of the first round come, and what is in it then?",
-    ),
-    edit(
-        "all ranks send the same place in a turn",
-        {FIRST: "turn", SECOND: "(turn + 1) % ranks"},
-        why="Each rank must send another place in a turn, or no sum is complete at the end of the round.",
-        ask="In the first turn, which place does rank 0 send, and which rank 1?",
-    ),
-    edit(
-        "the rounds are one turn too short",
-        {"range(ranks - 1)": "range(ranks - 2)"},
-        why="A number needs as many hops as there are other ranks.",
-        ask="How many ranks have to add to a number before it is complete?",
-    ),
-    edit(
-        "the rounds are one turn too long",
-        {"range(ranks - 1)": "range(ranks)"},
-        why="In the last turn a number comes back to where it set out.",
-        ask="How many ranks have to add to a number before it is complete?",
-    ),
-    edit(
-        "what arrives is put where the last number was sent from",
-        {RIGHT: "mine[place]"},
-        why="What comes from the left is the number of the place before.",
-        ask="Which place does the rank on your left send, if you send place `place`?",
-    ),
-    edit(
-        "each rank ends with the mean",
-        {"    return mine": "    return [number / ranks for number in mine]"},
-        why="An all-reduce ends with sums here; who wants the mean divides afterwards.",
-        ask="What was asked for, the sum or the mean?",
-    ),
-]
 
 EXERCISES = [
     Exercise(
@@ -359,7 +285,7 @@ EXERCISES = [
         [
             "What must the ranks do together in one step so that p ends where one rank with the whole batch ends?",
             "Cut each batch in as many shares as there are ranks: `shuffled[start + rank : start + batch : ranks]`. "
-            "`gradient(p, share)` is a mean over the share.",
+            "`gradient(p, share)` is a mean over the share; each rank takes it once.",
             "One call of `step` for each batch, with the mean of the gradients; a new `order(epoch)` for each epoch.",
         ],
         TRAIN,
@@ -376,18 +302,5 @@ EXERCISES = [
         at("bytes_a_rank", (9_000, 8, 0), (9_000, 8, 1), (9_000, 8, 2), (9_000, 8, 3), (70_000_000, 100, 2)),
         secret=True,
     ),
-    Exercise(
-        "ring",
-        ring,
-        [
-            "In the first round sums grow while they are passed on; which place does each rank send first, so that no "
-            "two send the same?",
-            "In turn `turn` rank `rank` sends place `(rank - turn) % ranks` and adds what arrives to the place before "
-            "it. After `ranks - 1` turns place `(rank + 1) % ranks` is complete.",
-            "The second round is like the first, begins at the place that is complete, and puts what arrives in the "
-            "place of what was there.",
-        ],
-        RING,
-        _watch_ring,
-    ),
+    RING,
 ]
