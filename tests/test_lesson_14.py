@@ -2,7 +2,11 @@
 
 import ast
 import importlib
+import queue
 import re
+import threading
+import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ import torch
 import torch.distributed as dist
 from cells import Lesson
 
-from edu_optim.exercises import EXERCISES, lesson_14
+from edu_optim.exercises import EXERCISES, ring
 from edu_optim.lab.lesson_14 import excerpt, rounds
 
 LESSON = Lesson("14").later("imports", "idea-gradient", "match-losses")
@@ -46,14 +50,14 @@ def test_each_script_says_how_it_is_started_and_fixes_no_port(path):
 @pytest.mark.parametrize("ranks", [1, 2, 5, 7])
 def test_a_ring_of_any_size_ends_with_the_sums(ranks):
     rows = [[float(10 * rank + place**2) for place in range(ranks)] for rank in range(ranks)]
-    held, sent = lesson_14.pass_round(lesson_14.ring, rows)
+    held, sent = ring.pass_round(ring.ring, rows)
     assert held == [[sum(column) for column in zip(*rows, strict=True)]] * ranks
     assert sent == 2 * (ranks - 1)
 
 
 def test_the_picture_of_parts_is_the_ring_after_its_first_round():
     rows = [[1.0] * 3, [10.0] * 3, [100.0] * 3]
-    ranks = [lesson_14.ring(row, rank) for rank, row in enumerate(rows)]
+    ranks = [ring.ring(row, rank) for rank, row in enumerate(rows)]
     sending = [next(rank) for rank in ranks]
     for _ in range(2):
         sending = [rank.send(arrived) for rank, arrived in zip(ranks, sending[-1:] + sending[:-1], strict=True)]
@@ -69,12 +73,54 @@ def test_bytes_are_those_of_the_paper():
     assert [round(value, 1) for value in gigabytes] == [120, 31.4, 16.6, 1.9]
 
 
-def test_the_clock_prints_both_ways(monkeypatch, capsys):
+@pytest.fixture
+def alone(monkeypatch):
     meet = dist.init_process_group
-    alone = {"store": dist.HashStore(), "rank": 0, "world_size": 1}
-    monkeypatch.setattr(dist, "init_process_group", lambda backend: meet(backend, **alone))
+    one = {"store": dist.HashStore(), "rank": 0, "world_size": 1}
+    monkeypatch.setattr(dist, "init_process_group", lambda backend: meet(backend, **one))
     monkeypatch.syspath_prepend(SCRIPTS)
+
+
+def test_the_clock_prints_all_ways(alone, monkeypatch, capsys):
     timed = importlib.import_module("timed")
     monkeypatch.setattr(timed, "WEIGHTS", (10,))
     timed.main()
-    assert re.fullmatch(r"10 weights: ours [\d.e-]+ ms, torch's [\d.e-]+ ms\n", capsys.readouterr().out)
+    said = r"10 weights: " + ", ".join(rf"{way} [\d.e-]+ ms" for way in timed.WAYS) + "\n"
+    assert re.fullmatch(said, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_the_ring_of_tensors_sums(monkeypatch, ranks):
+    """Each rank is a thread here, and a message a place in a queue."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    timed = importlib.import_module("timed")
+    me, links = threading.local(), [queue.SimpleQueue() for _ in range(ranks)]
+    monkeypatch.setattr(dist, "get_rank", lambda: me.rank)
+    monkeypatch.setattr(dist, "get_world_size", lambda: ranks)
+    monkeypatch.setattr(dist, "recv", lambda x, source: x.copy_(links[me.rank].get(timeout=5)))
+
+    def isend(x, to):
+        links[to].put(x.clone())
+        return types.SimpleNamespace(wait=lambda: None)
+
+    monkeypatch.setattr(dist, "isend", isend)
+
+    def summed(rank):
+        me.rank = rank
+        x = (torch.arange(8.0) + 3) ** rank
+        timed.ring(x)
+        return x
+
+    with ThreadPoolExecutor(ranks) as pool:
+        found = list(pool.map(summed, range(ranks)))
+    for x in found:
+        torch.testing.assert_close(x, sum((torch.arange(8.0) + 3) ** rank for rank in range(ranks)))
+
+
+def test_the_time_of_a_step_is_that_of_each_way(alone, monkeypatch, capsys):
+    steps = importlib.import_module("steps")
+    monkeypatch.setattr(steps, "TRAININGS", [((64, 5, 10), 32, 3)])
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    steps.main()
+    said = r"64-5-10, 32 images: alone [\d.e-]+ ms, 1 ranks [\d.e-]+ ms\n"
+    assert re.fullmatch(said, capsys.readouterr().out)

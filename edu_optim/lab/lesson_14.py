@@ -11,20 +11,32 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..plot import BLUE, OTHERS, RED, figure
+from ..plot import BLUE, GREEN, OTHERS, RED, figure
 from .controls import rate, slider
 from .experiment import Experiment
 
 GRADIENTS = "abc"
 NODE = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": "0.4"}
 PARTS = {"parameters": "0.2", "gradients": "0.4", "state": "0.55"}
-# By `scripts/timed.py`, for each number of ranks: milliseconds of ours and of torch's all-reduce, gloo on loopback, on
-# two cores of an AMD EPYC, torch 2.13.0, 2026-11-27.
+# Milliseconds by `scripts/timed.py`, by the number of ranks: gloo on loopback, two cores of an AMD EPYC, torch 2.13.0,
+# 2026-11-27. The machine had other work: each is the median of three runs, whose own numbers are medians.
 MEASURED = {
-    2: ([0.308, 0.291, 0.603, 14.1, 151], [0.412, 0.458, 0.669, 3.54, 31.1]),
-    4: ([1.86, 2.01, 6.11, 35.8, 484], [5.81, 5.65, 6.29, 7.68, 68.9]),
+    2: {
+        "whole gradients": [0.53, 0.59, 1.2, 19, 600],
+        "the same, nothing sent": [0.071, 0.092, 0.3, 9.3, 460],
+        "ring of parts, in Python": [0.83, 0.86, 1.4, 14, 130],
+        "torch's, parts": [0.6, 0.67, 0.96, 11, 130],
+    },
+    4: {
+        "whole gradients": [5.7, 5.6, 14, 130, 1700],
+        "the same, nothing sent": [0.13, 0.16, 0.94, 79, 1200],
+        "ring of parts, in Python": [10, 11, 12, 40, 260],
+        "torch's, parts": [8.9, 8.2, 9.9, 30, 200],
+    },
 }
 MEASURED_AT = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)  # weights
+# Milliseconds a step, by `scripts/steps.py` on that machine: of a network and a batch, in one process and on two ranks.
+STEPS = {("64-48-48-10", 64): (1, 8), ("64-48-48-10", 1024): (12, 16), ("64-512-512-10", 1024): (300, 200)}
 SPEED = 12.5e9  # bytes a second between two machines, in the model of `play`: 100 Gbit/s
 
 
@@ -176,15 +188,16 @@ def round_trip(ranks: int, weights: float, delay: float) -> tuple[float, float]:
 
 
 def measured() -> Figure:
-    """The stored times of an all-reduce, a panel for each number of ranks: ours sends whole gradients, torch's parts.
+    """The stored times of an all-reduce, a panel for each number of ranks: whole gradients, and parts by two programs.
 
     >>> [ax.get_title() for ax in measured().axes]
     ['2 ranks', '4 ranks']
     """
     fig, axes = figure(2, width=10, height=3.6, sharey=True)
-    for ax, (ranks, (ours, torchs)) in zip(axes, MEASURED.items(), strict=True):
-        ax.plot(MEASURED_AT, ours, "o-", color=RED, label="ours, whole gradients")
-        ax.plot(MEASURED_AT, torchs, "s--", color=BLUE, label="torch's, parts")
+    looks = [("o-", RED), (":", RED), ("^-.", GREEN), ("s--", BLUE)]
+    for ax, (ranks, ways) in zip(axes, MEASURED.items(), strict=True):
+        for (name, times), (look, color) in zip(ways.items(), looks, strict=True):
+            ax.plot(MEASURED_AT, times, look, color=color, label=name)
         ax.set(title=f"{ranks} ranks", xscale="log", yscale="log", xlabel="weights, log scale")
     axes[0].set(ylabel="milliseconds, log scale")
     axes[0].legend()

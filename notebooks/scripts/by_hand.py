@@ -4,7 +4,9 @@ torchrun --standalone --nproc-per-node 2 by_hand.py
 """
 
 import contextlib
+import functools
 
+import torch
 import torch.distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 from torch.nn.functional import cross_entropy
@@ -12,7 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edu_optim import SGD, Adam, problems
 
-BATCH = 64
+BATCH, STEPS = 64, 100
+SEEN = 1280  # images, which make 20 batches; the rest is held out
 
 
 def all_reduce(x):
@@ -39,18 +42,27 @@ def gradients(model, images, labels):
 
 
 def train(optimizer, images, labels, batch, average=None):
-    """Take 20 steps; the ranks average gradients, parameters, or nothing."""
+    """Train for five epochs; the ranks average gradients, parameters, or nothing."""
     model = problems.small_net(64, 16, 10)
-    optimizer = optimizer(model.parameters(), lr=0.01)
-    for step in range(20):
-        now = slice(batch * step, batch * (step + 1))
+    optimizer = optimizer(model.parameters())
+    for step in range(STEPS):
+        start = batch * (step % (SEEN // BATCH))
+        now = slice(start, start + batch)
         found = gradients(model, images[now], labels[now])
         if average == "gradients":
             mean_over_ranks(found)
         optimizer.step()
         if average == "parameters":
             mean_over_ranks([p.data for p in model.parameters()])
-    return list(model.parameters())
+    return model
+
+
+def judged(model, images, labels):
+    """The loss over the images that were seen, and the share of errors on the rest."""
+    with torch.no_grad():
+        scores = model(images)
+    wrong = (scores[SEEN:].argmax(1) != labels[SEEN:]).double().mean().item()
+    return cross_entropy(scores[:SEEN], labels[:SEEN]).item(), wrong
 
 
 def accumulate(images, labels, quiet):
@@ -77,8 +89,8 @@ def difference(these, those):
 def main():
     dist.init_process_group("gloo")
     rank, ranks = dist.get_rank(), dist.get_world_size()
-    if BATCH % ranks:
-        raise SystemExit(f"the number of ranks must divide {BATCH}, got {ranks}")
+    if BATCH % (2 * ranks):  # else some micro-batches would be larger than others
+        raise SystemExit(f"twice the number of ranks must divide {BATCH}, got {ranks}")
     images, labels = problems.digits()
     mine = images[rank::ranks], labels[rank::ranks]
     batch = BATCH // ranks
@@ -98,12 +110,15 @@ def main():
         how = "with" if quiet else "without"
         say(f"two micro-batches {how} no_sync: messages {sent}, the same mean")
 
-    for optimizer in (SGD, Adam):
-        alone = train(optimizer, images, labels, BATCH)
+    for optimizer, lr in ((SGD, 0.5), (Adam, 0.01)):
+        begun = functools.partial(optimizer, lr=lr)
+        alone = train(begun, images, labels, BATCH)
         for average in ("gradients", "parameters"):
-            off = difference(train(optimizer, *mine, batch, average), alone)
-            verdict = "none" if off < 1e-12 else f"{off:.1g}"
-            say(f"{optimizer.__name__}, {average} averaged: difference {verdict}")
+            model = train(begun, *mine, batch, average)
+            loss, wrong = judged(model, images, labels)
+            off = difference(model.parameters(), alone.parameters())
+            end = f"loss {loss:.2f}, held-out error {wrong:.0%}"
+            say(f"{optimizer.__name__}, {average}: as alone {off < 1e-9}, {end}")
     dist.destroy_process_group()
 
 

@@ -156,6 +156,9 @@ def main():
     parser.add_argument("--die", type=int, help="the step that kills the last rank")
     asked = parser.parse_args()
     device = join()
+    ranks = dist.get_world_size()
+    if BATCH % (2 * ranks):  # else some micro-batches would be larger than others
+        raise SystemExit(f"twice the number of ranks must divide {BATCH}, got {ranks}")
     for state in asked.state:
         folder = asked.folder / state
         folder.mkdir(parents=True, exist_ok=True)
