@@ -1,7 +1,7 @@
 """Lesson 14, scale out: its exercises, their hints, and the answers that go wrong."""
 
 from .exercise import Exercise, at, edit, instead
-from .ring import EXERCISE as RING
+from .lesson_14_ring import EXERCISE as RING
 
 # Many ranks, one training
 

@@ -30,9 +30,11 @@ def all_reduce(x):
 
 
 def mean_over_ranks(tensors):
-    for tensor in tensors:
-        all_reduce(tensor)
-        tensor /= dist.get_world_size()
+    end_to_end = torch.cat([tensor.flatten() for tensor in tensors])
+    all_reduce(end_to_end)
+    parts = end_to_end.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor) / dist.get_world_size())
 
 
 def gradients(model, images, labels):

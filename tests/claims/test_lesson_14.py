@@ -1,6 +1,7 @@
 """What lesson 14 says of many ranks, tried beside its own settings; for the processes see test_scale_out.py."""
 
 import copy
+import functools
 import warnings
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from edu_optim import SGD, Adam, RMSprop
 from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, STEPS, round_trip
 from edu_optim.problems import digits, small_net
 
+data = functools.cache(digits)
+
 
 def gradient(net, part):
-    images, labels = digits()
+    images, labels = data()
     net.zero_grad()
     cross_entropy(net(images[part]), labels[part]).backward()
     return torch.cat([p.grad.flatten() for p in net.parameters()])
@@ -88,7 +91,7 @@ def test_adam_may_not(cls, options, ranks):
 
 def trained(ranks, average, lr, seed, steps=60, sizes=(64, 16, 10)):
     """Adam's loss on five batches after some steps over them, and how far all its steps led together."""
-    images, labels = digits()
+    images, labels = data()
     seen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:320]
     nets = [small_net(*sizes, seed=seed) for _ in range(ranks)]
     optimizers, length = [Adam(net.parameters(), lr=lr) for net in nets], 0.0
