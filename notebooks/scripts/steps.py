@@ -40,9 +40,8 @@ def main():
     images, labels = problems.digits()
     for sizes, batch, times in TRAININGS:
         x, y, model = images[:batch], labels[:batch], problems.small_net(*sizes)
-        if rank == 0:  # the others wait
-            alone = milliseconds(model, x, y, times)
-        dist.barrier()
+        alone = milliseconds(model, x, y, times) if rank == 0 else 0.0
+        dist.barrier()  # where the others wait for rank 0
         model = DistributedDataParallel(model)
         shared = milliseconds(model, x[rank::ranks], y[rank::ranks], times)
         slowest = torch.tensor(shared)
