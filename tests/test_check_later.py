@@ -250,7 +250,21 @@ def average_is_not_kept(p, g, m, v, a, t, lr, betas, eps, decay):
     return *rules.adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps), a
 
 
+def lion_of_a_mean_of_means(p, g, m, lr, betas, weight_decay=0):
+    u = betas[0] * m + (1 - betas[0]) * g
+    return p - lr * (rules.sign(u) + weight_decay * p), m.lerp(u, 1 - betas[1])
+
+
+def free_with_the_decay_of_adamw(p, g, v, e, t, lr, betas, eps, weight_decay):
+    p, v = p * (1 - lr * weight_decay), betas[1] * v + (1 - betas[1]) * g**2
+    along = g / ((v / (1 - betas[1] ** t)) ** 0.5 + eps)
+    p, e = rules.schedule_free_sgd(p, along, e, t=t, lr=lr, beta=betas[0])
+    return p, v, e
+
+
 NAMED = [
+    (lion_of_a_mean_of_means, "lion", "what is kept is a mean of what steers"),
+    (free_with_the_decay_of_adamw, "schedule_free_adamw", "the decay is that of AdamW, outside the average"),
     (lion_of_one_mean, "lion", "the decay goes through the gradient, and beta1 makes both means"),
     (asked_at_the_average, "schedule_free_sgd", "the gradient is asked for at the average"),
     (nadam_of_a_survey, "nadam", "the factor does not rise, and both parts are corrected alike"),

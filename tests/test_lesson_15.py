@@ -10,13 +10,13 @@ import torch
 from cells import Lesson
 from test_lessons import bare, functions, read, tagged
 
-from edu_optim import Adam, AdamW, from_rule
+from edu_optim import Adam, AdamW, Muon, from_rule
 from edu_optim.contest import beaten
 from edu_optim.contest.tasks import mixed_digits
 from edu_optim.lab import lesson_15
-from edu_optim.lab.lesson_15 import ENTRANTS, LRS, MATRIX, OTHERS, again, hidden_layer, learned, play, raced, stored
+from edu_optim.lab.lesson_15 import ENTRANTS, LRS, MATRIX, RACES, again, hidden_layer, learned, play, raced, stored
 from edu_optim.later import rules
-from edu_optim.problems import small_net
+from edu_optim.problems import small_cnn, small_net
 
 SOLVED = read(Lesson("15").path.parent / "solutions" / Lesson("15").path.name)
 
@@ -85,7 +85,7 @@ def test_what_singular_values_are_brought_to_is_what_the_polynomial_says():
     torch.testing.assert_close(lesson_15.brought(rules.orthogonal, sizes), powers)
 
 
-@pytest.mark.parametrize("name", ["AdamW", lesson_15.COSINE, lesson_15.AVERAGED])
+@pytest.mark.parametrize("name", ["AdamW", lesson_15.COSINE, lesson_15.AVERAGE, lesson_15.AVERAGED])
 def test_a_network_of_the_race_learns_what_a_loop_learns(name):
     seed, lr, steps = 5, 0.05, 30
     (images, labels), *others = mixed_digits(seed)
@@ -93,6 +93,7 @@ def test_a_network_of_the_race_learns_what_a_loop_learns(name):
     averaged = from_rule(rules.schedule_free_adamw)
     cls = averaged if name == lesson_15.AVERAGED else AdamW
     optimizer = cls(net.parameters(), lr=lr, weight_decay=0)
+    means = [0.0 for p in net.parameters()]
     for step in range(steps):
         if name == lesson_15.COSINE:
             optimizer.param_groups[0]["lr"] = lr * (1 + math.cos(math.pi * step / steps)) / 2
@@ -100,6 +101,10 @@ def test_a_network_of_the_race_learns_what_a_loop_learns(name):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(net(images[drawn]), labels[drawn]).backward()
         optimizer.step()
+        means = [0.97 * mean + 0.03 * p.detach() for mean, p in zip(means, net.parameters(), strict=True)]
+    if name == lesson_15.AVERAGE:
+        for p, mean in zip(net.parameters(), means, strict=True):
+            p.data = mean / (1 - 0.97**steps)
     if cls is averaged:
         for p in net.parameters():
             p.data += 0.1 * optimizer.state[p]["e"]
@@ -117,6 +122,24 @@ def test_the_hidden_matrices_alone_are_muons_in_the_race():
     assert [group["lr"].shape for group in [*muon.param_groups, *adamw.param_groups]] == [(2, 1, 1), (2, 1), (2, 1, 1)]
 
 
+def test_muon_steps_the_second_kernel_of_the_cnn_as_a_matrix():
+    net, lr = small_cnn(3), 0.05
+    state, _ = torch.func.stack_module_state([net])
+    both = ENTRANTS["Muon"](lesson_15._groups(net, state, torch.tensor([lr], dtype=torch.float64)))
+    kernel = net[4].weight
+    alone = Muon([matrix := kernel.detach().reshape(16, 72)], lr=lr, weight_decay=0, adjust_lr_fn="match_rms_adamw")
+    adamw = AdamW([p for p in net.parameters() if p is not kernel], lr=lr, weight_decay=0)
+    for k in range(3):
+        for name, p in net.named_parameters():
+            p.grad = torch.sin((k + 1) * torch.arange(p.numel(), dtype=torch.float64)).reshape(p.shape)
+            state[name].grad = p.grad[None].clone()
+        matrix.grad = kernel.grad.reshape(16, 72)
+        for optimizer in (both, alone, adamw):
+            optimizer.step()
+    torch.testing.assert_close(state["4.weight"][0].detach(), matrix.reshape(16, 8, 3, 3))
+    torch.testing.assert_close(state["1.weight"][0], net[1].weight)
+
+
 def test_the_race_tunes_all_on_one_grid_and_its_verdict_can_be_asked():
     found = raced(replace(MATRIX, steps=2, tuning=range(1)), racing=[1])
     assert found.keys() == ENTRANTS.keys() == beaten(found).keys()
@@ -124,21 +147,27 @@ def test_the_race_tunes_all_on_one_grid_and_its_verdict_can_be_asked():
     assert all(result["best"] == LRS[result["tuning"].index(min(result["tuning"]))] for result in found.values())
 
 
-def test_the_stored_race_is_tuned_inside_its_grid_and_leaves_out_muon_where_no_matrix_is_hidden():
-    assert stored()["results"].keys() == OTHERS.keys()
-    for task, results in stored()["results"].items():
-        assert ENTRANTS.keys() - results.keys() == ({"Muon"} if "CNN" in task else set())
+def test_the_stored_race_is_tuned_inside_its_grid():
+    assert stored()["results"].keys() == RACES.keys()
+    for results in stored()["results"].values():
+        assert ENTRANTS.keys() == results.keys()
         for result in results.values():
             assert result["best"] == result["lrs"][result["tuning"].index(min(result["tuning"]))]
             assert result["lrs"][0] < result["best"] < result["lrs"][-1] and len(result["held_out"]) == 10
 
 
 @pytest.mark.parametrize(
-    ("task", "name", "close"), [("digits, CNN", "Lion", 0.6), ("text, transformer", "schedule-free", 0.03)]
+    ("task", "name", "close"),
+    [
+        ("digits, MLP", "AdamW, average", 0.6),
+        ("digits, CNN", "Lion", 0.6),
+        ("digits, CNN", "Muon", 0.6),
+        ("text, transformer", "schedule-free", 0.03),
+    ],
 )
 def test_a_part_of_the_race_comes_out_as_it_is_stored(task, name, close):
     result = stored()["results"][task][name]
-    seed = again({name: result}, [100], OTHERS[task])[name]["held_out"]
+    seed = again({name: result}, [100], RACES[task])[name]["held_out"]
     assert seed == pytest.approx(result["held_out"][:1], abs=close)
 
 

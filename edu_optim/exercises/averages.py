@@ -8,6 +8,7 @@ POINT, PUT = "z = p - beta * e", "p = z + beta * e"
 DOWN = "    z = z - lr * g  # (3) gradient descent\n"
 TAKEN = "    x = x + (z - x) / t  # (4) one more point in the average\n"
 WHERE = "At which point, between which two, should the next gradient be asked for?"
+SHRUNK = "    p = p - lr * weight_decay * p\n"
 FREE = [
     *moved("g  # (3)"),
     edit(
@@ -80,6 +81,24 @@ FREE_ADAMW = [
         {"weight_decay * p": "weight_decay * (p - beta1 * e)"},
         why="It is taken at z, where the rule takes it at p.",
         ask="Where is the gradient asked for, and where the decay?",
+    ),
+    edit(
+        "the decay is that of the average",
+        {"weight_decay * p": "weight_decay * (p + (1 - beta1) * e)"},
+        why="It is taken at x, where the rule takes it at p.",
+        ask="Where is the gradient asked for, and where the decay?",
+    ),
+    edit(
+        "the decay is that of AdamW, outside the average",
+        {"    v = beta2 *": f"{SHRUNK}    v = beta2 *", " + weight_decay * p  # (3)": "  # (3)"},
+        why="A smaller p moves z and x at once, so the whole average shrinks; in the rule the decay moves z alone.",
+        ask="Which of the three points should a step move, and how do the others learn of it?",
+    ),
+    edit(
+        "the decay is taken outside the average, after the step",
+        {"    return p, v, e": f"{SHRUNK}    return p, v, e", " + weight_decay * p  # (3)": "  # (3)"},
+        why="A smaller p moves z and x at once, so the whole average shrinks; in the rule the decay moves z alone.",
+        ask="Which of the three points should a step move, and how do the others learn of it?",
     ),
 ]
 

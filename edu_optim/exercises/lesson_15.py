@@ -5,7 +5,7 @@ import torch
 from ..later import rules
 from .after_adam import NADAM, RADAM, RADAM_DECOUPLED
 from .averages import AVERAGED, FREE, FREE_ADAMW
-from .exercise import Exercise, edit
+from .exercise import Exercise, edit, instead
 from .lion import LION
 from .muon import MUON
 
@@ -66,6 +66,14 @@ def _watch_orthogonalize(answer):
     yield "u with a singular value of 0.001", answer(torch.tensor([1.0, 0.3, 0.001], dtype=torch.float64).diag())
 
 
+def _rows_one_by_one(u):
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(u @ u.mT), u, upper=False)
+
+
+def _rows_of_qr(u):
+    return torch.linalg.qr(u.mT)[0].mT
+
+
 def sign_descent():
     return (0.0, 0.9)
 
@@ -74,10 +82,12 @@ def _watch_sign_descent(answer):
     draw = torch.Generator().manual_seed(16)
     betas = tuple(answer())
     p = m = torch.zeros(3, dtype=torch.float64)
-    for t in range(1, 9):
-        g = 10.0 ** (12 * (t % 2) - 6) * torch.randn(3, generator=draw, dtype=torch.float64)  # large and small in turn
+    side = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
+    for t in range(9):  # one large gradient, and two tiny ones against it
+        size = torch.rand(3, generator=draw, dtype=torch.float64) + 0.5
+        g = (-1e-12 if t % 3 else 1e12) * side * size
         moved, m = rules.lion(p, g, m, lr=0.5, betas=betas)
-        yield f"the signs of step {t}", (moved - p) / 0.5
+        yield f"the signs of step {t + 1}", (moved - p) / 0.5
         p = moved
 
 
@@ -132,17 +142,34 @@ EXERCISES = [
                 why="They leave singular values near 1, and more of them do not end: the polynomial does not converge.",
                 ask="What does 3.4445 s - 4.775 s³ + 2.0315 s⁵ make of s = 1?",
             ),
-            edit(
-                "five steps are too few",
-                {"range(60)": "range(5)"},
-                why="Small singular values have not come to 1.",
-                ask="By what does 1.5 s - 0.5 s³ multiply a small s at each step?",
+            *(
+                edit(
+                    f"{word} steps are too few",
+                    {"range(60)": f"range({count})"},
+                    why="Small singular values have not come to 1.",
+                    ask="By what does 1.5 s - 0.5 s³ multiply a small s at each step, and how many bring 0.001 to 1?",
+                )
+                for word, count in (("five", 5), ("ten", 10), ("twelve", 12), ("fifteen", 15), ("twenty", 20))
             ),
             edit(
                 "the power is taken element by element",
                 {"(x @ x.T) @ x": "x**3"},
                 why="The entries go to 1 and -1, and not the singular values.",
                 ask="What is s³ of a matrix with singular values s, written with its transpose?",
+            ),
+            instead(
+                "the rows are made orthogonal one after another",
+                _rows_one_by_one,
+                why="All singular values are 1, and the singular vectors are no longer those of u: the first row only "
+                "gets another length, and the later ones make way (Gram-Schmidt).",
+                ask="Which directions should the answer share with u = U S Vᵀ?",
+            ),
+            instead(
+                "the rows are made orthogonal one after another, and some turn round",
+                _rows_of_qr,
+                why="All singular values are 1, and the singular vectors are no longer those of u; this is the Q of a "
+                "QR decomposition, which may also turn a row round.",
+                ask="Which directions should the answer share with u = U S Vᵀ?",
             ),
         ],
         _watch_orthogonalize,
@@ -156,16 +183,28 @@ EXERCISES = [
         ],
         [
             edit(
-                "the mean that is kept forgets, and the one that steers does not",
+                "older gradients steer",
+                {"(0.0, 0.9)": "(0.9, 0.99)"},
+                why="One large gradient decides the signs of the small ones that come after it.",
+                ask="What must beta1 be for the sign to be that of g?",
+            ),
+            edit(
+                "the gradient before has a say",
                 {"(0.0, 0.9)": "(0.9, 0.0)"},
-                why="With beta2 = 0 m is the gradient before, and it still has a say in the sign.",
+                why="With beta2 = 0 the mean that is kept is the gradient before, and it is mixed into the sign.",
                 ask="Which beta mixes m into what the sign is taken of?",
             ),
             edit(
-                "these are Lion's own betas",
-                {"(0.0, 0.9)": "(0.9, 0.99)"},
-                why="Older gradients steer.",
-                ask="What must beta1 be for the sign to be that of g?",
+                "the newest gradient has no say",
+                {"(0.0, 0.9)": "(1.0, 0.9)"},
+                why="With beta1 = 1 the sign is that of the mean that is kept; the first step does not move.",
+                ask="With which weight does g enter what the sign is taken of?",
+            ),
+            edit(
+                "the sign is that of the gradient before",
+                {"(0.0, 0.9)": "(1.0, 0.0)"},
+                why="With beta2 = 0 the gradient before is kept, and with beta1 = 1 its sign is the step.",
+                ask="With which weight does g enter what the sign is taken of?",
             ),
         ],
         _watch_sign_descent,

@@ -46,6 +46,24 @@ LION = [
         ask="Which of the two lines should come first?",
     ),
     edit(
+        "what is kept is a mean of what steers",
+        {KEPT: "m = beta2 * m + (1 - beta2) * u"},
+        why="u holds a share of m already, so m forgets more slowly than beta2 says.",
+        ask="Of what is the mean taken that is kept?",
+    ),
+    edit(
+        "what is kept is a mean of the gradients' signs",
+        {KEPT: "m = beta2 * m + (1 - beta2) * sign(g)"},
+        why="A large gradient then counts no more than a small one; only what steps is a sign.",
+        ask="In which of the two lines is the sign taken?",
+    ),
+    edit(
+        "what is kept is a mean of the steps' signs",
+        {KEPT: "m = beta2 * m + (1 - beta2) * sign(u)"},
+        why="The sizes of the gradients are lost before they are averaged.",
+        ask="Of what is the mean taken that is kept?",
+    ),
+    edit(
         "beta and 1 - beta have changed places",
         {STEERS: "u = (1 - beta1) * m + beta1 * g", KEPT: "m = (1 - beta2) * m + beta2 * g"},
         why="Both means hardly remember anything.",
