@@ -288,7 +288,7 @@ def table(races: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         races: task -> what `raced` returns.
 
     >>> good, poor = {"best": 0.1, "held_out": [1.0] * 8}, {"best": 0.01, "held_out": [2.0] * 8}
-    >>> print(table({"digits": {"AdamW": poor, "AdamW, cosine": good, "Lion": good}}).partition("NAdam")[0])
+    >>> print(table({"digits": {"AdamW": poor, "AdamW, cosine": good, "Lion": good}}).partition("AdamW, average")[0])
     optimizer      digits
     AdamW          0.01     2.00 . -
     AdamW, cosine  0.1      1.00 + .
