@@ -422,6 +422,26 @@ WRONG = [
     (the_whole_list, "ring", "every number goes all the way round"),
     (its_own_sum, "ring", "each rank adds up its own numbers first"),
     (ring_to_the_left, "ring", "the places are those of a ring that sends to the left"),
+    (
+        lambda t: min(1.0, 2 / t),
+        "weighted_mean_rate",
+        "the weights are taken to add up to half the square of t, from the third step on",
+    ),
+    (lambda lr, c, v, g, b: lr * v / b / (c * (2 - lr * c)), "noise_ball", "the noise does not grow"),
+    (lambda lr, c, v, g, b: lr * v / (c * (2 - lr * c)), "noise_ball", "this is formula (2) of the lesson"),
+    (lambda lr, c, b, n: min(lr * n / b, 2 / c), "same_ball_rate", "in proportion to the batch, cut at the edge"),
+    (lambda lr, beta: lr / 10, "to_torch", "a tenth, whatever beta is"),
+    (lambda lr, beta: lr * (1 - beta**2), "to_torch", "beta is squared"),
+    (
+        lambda lr, c: (1 - (lr * c) ** 0.5) ** 2 / (1 + (lr * c) ** 0.5) ** 2,
+        "critical_momentum",
+        "the star's momentum, for a condition number of 1 / (lr * curvature)",
+    ),
+    (
+        lambda lr, m, n: [n // 2 * lr / (1 - m) * 1.1] * 2,
+        "travel_after_drop",
+        "both balls have their terminal speed in all steps",
+    ),
     (lambda lr, growth: 2 * lr / (1 + growth), "edge_from_explosion", "the loss is taken for the distance"),
     (strictly_below, "steps_needed", "one step too many where the last lands exactly on the accuracy"),
     (
@@ -647,8 +667,6 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
 
 
 CHANGED = [
-    (lambda lr, c, v, b: lr * v / b / (2 - lr * c), "noise_ball", "as if a factor were missing"),
-    (lambda lr, c, v, b: lr**2 * v / b / (c * (2 - lr * c)), "noise_ball", "as if a factor were there twice"),
     (lambda lr, n: lr * sum(t**0.5 for t in range(1, n + 1)), "adagrad_distance", "as if a minus were missing"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "a plus stood where a minus"),
     (lambda c, lr, a: round(math.log(a) / math.log(abs(1 - lr * c))), "steps_needed", "rounded to the nearest, not up"),
@@ -658,7 +676,6 @@ CHANGED = [
         "settings_that_fit",
         "rounded down, your answer is the right one",
     ),
-    (lambda t: 2 / t, "weighted_mean_rate", "as if a whole number in it were one smaller"),
     (lambda d, lr, m: d / lr * (1 - m * (1 - d)), "l2_coefficient", "as if it multiplied where it should divide"),
     (
         lambda lr, c: ((1 - lr * c) / (1 + lr * c)) ** 0.5 if lr * c < 1 else 0,

@@ -51,11 +51,6 @@ def test_a_rate_of_one_over_t_is_the_running_mean():
     assert sympy.simplify(lesson["after"] - (lesson["total"] + lesson["r"]) / lesson["t"]) == 0
 
 
-def test_the_average_by_hand_is_the_mean_of_the_places():
-    lesson = run("imports", "gradient-descent", "two-steps-average")
-    assert (lesson["x"], lesson["average"]) == (2.5, (1.0 + 2.5) / 2)
-
-
 def test_equation_2_is_the_fixed_point_of_the_variance():
     lesson = run("imports", "gradient-descent", "one-noisy-step", "noise-floor")
     eta, curvature, s = lesson["eta"], lesson["curvature"], lesson["s"]

@@ -7,8 +7,10 @@ def weighted_mean_rate(t):
     return 2 / (t + 1)
 
 
-def noise_ball(lr, curvature, variance, batch):
-    return lr * (variance / batch) / (curvature * (2 - lr * curvature))
+def noise_ball(lr, curvature, variance, growth, batch):
+    keeps = (1 - lr * curvature) ** 2 + lr**2 * growth / batch
+    adds = lr**2 * variance / batch
+    return adds / (1 - keeps)
 
 
 def same_ball_rate(lr, curvature, batch, new_batch):
@@ -44,6 +46,18 @@ EXERCISES = [
                 ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
             ),
             edit(
+                "the weights are taken to add up to half the square of t",
+                {"2 / (t + 1)": "2 / t"},
+                why="The weights 1 to t add up to t * (t + 1) / 2; at t = 1 this steps past the first number.",
+                ask="The first step has t = 1; where should it land?",
+            ),
+            edit(
+                "the weights are taken to add up to half the square of t, from the third step on",
+                {"2 / (t + 1)": "min(1, 2 / t)"},
+                why="The cut at 1 mends the first step alone; the weights 1 to t add up to t * (t + 1) / 2.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
                 "the weight, not its share",
                 {"2 / (t + 1)": "t"},
                 why="t is how often the newest number counts; the rate is its share in all weights.",
@@ -75,71 +89,125 @@ EXERCISES = [
         "noise_ball",
         noise_ball,
         [
-            "Two things happen in a step: the factor shrinks the variance of the place, and the noise adds to it.",
-            "The lesson has the result for one example; what happens to the variance of a mean of several?",
-            "Once it has settled V = (1 - lr * curvature)**2 * V + lr**2 * variance / batch. Solve it for V.",
+            "As in the lesson a step shrinks the variance V of the place and adds noise; what is the mean of x**2?",
+            "A minibatch's gradient errs with variance (variance + growth * V) / batch, on the mean over all places.",
+            "Solve V = (1 - lr * curvature)**2 * V + lr**2 * (variance + growth * V) / batch for V.",
         ],
         [
             edit(
-                "true for very small rates only",
-                {"(2 - lr * curvature)": "2"},
-                why="There is a 2 where 2 - lr * curvature belongs.",
-                ask="At the largest stable rate, lr * curvature = 2, how large should the ball be?",
+                "the noise does not grow",
+                {" + lr**2 * growth / batch": ""},
+                why="This is formula (2) with the variance of a batch: noise that is the same at every place.",
+                ask="Once the places have variance V, what is the mean of growth * x**2?",
+            ),
+            edit(
+                "this is formula (2) of the lesson",
+                {" + lr**2 * growth / batch": "", "variance / batch": "variance"},
+                why="It is for noise that is the same at every place, and it has no batch.",
+                ask="Once the places have variance V, what is the mean of growth * x**2?",
+            ),
+            edit(
+                "the growth adds to the variance as if every place were at 1",
+                {" + lr**2 * growth / batch": "", "variance / batch": "(variance + growth) / batch"},
+                why="The growth is multiplied by x**2, which has the mean 1 only where the cloud has the variance 1.",
+                ask="Once the places have variance V, what is the mean of growth * x**2?",
             ),
             edit(
                 "the batch is not used",
-                {"(variance / batch)": "variance"},
+                {"growth / batch": "growth", "variance / batch": "variance"},
                 why="This is the ball of batches of one example.",
                 ask="By what does the variance of a mean of 16 numbers differ from that of one?",
             ),
             edit(
+                "the growth is not divided by the batch",
+                {"growth / batch": "growth"},
+                why="The mean over a batch errs less in both parts, the one that grows and the other.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+            ),
+            edit(
+                "only the growth is divided by the batch",
+                {"variance / batch": "variance"},
+                why="The mean over a batch errs less in both parts, the one that grows and the other.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+            ),
+            edit(
                 "the variance falls with the root of the batch",
-                {"(variance / batch)": "(variance / batch**0.5)"},
+                {"growth / batch": "growth / batch**0.5", "variance / batch": "variance / batch**0.5"},
                 why="The error of a mean shrinks as 1 / sqrt(batch), and the variance is the square of the error.",
                 ask="By what does the variance of a mean of 16 numbers differ from that of one?",
             ),
             edit(
-                "the radius, not the variance",
+                "the batch is squared",
+                {"growth / batch": "growth / batch**2", "variance / batch": "variance / batch**2"},
+                why="A sum of `batch` errors is divided by `batch`, its variance by batch**2; but the sum's has grown.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+            ),
+            edit(
+                "the rate is divided by the batch, not the variance",
                 {
-                    "lr * (variance / batch) / (curvature * (2 - lr * curvature))": (
-                        "(lr * (variance / batch) / (curvature * (2 - lr * curvature))) ** 0.5"
-                    )
+                    "    keeps": "    lr = lr / batch\n    keeps",
+                    "growth / batch": "growth",
+                    "variance / batch": "variance",
                 },
+                why="With the rate divided, every step is shorter; a batch makes the errors smaller, not the steps.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+            ),
+            edit(
+                "what a step keeps of the distance, not of its square",
+                {"(1 - lr * curvature) ** 2": "(1 - lr * curvature)"},
+                why="A variance is multiplied by the square of the factor of the distance.",
+                ask="If every place is halved, what becomes of the mean of its square?",
+            ),
+            edit(
+                "true for very small rates only",
+                {"(1 - lr * curvature) ** 2": "1 - 2 * lr * curvature"},
+                why="The square of 1 - lr * curvature has a third term.",
+                ask="At lr * curvature = 1, what is left of the old place?",
+            ),
+            edit(
+                "the rate of the growing part is not squared",
+                {"lr**2 * growth": "lr * growth"},
+                why="An error is multiplied by the rate, so its variance is multiplied by the rate's square.",
+                ask="In a step, by what is the gradient multiplied before it moves the place?",
+            ),
+            edit(
+                "the radius, not the variance",
+                {"adds / (1 - keeps)": "(adds / (1 - keeps)) ** 0.5"},
                 why="This is the root of the variance of the place.",
                 ask="In which units is a variance, those of the place or their square?",
             ),
             edit(
-                "the batch is not used, and it is true for very small rates only",
-                {"(variance / batch)": "variance", "(2 - lr * curvature)": "2"},
-                why="The mean over the batch has less variance, and there is a 2 where 2 - lr * curvature belongs.",
-                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+                "the loss, not the variance",
+                {"adds / (1 - keeps)": "curvature / 2 * adds / (1 - keeps)"},
+                why="curvature / 2 times the variance of the place is the mean loss.",
+                ask="Which of the two is asked for?",
             ),
             edit(
                 "the noise of one step",
-                {"lr * (variance / batch) / (curvature * (2 - lr * curvature))": "lr**2 * variance / batch"},
+                {"adds / (1 - keeps)": "adds"},
                 why="This is what a single step adds; the cloud also holds what is left of the steps before.",
                 ask="What does the next step leave of a variance that is there already?",
             ),
             edit(
                 "the variance of the gradient, not of the place",
-                {"lr * (variance / batch) / (curvature * (2 - lr * curvature))": "variance / batch"},
-                why="This is how much the minibatch's gradient scatters; the place scatters by another amount.",
+                {"adds / (1 - keeps)": "variance / batch"},
+                why="This is how much the gradient scatters at the minimum; the place scatters by another amount.",
                 ask="In a step, by what is the gradient multiplied before it moves the place?",
             ),
             edit(
                 "the variance is squared",
-                {"(variance / batch)": "(variance**2 / batch)"},
+                {"lr**2 * variance": "lr**2 * variance**2"},
                 why="`variance` is a square already: that of the standard deviation.",
                 ask="In formula (2), what does s**2 stand for?",
             ),
             edit(
-                "the batch is squared",
-                {"(variance / batch)": "(variance / batch**2)"},
-                why="A sum of `batch` errors is divided by `batch`, its variance by batch**2; but the sum's has grown.",
-                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+                "the growth is squared",
+                {"growth / batch": "growth**2 / batch"},
+                why="growth * x**2 is a variance already: that of the error at x.",
+                ask="In formula (2), what does s**2 stand for?",
             ),
         ],
-        at("noise_ball", (0.13, 7.1, 2.3, 1), (0.037, 23.0, 9.1, 12), (0.61, 1.7, 0.43, 5)),
+        at("noise_ball", (0.13, 7.1, 2.3, 1.9, 1), (0.037, 23.0, 9.1, 40.0, 12), (0.61, 1.7, 0.43, 0.9, 5)),
     ),
     Exercise(
         "same_ball_rate",
@@ -167,6 +235,18 @@ EXERCISES = [
                 {"2 * k / (1 + k * curvature)": "lr * new_batch / batch"},
                 why="In proportion to the batch is what it comes to at small rates only.",
                 ask="At the largest stable rate, lr * curvature = 2, how large is the ball? Can your rate pass it?",
+            ),
+            edit(
+                "in proportion to the batch, cut at the edge",
+                {"2 * k / (1 + k * curvature)": "min(lr * new_batch / batch, 2 / curvature)"},
+                why="Near 2 / curvature the floor grows much faster than the rate, and there it has no bound.",
+                ask="Which new rate gives formula (2), with the new batch, the value that it had with the old one?",
+            ),
+            edit(
+                "the variance falls with the root of the batch",
+                {"new_batch / batch * lr": "(new_batch / batch) ** 0.5 * lr"},
+                why="The error of a mean shrinks as 1 / sqrt(batch), and the variance is the square of the error.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
             ),
             edit(
                 "the rate grows with the root of the batch",

@@ -151,6 +151,18 @@ EXERCISES = [
                 why="beta is what the mean keeps; what lets the gradient in is the rest.",
                 ask="At which weight does the newest gradient enter the paper's mean?",
             ),
+            edit(
+                "a tenth, whatever beta is",
+                {"lr * (1 - beta)": "0.1 * lr"},
+                why="A tenth is 1 - beta for a beta of 0.9 alone.",
+                ask="At which weight does the newest gradient enter a running mean with a beta of 0.8?",
+            ),
+            edit(
+                "beta is squared",
+                {"(1 - beta)": "(1 - beta**2)"},
+                why="1 + beta + beta**2 + ... adds up to 1 / (1 - beta), not to 1 / (1 - beta**2).",
+                ask="How large is torch's velocity after many gradients of 1?",
+            ),
         ],
         at("to_torch", (0.23, 0.87), (1.7, 0.41), (0.031, 0.0)),
         secret=True,
@@ -176,6 +188,12 @@ EXERCISES = [
                 {"((1 - x) / (1 + x)) ** 2": "(1 - x) / (1 + x)"},
                 why="This is the rate at which the ball comes in; the momentum is its square.",
                 ask="What do the two roots multiply to, and what is each of them if they are equal?",
+            ),
+            edit(
+                "the star's momentum, for a condition number of 1 / (lr * curvature)",
+                {"((1 - x) / (1 + x)) ** 2": "((1 - x**0.5) / (1 + x**0.5)) ** 2"},
+                why="This is the best momentum of a bowl whose condition number is 1 / (lr * curvature).",
+                ask="With this momentum, are the two roots of the recurrence equal?",
             ),
             edit(
                 "the factor of plain gradient descent",
@@ -237,6 +255,12 @@ EXERCISES = [
                 {"return torch_place, place": "return torch_place, torch_place"},
                 why="In the second form the velocity must keep the old, larger rates.",
                 ask="With lr inside, what is in the velocity at the moment of the drop?",
+            ),
+            edit(
+                "both balls have their terminal speed in all steps",
+                {"return torch_place, place": "return (1.1 * lr / (1 - momentum) * (steps // 2),) * 2"},
+                why="From rest it takes many steps to that speed, and after a drop many to the new one.",
+                ask="How fast is each ball in the first step, and how fast in the first one after the drop?",
             ),
             edit(
                 "the learning rate never drops",

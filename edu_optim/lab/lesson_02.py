@@ -7,6 +7,7 @@ import numpy
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
@@ -60,7 +61,8 @@ def _paths(
     variance = floor_variance(lr, CURVATURES, NOISE / batch**0.5)
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
     places = list(runs.values())[-1]
-    _ellipse(axes[0], variance, "--", color=RED, linewidth=2.2, zorder=9, label="ball")
+    rim = [withStroke(linewidth=6, foreground="w")]
+    _ellipse(axes[0], variance, "-", color=RED, linewidth=2.5, zorder=9, label="ball", path_effects=rim)
     axes[0].legend()
     reach = (1.05 * places[:, 0].abs().max()).nan_to_num(FAR).clamp(5, FAR).item()
     axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
@@ -216,6 +218,28 @@ def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tenso
     squares = sum(((drawn[name] - full[name]) ** 2).sum() for name in full) / len(batches)
     length = torch.cat([g.flatten() for g in full.values()]).norm()
     return (squares**0.5).item(), length.item()
+
+
+def after_a_step(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor, lr: float) -> Tensor:
+    """By how much one step of gradient descent changes the loss on all inputs, ``[n]``, for each of n minibatches.
+
+    ``batches`` are row numbers, ``[n, B]``; ``model`` itself stays as it is.
+
+    >>> from edu_optim.problems import digits, small_net
+    >>> every, none = torch.arange(1797)[None], torch.tensor([[0]])
+    >>> [f"{after_a_step(small_net(64, 10), *digits(), rows, lr=1).item():.1f}" for rows in (every, none)]
+    ['-0.9', '0.6']
+    """
+    parameters = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(parameters: dict[str, Tensor], rows: Tensor | slice) -> Tensor:
+        return cross_entropy(torch.func.functional_call(model, parameters, inputs[rows]), labels[rows])
+
+    def after(rows: Tensor) -> Tensor:
+        steps = torch.func.grad(loss)(parameters, rows)
+        return loss({name: p - lr * steps[name] for name, p in parameters.items()}, slice(None))
+
+    return torch.vmap(after, chunk_size=25)(batches) - loss(parameters, slice(None))
 
 
 def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], steps: int = 4000) -> Tensor:

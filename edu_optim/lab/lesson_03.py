@@ -71,22 +71,27 @@ def _ground(axes: Sequence[Axes]) -> None:
 def _ball(
     axes: Sequence[Axes], *, lr: float, beta: float, step: int, broken: bool, optimizer: Callable[..., Any] | None
 ) -> dict[str, Any]:
-    """Left, the ball in the ravine with its last step; right, its distance beside a line that falls by the rate."""
+    """Left, the ball in the ravine with its last step; right, how far it is from the minimum."""
     mine = _late if broken else optimizer
     runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta), steps=STEPS)
-    points = {run.name: run.points.clamp(-1e3, 1e3) for run in runs}
-    found = overlay(axes[0], points)
+    found = overlay(axes[0], {run.name: _until_far(run.points) for run in runs})
     yours, slowest = runs[-1].points, larger_root(1 + beta - lr * CURVATURES, beta).max()
-    _draw_step(axes[0], points[runs[-1].name], step)
-    _draw_distance(axes[1], yours.norm(dim=-1), slowest, step)
+    _draw_step(axes[0], yours.clamp(-1e3, 1e3), step)
+    _draw_distance(axes[1], yours.norm(dim=-1), None if broken else slowest, step)
+    rates = {} if broken else {"rate by the formula": slowest, "square root of β": sqrt(beta)}
     return {
-        "rate by the formula": slowest,
-        "square root of β": sqrt(beta),
+        **rates,
         f"step {step}, along the floor": yours[step, 0] - yours[step - 1, 0],
         "farthest right, x": yours[:, 0].max(),
         f"distance after {STEPS} steps": yours[-1].norm(),
         **found,
     }
+
+
+def _until_far(points: Tensor) -> Tensor:
+    """The points of a path until it is first more than 12 away; not a number from there on."""
+    gone = (points.norm(dim=-1) > 12).cummax(0).values
+    return points.where(~gone[:, None], torch.nan)
 
 
 def _draw_step(ax: Axes, points: Tensor, step: int) -> None:
@@ -95,10 +100,11 @@ def _draw_step(ax: Axes, points: Tensor, step: int) -> None:
     ax.plot(*tip, "o", color=RED, markersize=9, zorder=6, label="_ball")
 
 
-def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor, step: int) -> None:
-    falls = off[0] * slowest ** torch.arange(STEPS + 1)
+def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor | None, step: int) -> None:
     ax.plot(off.clamp(max=1e4), color=BLACK, label="distance of the ball")
-    ax.plot(falls.clamp(max=1e4), "--", color=BLUE, label="falls by the rate")
+    if slowest is not None:
+        falls = off[0] * slowest ** torch.arange(STEPS + 1)
+        ax.plot(falls.clamp(max=1e4), "--", color=BLUE, label="falls by the rate")
     ax.plot(step, off[step], "o", color=RED, markersize=9, label="_ball")
     ax.legend()
 
@@ -149,9 +155,10 @@ def lengths(form: Callable[..., tuple[float, float]], lrs: Sequence[float]) -> l
     return found
 
 
-def best_on_digits(batch: int | None, steps: int, beta: float, seed: int = 0) -> tuple[float, float]:
-    """The best learning rate of a network on the digits, and the loss on all of them that it ends with.
+def best_on_digits(batch: int | None, steps: int, beta: float, seed: int = 0) -> tuple[float, float, float]:
+    """The best learning rate of a network on the digits, the loss on all of them that it ends with, and the largest.
 
+    The largest is that at which training still ends lower than it began.
     The rate is doubled from (1 - β) / 2, a terminal speed of a half, until training ends higher than it began.
 
     Args:
@@ -160,9 +167,9 @@ def best_on_digits(batch: int | None, steps: int, beta: float, seed: int = 0) ->
         beta: the momentum.
         seed: of the network and the draws.
 
-    >>> lr, loss = best_on_digits(128, steps=14, beta=0)
-    >>> f"{lr}: {loss:.1f}"
-    '1.0: 1.3'
+    >>> lr, loss, largest = best_on_digits(128, steps=14, beta=0)
+    >>> f"{lr}: {loss:.1f}, up to {largest}"
+    '1.0: 1.3, up to 2.0'
     """
     images, labels = digits()
     tried, lr, begin, end = {}, (1 - beta) / 2, torch.inf, 0.0
@@ -173,7 +180,7 @@ def best_on_digits(batch: int | None, steps: int, beta: float, seed: int = 0) ->
         tried[lr] = end = cross_entropy(model(images), labels).item()
         lr *= 2
     best = min(tried, key=lambda lr: tried[lr])
-    return best, tried[best]
+    return best, tried[best], max(lr for lr, loss in tried.items() if loss < begin)
 
 
 def draw_zigzag(run: Trace, gradients: Tensor) -> Figure:
@@ -196,6 +203,27 @@ def draw_zigzag(run: Trace, gradients: Tensor) -> Figure:
     return fig
 
 
+def draw_rates(rate: Callable[[float, float, Tensor], Tensor], betas: Sequence[float]) -> Figure:
+    """The rate at each learning rate times curvature, a line for each β.
+
+    Args:
+        rate: of a learning rate, a β and curvatures.
+        betas: of the lines, at most three.
+
+    >>> [text.get_text() for text in draw_rates(lambda lr, beta, x: abs(1 - lr * x), [0]).axes[0].texts]
+    ['β = 0']
+    """
+    fig, ax = figure(width=8, height=4)
+    x = torch.linspace(0, 4, 401, dtype=torch.float64)
+    for beta, color, dash in zip(betas, (BLACK, BLUE, RED), ("-", "--", "-."), strict=False):
+        y = rate(1, beta, x)
+        ax.plot(x[y < 1.095], y[y < 1.095], dash, color=color, linewidth=2.5, label=f"β = {beta}")
+        at = (1.12, 0.06) if beta == 0 else (2.6 * sqrt(beta) + 0.35, sqrt(beta) - 0.07)
+        ax.text(*at, f"β = {beta}", color=color)
+    ax.set(xlabel="learning rate × curvature", ylabel="rate, per step")
+    return fig
+
+
 def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     """Level lines of the slowest rate of curvatures 1 to 100 over learning rate and β, with its edges and two stars.
 
@@ -208,14 +236,17 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     grid = (lrs, betas.expand_as(lrs), rates)
     ax.contourf(*grid, levels=[0.8, *levels, 1.001], cmap="gray", vmin=0.6, vmax=1.0)
     ax.contour(*grid, levels=levels, colors="k", linewidths=0.6)
+    box = {"facecolor": "w", "edgecolor": "none", "pad": 1}
+    small = {"va": "center", "ha": "center", "fontsize": 10, "bbox": box}
     for level in levels[:-1]:  # on the flat part, where it is level, β is its square
-        ax.text(0.0204 * (1 + level**2), level**2, str(level), va="center")
+        ax.text(0.0188 * (1 + level**2), level**2, str(level), **small)
+    for level, beta in ((0.99, 0.12), (0.98, 0.2), (0.95, 0.54), (0.92, 0.62)):  # where curvature 1 creeps
+        ax.text((1 - level) * (level - beta) / level, beta, str(level), **small)
     lr = torch.linspace(0, 4 / 121, 400, dtype=torch.float64)
     ax.plot([0.02, 0.04], [0, 1], "k", linewidth=2, label="stable up to here")
     ax.plot(lr, (1 - lr.sqrt()) ** 2, "--", color=RED, linewidth=2.5, label="critical at curvature 1")
     ax.plot(2 / 101, 0, "o", color=BLUE, markersize=9, clip_on=False, zorder=5)
     ax.plot(4 / 121, 81 / 121, "*", color=BLUE, markersize=18, zorder=5)
-    box = {"facecolor": "w", "edgecolor": "none", "pad": 2}
     ax.text(0.0165, 0.873, "all curvatures swing: rate √β", ha="left", va="center", bbox=box)
     ax.text(0.003, 0.4, "curvature 1 creeps", color=BLACK, bbox=box)
     ax.text(0.0148, 0.71, "critical β of curvature 1", color=RED, ha="right", bbox=box)

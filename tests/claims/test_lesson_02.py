@@ -7,7 +7,7 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 from edu_optim import SGD, descend, train, train_many
-from edu_optim.lab.lesson_02 import floor_variance, gradient_error, long_paths, play
+from edu_optim.lab.lesson_02 import after_a_step, floor_variance, gradient_error, long_paths, play, ten_passes
 from edu_optim.problems import digits, noisy_quadratic, small_net
 from edu_optim.rules import gradient_descent
 
@@ -117,9 +117,11 @@ def test_a_decay_shrinks_the_distance_by_a_power(a, curvature):
 
 @pytest.mark.parametrize("start", [26, 100])
 def test_rates_that_add_up_to_little_cannot_travel_far(start):
-    """This *1/t²* stops short: its rates add up to 0.97, too little to travel along the ravine."""
+    """This *1/t²* stops short: its rates add up to less than 1, too little to travel along the ravine."""
     place, *_ = long_paths(gradient_descent, lambda t: start / (start + t) ** 2, steps=3000)
-    left = math.exp(-sum(start / (start + t) ** 2 for t in range(1, 3001)))
+    total = sum(start / (start + t) ** 2 for t in range(1, 3001))
+    assert total < 1
+    left = math.exp(-total)
     assert place[-1] == pytest.approx((4 * left) ** 2 / 2, rel=0.1)
 
 
@@ -135,7 +137,8 @@ def test_a_decay_that_keeps_both_conditions_goes_on_and_the_others_do_not():
 @pytest.mark.parametrize(("seed", "count", "size"), [(0, 200, 20), (3, 120, 10)])
 def test_noise_that_grows_with_the_distance_breaks_small_batches_first(seed, count, size):
     """it can throw a small batch out well before the edge $2/\\lambda$ of lesson 01.
-    On a bowl a larger batch comes nearer to that edge, never beyond"""
+    On a bowl a larger batch comes nearer to that edge, never beyond
+    this network bears 2.56, beyond its edge at the start"""
     draws = torch.Generator().manual_seed(seed)
     inputs = torch.randn(count, size, generator=draws, dtype=torch.float64)
     targets = inputs @ torch.randn(size, generator=draws, dtype=torch.float64)  # all can be met: no noise at the end
@@ -171,7 +174,7 @@ def test_on_the_digits_too_larger_batches_bear_larger_rates_and_then_no_more(see
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
-    """Each doubling of the passes at least halves the loss, and no floor is in sight.
+    """At this rate each doubling of the passes at least halves the loss, and no floor is in sight.
     The error of one example, 2.4 at the start, shrinks too: this network can fit all its images.
     Such noise grows with the distance from the minimum; formula (2) is for noise that stays."""
     images, right = digits()
@@ -187,7 +190,7 @@ def test_on_the_digits_the_noise_fades_with_the_loss(seed):
                 loss = torch.nn.functional.cross_entropy(model(images), labels).item()
             found.append((loss, gradient_error(model, images, labels, torch.arange(0, 1797, 4)[:, None])[0]))
         (first, _), (second, _), (third, error) = found
-        assert fits == (second < first * 0.6 and third < second * 0.6 and error < 1.2)
+        assert fits == (second < first / 2 and third < second / 2 and error < 1.2)
         assert fits or (third > 0.8 and error > 2.4)  # labels that nothing can fit: a floor, and noise that stays
 
 
@@ -222,7 +225,7 @@ def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
 
 
 def test_held_out_images_tell_batches_apart_less():
-    """With other draws 16 is behind on them or further ahead, and more often ahead, by less than on the images seen"""
+    """With other draws 16 is more often ahead on them than behind, on average by less than half its lead on the images seen."""  # noqa: E501
     images, labels = digits()
     nets = [small_net(64, 16, 10, seed=seed) for seed in range(8)]
     seen, kept, ahead = slice(0, 1297), slice(1297, None), []
@@ -243,7 +246,7 @@ def test_held_out_images_tell_batches_apart_less():
 
 @pytest.mark.parametrize("begin", [(-4.0, 1.0), (-40.0, 10.0)])
 def test_an_average_of_all_places_carries_its_start(begin):
-    """An average from step 1 on would end at 0.0004, no better than *1/t*: the first places weigh it down."""
+    """At this constant rate an average from step 1 on would end at 0.0004, no better than *1/t*: the first places weigh it down."""  # noqa: E501
     p = torch.tensor(begin, dtype=torch.float64).repeat(300, 1)
     curvatures, draws = torch.tensor([1.0, 25.0], dtype=torch.float64), torch.Generator().manual_seed(7)
     of_all, late = p, p
@@ -275,3 +278,91 @@ def test_a_finite_sum_leaves_some_start_out_of_reach(total):
     for t in range(1, 20_001):
         left *= 1 - total * 200 / (200 + t) ** 2
     assert left == pytest.approx(math.exp(-total), rel=0.1)
+
+
+@pytest.mark.parametrize(("curvatures", "noise", "steps"), [((0.5, 8.0), 2.0, 4000), ((2.0, 30.0), 0.7, 2000)])
+def test_the_average_forgets_the_rate(curvatures, noise, steps):
+    """The last places differ by a factor of 13, the averages hardly.
+    Counted from within the ball, the first term fades like $1/T$.
+    The rest is the mean of the errors over the curvature, and **the rate is not in it**; its variance, $s^2/(\\lambda^2 T)$, gives the last line.
+    """  # noqa: E501
+    curvature, predicted = torch.tensor(curvatures, dtype=torch.float64), noise**2 / steps
+    lasts, averages = [], []
+    for share in (0.2, 0.5, 0.9):
+        draws, p, total = torch.Generator().manual_seed(9), torch.zeros(400, 2, dtype=torch.float64), 0.0
+        for _ in range(steps):
+            errors = noise * torch.randn(p.shape, generator=draws, dtype=p.dtype)
+            (p,) = gradient_descent(p, curvature * p + errors, lr=share * 2 / curvatures[1])
+            total = total + p
+        lasts.append(p.var(0))
+        averages.append((total / steps).var(0) * curvature**2)
+    assert lasts[2][1] > 5 * lasts[0][1] and lasts[2][0] > 3 * lasts[0][0]
+    for found in averages:
+        torch.testing.assert_close(found, torch.full((2,), predicted, dtype=found.dtype), rtol=0.15, atol=0)
+
+
+def test_off_a_bowl_the_average_keeps_a_bias():
+    """Where the curvature changes within the ball, the average keeps a bias that grows with the rate."""
+    biases = []
+    for lr in (0.05, 0.2, 0.4):
+        draws, p, total = torch.Generator().manual_seed(2), torch.zeros(2000, dtype=torch.float64), 0.0
+        for _ in range(2000):
+            (p,) = gradient_descent(p, p.exp() - 1 + torch.randn(2000, generator=draws, dtype=p.dtype), lr=lr)
+            total = total + p
+        biases.append(-(total / 2000).mean().item())
+    assert 0.005 < biases[0] < biases[1] / 2 < biases[2] / 3
+
+
+@pytest.mark.parametrize(("width", "seed"), [(16, 3), (32, 1)])
+def test_a_first_step_at_the_rate_of_the_best_run_does_not_go_down(width, seed):
+    """What a step gains grows as $\\eta$, what its error costs as $\\eta^2$: at 1, the rate that won ten passes, a first step goes up as often as down.
+    The best rate for a run is larger than the best one for a step."""  # noqa: E501
+    images, labels = digits()
+    model, draws = small_net(64, width, 10, seed=seed), torch.Generator().manual_seed(seed)
+    drawn = torch.randint(1797, (150, 16), generator=draws)
+    changes = {lr: after_a_step(model, images, labels, drawn, lr) for lr in (0.05, 0.1, 0.25, 0.5, 1)}
+    means, down = (
+        {lr: f(change) for lr, change in changes.items()} for f in (torch.mean, lambda c: (c < 0).double().mean())
+    )
+    assert down[0.25] > 0.9 and down[0.5] > 0.75 and 0.2 < down[1] < 0.7
+    assert min(means, key=lambda lr: means[lr]) < 1
+    cost = 2 * means[0.05] - means[0.1]  # what grows as the square: -2 of it at 0.05 squared
+    assert -cost / (2 * 0.05**2) == pytest.approx(((2 * means[0.25] - means[0.5]) / -2 / 0.25**2).item(), rel=0.4)
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_the_gradient_of_the_winning_run_turns(seed):
+    """In the run that won it soon turns"""
+    images, labels = digits()
+    model, found = small_net(64, 16, 10, seed=seed), []
+    for steps in (0, 8, 16):
+        if steps:
+            train(model, SGD, images, labels, 8, batch=16, seed=seed + steps, lr=1)
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))]))
+    assert all(torch.cosine_similarity(found[0], later, dim=0) < 0.7 for later in found[1:])
+
+
+@pytest.mark.parametrize(("lr", "seed"), [(1, 2), (0.5, 3)])
+def test_averaging_does_on_the_digits_what_a_lower_rate_does(lr, seed):
+    """No bowl, and yet the average at the old rate does what the lowered rate does, and here a little more."""
+    images, labels = digits()
+    ends = {}
+    for last in (lr, lr / 10):
+        model = small_net(64, 16, 10, seed=seed)
+        train(model, SGD, images, labels, 560, batch=16, seed=seed, lr=lr)
+        average = torch.optim.swa_utils.AveragedModel(model)
+        for step in range(112):
+            train(model, SGD, images, labels, 1, batch=16, seed=1000 * seed + step, lr=last)
+            average.update_parameters(model)
+        with torch.no_grad():
+            ends[last] = [torch.nn.functional.cross_entropy(m(images), labels).item() for m in (model, average)]
+    (last, average), (lowered, _) = ends[lr], ends[lr / 10]
+    assert average < lowered * 1.05 and average < 0.9 * last and lowered < last
+
+
+def test_at_a_smaller_rate_128_falls_evenly():
+    """Where 128 jumps, its rate is 2; at 1 it falls evenly, to 0.11."""
+    lr, losses = ten_passes(128, rates=[1])
+    assert all(after < before for before, after in zip(losses, losses[1:], strict=False))
+    assert losses[-1] == pytest.approx(0.11, abs=0.01)
