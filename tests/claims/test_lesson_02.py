@@ -159,7 +159,7 @@ def test_noise_that_grows_with_the_distance_breaks_small_batches_first(seed, cou
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_the_digits_too_larger_batches_bear_larger_rates_and_then_no_more(seed):
-    """From 4 to 256 larger batches bear larger rates; then it ends, for without noise 5.12 breaks training, too."""
+    """From 4 to 256 larger batches bear larger rates; without noise 5.12 breaks training, too."""
     images, labels = digits()
     rates = torch.tensor([0.64, 1.28, 2.56, 5.12], dtype=torch.float64)
     borne = []
