@@ -166,6 +166,68 @@ def the_balls(gradient, p, lr, momentum, steps):
     return path
 
 
+def twice_as_eager(p, g, v, *, lr, momentum):
+    v = momentum * v - lr * g
+    return p + (1 + momentum) * v, v
+
+
+def fades_the_gradient(p, g, b, lr, momentum):
+    b = g + momentum * b
+    return p - lr * (b + momentum * g), b
+
+
+def divides_the_step(p, g, b, lr, momentum):
+    b = g + momentum * b
+    return p - lr / (1 + momentum) * (momentum * b + g), b
+
+
+def path_of_a_mean(gradient, p, lr, momentum, steps):
+    velocity, path = torch.zeros_like(p), []
+    for _ in range(steps):
+        velocity = momentum * velocity + (1 - momentum) * gradient(p - momentum * lr * velocity)
+        p = p - lr * velocity
+        path.append(p - lr * velocity * momentum)
+    return path
+
+
+def path_from_a_gradient(gradient, p, lr, momentum, steps):
+    velocity, path = gradient(p), []
+    for _ in range(steps):
+        velocity = momentum * velocity + gradient(p - momentum * lr * velocity)
+        p = p - lr * velocity
+        path.append(p - lr * velocity * momentum)
+    return path
+
+
+def common_clock(lr, steps, every):
+    return sum(lr / t**0.5 for t in range(1, steps + 1) if t % every == 0)
+
+
+def mean_of_columns(inputs, labels, lr, steps):
+    w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
+    for _ in range(steps):
+        g = (torch.sigmoid(inputs @ w) - labels) @ inputs / inputs.shape[1]
+        w, s = rules.adagrad(w, g, s, lr=lr)
+    return w
+
+
+def squares_of_examples(inputs, labels, lr, steps):
+    w, s = torch.zeros(inputs.shape[1], dtype=inputs.dtype), 0
+    for _ in range(steps):
+        each = inputs * (torch.sigmoid(inputs @ w) - labels)[:, None]
+        s = s + each.square().sum(0)
+        w = w - lr * each.mean(0) / (s.sqrt() + 1e-10)
+    return w
+
+
+def row_by_row(inputs, labels, lr, steps):
+    w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
+    for _ in range(steps):
+        for i in range(len(labels)):
+            w, s = rules.adagrad(w, inputs[i] * (inputs[i].dot(w).sigmoid() - labels[i]), s, lr=lr)
+    return w
+
+
 def no_backward(model, optimizer, x, y, epochs):
     for _ in range(epochs):
         optimizer.zero_grad()
@@ -477,8 +539,28 @@ WRONG = [
         "the critical momentum of the heavy ball at a rate of 1/L",
     ),
     (lambda k: ((k**0.5 - 1) / (k**0.5 + 1)) ** 2, "best_momentum", "Polyak's momentum for the heavy ball"),
+    (lambda k: 1 - 2 / ((k / 2) ** 0.5 + 1), "best_momentum", "the momentum for a rate of 2/L"),
+    (
+        lambda k: (1 - (0.5 / k) ** 0.5) ** 2 / (1 + 0.5 / k),
+        "best_momentum",
+        "a plus in the denominator where a minus belongs",
+    ),
+    (twice_as_eager, "mended_nesterov", "the whole velocity is added to its own look-ahead"),
+    (fades_the_gradient, "mended_nesterov", "momentum multiplies the gradient, not the velocity"),
+    (divides_the_step, "mended_nesterov", "the step is divided by 1 + momentum"),
+    (path_of_a_mean, "look_ahead_path", "the velocity is a running mean"),
+    (path_from_a_gradient, "look_ahead_path", "the velocity starts at a gradient, not at 0"),
+    (common_clock, "adagrad_distance", "the clock ticks in silence, too"),
+    (
+        lambda lr, n, k: lr * sum(t**-0.5 for t in range(1, n + 1)) / k,
+        "adagrad_distance",
+        "a share of the frequent distance",
+    ),
+    (mean_of_columns, "sparse_logistic", "the mean is taken over the columns, not over the examples"),
+    (squares_of_examples, "sparse_logistic", "each example's gradient is squared before the mean"),
+    (row_by_row, "sparse_logistic", "every example takes a step of its own"),
     (lambda lr, wd: 0.5 / (lr * wd), "half_life", "as if every step took away as much as the first"),
-    (lambda lr, steps: 0, "adagrad_distance", "every number you return is the same"),
+    (lambda lr, steps, every: 0, "adagrad_distance", "every number you return is the same"),
     (stops_at_the_drop, "travel_after_drop", "both balls stop at the drop"),
     (lambda m, w, b: m // (64 * w * (2 + b)), "settings_that_fit", "64 bytes a number"),
     (
@@ -668,6 +750,9 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
 
 CHANGED = [
     (lambda lr, n: lr * sum(t**0.5 for t in range(1, n + 1)), "adagrad_distance", "as if a minus were missing"),
+    (lambda lr, c, v, b: lr * v / b / (2 - lr * c), "noise_ball", "as if a factor were missing"),
+    (lambda lr, c, v, b: lr**2 * v / b / (c * (2 - lr * c)), "noise_ball", "as if a factor were there twice"),
+    (lambda lr, n, k: lr * sum(t**0.5 for t in range(1, n // k + 1)), "adagrad_distance", "as if a minus were missing"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "a plus stood where a minus"),
     (lambda c, lr, a: round(math.log(a) / math.log(abs(1 - lr * c))), "steps_needed", "rounded to the nearest, not up"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log10(abs(1 - lr * c))), "steps_needed", "a logarithm were to base"),

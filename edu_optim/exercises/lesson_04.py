@@ -18,6 +18,7 @@ CATALOG = [
     edit(
         "it does not look ahead",
         {"p - lr * (g + momentum * b)": "p - lr * b"},
+        {"(lr * g + momentum * b)": "b"},
         why="What is left is plain momentum: the velocity of the look-ahead does not know the newest gradient, or "
         "the step "
         "is the velocity itself.",
@@ -26,6 +27,7 @@ CATALOG = [
     edit(
         "the whole velocity is added to its own look-ahead",
         {"(g + momentum * b)": "(b + momentum * b)"},
+        {"(lr * g + momentum * b)": "(b + momentum * b)"},
         why="Old gradients count twice.",
         ask="In the step, which term stands beside momentum * b: the velocity or the newest gradient?",
     ),
@@ -40,8 +42,23 @@ CATALOG = [
     edit(
         "the look-ahead does not fade",
         {"(g + momentum * b)": "(g + b)"},
+        {"(lr * g + momentum * b)": "(lr * g + b)"},
         why="The velocity stands in the step without its factor.",
         ask="By what is the velocity multiplied when it carries you one step further?",
+    ),
+    edit(
+        "momentum multiplies the gradient, not the velocity",
+        {"(g + momentum * b)": "(momentum * g + b)"},
+        {"(lr * g + momentum * b)": "(momentum * lr * g + b)"},
+        why="The new velocity is added whole, and the gradient fades in its place.",
+        ask="On the next step, what is left of the velocity, and what of a gradient that has just come in?",
+    ),
+    edit(
+        "the step is divided by 1 + momentum",
+        {"(g + momentum * b)": "(g + momentum * b) / (1 + momentum)"},
+        {"(lr * g + momentum * b)": "(lr * g + momentum * b) / (1 + momentum)"},
+        why="The newest gradient counts 1 + momentum times in this step, and must; divided, every step is short.",
+        ask="From rest, how long is the step of the rule with momentum 0.9, and how long is yours?",
     ),
 ]
 
@@ -119,6 +136,18 @@ EXERCISES = [
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
             edit(
+                "the momentum for a rate of 2/L",
+                {"(2 * condition) ** 0.5": "(condition / 2) ** 0.5"},
+                why="Half of 1 / L is taken for twice 1 / L, and so the 2 is on the other side.",
+                ask="How large is lr * m on the floor, with lr = 1 / (2 L)?",
+            ),
+            edit(
+                "a plus in the denominator where a minus belongs",
+                {"(root - 1) / (root + 1)": "(root - 1) ** 2 / (root**2 + 1)"},
+                why="With x = lr * m it is (1 - x**0.5)**2 / (1 + x); the product of the two roots is beta * (1 - x).",
+                ask="Where the roots are equal, which product is the square of each?",
+            ),
+            edit(
                 "the condition number where its root belongs",
                 {"(2 * condition) ** 0.5": "(2 * condition)"},
                 why="The condition number itself stands in both places.",
@@ -178,6 +207,22 @@ EXERCISES = [
                 why="Of the old velocity a step keeps `momentum` times.",
                 ask="How much of the old velocity is in the new one?",
             ),
+            edit(
+                "the velocity is a running mean",
+                {"+ gradient(ahead)": "+ (1 - momentum) * gradient(ahead)"},
+                why="Each gradient enters at the weight 1 - momentum; torch's velocity, and the lesson's, takes it in "
+                "whole.",
+                ask="With a gradient of 1 for ever, where should the velocity come to, 1 or 1 / (1 - momentum)?",
+            ),
+            *[
+                edit(
+                    "the velocity starts at a gradient, not at 0",
+                    {"velocity, path = 0 * p, []": f"velocity, path = {first}, []"},
+                    why="The first step then finds a velocity that no step has made.",
+                    ask="How fast is the ball before its first step?",
+                )
+                for first in ("gradient(p)", "lr * gradient(p)")
+            ],
             edit(
                 "the learning rate is in the velocity as well as in the step",
                 {"momentum * velocity + gradient(ahead)": "momentum * velocity + lr * gradient(ahead)"},

@@ -84,8 +84,8 @@ def scaled_eps(eps, factor):
     return eps * factor
 
 
-def adagrad_distance(lr, steps):
-    return lr * sum(t**-0.5 for t in range(1, steps + 1))
+def adagrad_distance(lr, steps, every):
+    return lr * sum(visit**-0.5 for visit in range(1, steps // every + 1))
 
 
 def sparse_logistic(inputs, labels, lr, steps):
@@ -142,42 +142,78 @@ EXERCISES = [
         "adagrad_distance",
         adagrad_distance,
         [
-            "On a steady slope the sum after t steps is t times the square. What is the step then?",
-            "Step t is lr / sqrt(t). Add them up.",
+            "In the silent steps, what becomes of the sum, and how far does the weight go?",
+            "How many gradients come in `steps` steps? After the n-th of them s is n times its square.",
+            "The n-th visit moves the weight by lr / sqrt(n). Add up the visits.",
         ],
         [
             edit(
-                "the integral in the place of the sum",
-                {"sum(t**-0.5 for t in range(1, steps + 1))": "2 * steps**0.5"},
-                why="2 lr sqrt(steps) is what the distance grows like, without end; it is too long by about 1.46 lr.",
-                ask="What does this give for one step, and how long is the first step?",
+                "the clock ticks in silence, too",
+                {
+                    "sum(visit**-0.5 for visit in range(1, steps // every + 1))": (
+                        "sum(step**-0.5 for step in range(every, steps + 1, every))"
+                    )
+                },
+                why="A gradient at step t is divided by the root of t: that is the common clock, which also counts the "
+                "steps without a gradient.",
+                ask="By how much does s grow in a step whose gradient is 0?",
             ),
             edit(
-                "the steps shrink as 1/t",
-                {"t**-0.5": "1 / t"},
-                why="Step t is taken to be lr / t, which dies much sooner.",
+                "the silent steps move the weight, too",
+                {"steps // every": "steps"},
+                why="This is the distance with a gradient in every step.",
+                ask="How long is the step where the gradient is 0?",
+            ),
+            edit(
+                "a share of the frequent distance",
+                {
+                    "sum(visit**-0.5 for visit in range(1, steps // every + 1))": (
+                        "sum(visit**-0.5 for visit in range(1, steps + 1)) / every"
+                    )
+                },
+                why="A rare gradient does not go a share of the way of a frequent one: its clock is slower, too.",
+                ask="With every = 4, how long is the first step, and when is the second?",
+            ),
+            edit(
+                "the integral in the place of the sum",
+                {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "2 * (steps // every) ** 0.5"},
+                why="2 lr sqrt(n) is what the distance grows like after n visits, without end; it is too long by about "
+                "1.46 lr.",
+                ask="What does this give for one visit, and how long is the first step?",
+            ),
+            edit(
+                "the steps shrink as 1/n",
+                {"visit**-0.5": "1 / visit"},
+                why="The n-th visit is taken to be lr / n long, which dies much sooner.",
                 ask="After four gradients of 1, what is s, and what is its root?",
             ),
             edit(
                 "every step is lr long",
-                {"t**-0.5": "1"},
+                {"visit**-0.5": "1"},
                 why="No step is shorter than the one before it.",
                 ask="After four gradients of 1, what is s, and what is its root?",
             ),
             edit(
-                "the last step is missing",
-                {"steps + 1": "steps"},
+                "the last visit is missing",
+                {"steps // every + 1": "steps // every"},
                 why="The sum ends one early.",
-                ask="Where does `range(1, steps)` end?",
+                ask="Where does `range(1, n)` end?",
+            ),
+            edit(
+                "the first gradient comes at step 1",
+                {"steps // every + 1": "-(-steps // every) + 1"},
+                why="Here it comes at step `every`, after silent ones, so there is one visit less "
+                "unless `steps` is a multiple of `every`.",
+                ask="With every = 4, how many gradients have come in 11 steps?",
             ),
             edit(
                 "the length of the last step alone",
-                {"sum(t**-0.5 for t in range(1, steps + 1))": "steps**-0.5"},
+                {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "(steps // every) ** -0.5"},
                 why="The steps before it were walked too.",
-                ask="How far has it come after two steps?",
+                ask="How far has it come after two visits?",
             ),
         ],
-        at("adagrad_distance", (0.7, 11), (0.13, 83), (2.1, 3)),
+        at("adagrad_distance", (0.7, 11, 3), (0.13, 83, 10), (2.1, 3, 1), (0.4, 12, 4)),
         secret=True,
     ),
     Exercise(
@@ -185,8 +221,10 @@ EXERCISES = [
         sparse_logistic,
         [
             "The prediction is `torch.sigmoid(inputs @ w)`; start with w and s at zero, one for each column.",
-            "The gradient of the mean cross-entropy is `inputs.T @ (prediction - labels) / len(labels)`.",
-            "In each step: prediction, gradient, one call of the lesson's `adagrad` with w, the gradient and s.",
+            "One example's gradient is its row of `inputs`, times its prediction minus its label. Which product of "
+            "a matrix and a vector adds up the rows, each times its own number?",
+            "In each step: prediction, the mean of the examples' gradients, one call of the lesson's `adagrad` with w, "
+            "that mean and s.",
         ],
         [
             edit(
@@ -206,6 +244,39 @@ EXERCISES = [
                 {" / len(labels)": ""},
                 why="Asked for is the mean; Adagrad hides the factor from all but eps, and the sum of squares with it.",
                 ask="How often does each example count in a mean of n?",
+            ),
+            edit(
+                "the mean is taken over the columns, not over the examples",
+                {"/ len(labels)": "/ inputs.shape[1]"},
+                why="The sum over the examples is divided by the number of weights; Adagrad hides the factor from all "
+                "but eps, which only the last, tiny features show.",
+                ask="Over what does the mean in *mean cross-entropy* run?",
+            ),
+            *[
+                edit(
+                    "each example's gradient is squared before the mean",
+                    {
+                        "w, s = rules.adagrad(w, g, s, lr=lr)": (
+                            f"s = s + ((inputs * (prediction - labels)[:, None]) ** 2).{pooled}(0)\n"
+                            "        w = w - lr * g / (s**0.5 + 1e-10)"
+                        )
+                    },
+                    why="The sum takes in the square of the gradient that the step uses, the mean, once a step.",
+                    ask="What is `g` in the rule, and how many of them does one step have?",
+                )
+                for pooled in ("sum", "mean")
+            ],
+            edit(
+                "every example takes a step of its own",
+                {
+                    "        g = inputs.T @ (prediction - labels) / len(labels)\n"
+                    "        w, s = rules.adagrad(w, g, s, lr=lr)": (
+                        "        for x, y in zip(inputs, labels):\n"
+                        "            w, s = rules.adagrad(w, x * (torch.sigmoid(x @ w) - y), s, lr=lr)"
+                    )
+                },
+                why="One step should follow the gradient of the mean over all examples.",
+                ask="How many times should `adagrad` be called when `steps` is 1?",
             ),
             edit(
                 "the loss is climbed",

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
+from ..base import from_rule
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, GREEN, RED, contour, figure
+from ..plot import BLACK, BLUE, GREEN, RED, contour, figure, look
+from ..problems import digits, small_net
 from ..rules import momentum, nesterov
 from ..trace import race
 from .comparison import overlay, rivals
@@ -143,27 +145,86 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
     return fig
 
 
-def draw_leads(betas: Sequence[float] | Tensor, found: Mapping[int, Mapping[str, Tensor]]) -> Figure:
-    """By how much momentum's loss lies above Nesterov's, against the momentum, a panel for each size of batch.
+def held_out(
+    betas: Tensor, at: Sequence[int], *, orders: int = 4, batch: int = 8, sizes: Sequence[int] = (64, 16, 10)
+) -> dict[int, Tensor]:
+    """The held-out losses of momentum and Nesterov on the digits ``[orders, 2, betas]``, after each number of steps.
+
+    Of four learning rates, 1 - beta times 1/8 to 1, each rule has at each beta the one that is best in the mean of
+    the orders. Every order has a net and batches of its own; all nets learn at once, from the first 797 images.
 
     Args:
         betas: the momenta.
-        found: size of batch -> "momentum" and "Nesterov" -> losses ``[orders, momenta]``; also drawn: their mean.
+        at: after how many steps the losses are taken, in ascending order.
+        orders: how many.
+        batch: how many images a batch has.
+        sizes: of the layers of a net.
 
-    >>> losses = {"momentum": torch.ones(3, 2), "Nesterov": torch.rand(3, 2)}
-    >>> fig = draw_leads([0.8, 0.9], {8: losses, 32: losses})
+    >>> {steps: losses.shape for steps, losses in held_out(torch.tensor([0.0, 0.9]), at=[1, 2], orders=3).items()}
+    {1: torch.Size([3, 2, 2]), 2: torch.Size([3, 2, 2])}
+    """
+    images, labels = digits()
+    grid = torch.arange(2), betas, 2.0 ** torch.arange(-3, 1)
+    ahead, kept, part = torch.cartesian_prod(*(axis.double() for axis in grid)).T
+    options = {"ahead": ahead, "momentum": kept, "lr": part * (1 - kept)}
+    columns = {name: option[:, None, None] for name, option in options.items()}
+    nets = [_copies(small_net(*sizes, seed=order), len(ahead)) for order in range(orders)]
+    layers = [torch.stack(same).requires_grad_() for same in zip(*nets, strict=True)]
+    runner = from_rule(_either)([{"params": layers, **columns}], **options)
+    dice, found = [torch.Generator().manual_seed(order) for order in range(orders)], {}
+    for step in range(1, at[-1] + 1):
+        drawn = torch.stack([torch.randint(797, (batch,), generator=one) for one in dice])
+        runner.zero_grad()
+        _losses(layers, images[drawn], labels[drawn]).sum().backward()
+        runner.step()
+        if step in at:
+            losses = _losses([layer.detach() for layer in layers], images[None, 797:], labels[None, 797:])
+            losses = losses.reshape(orders, 2, len(betas), 4)
+            best = losses.mean(0).argmin(-1).expand(orders, -1, -1)
+            found[step] = losses.take_along_dim(best[..., None], -1)[..., 0]
+    return found
+
+
+def _either(p: Any, g: Any, b: Any, *, lr: Any, momentum: Any, ahead: Any) -> tuple[Any, Any]:
+    """Nesterov, with the step g + momentum * b, where ``ahead`` is 1, and momentum, with the step b, where it is 0."""
+    b = momentum * b + g
+    return p - (lr * ahead * g + lr * (1 - ahead + ahead * momentum) * b), b
+
+
+def _copies(net: torch.nn.Module, count: int) -> list[Tensor]:
+    """The weights of each layer, ``[count, rows, columns]``, and its biases, ``[count, 1, rows]``."""
+    return [torch.atleast_2d(p.detach()).expand(count, -1, -1) for p in net.parameters()]
+
+
+def _losses(layers: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
+    """The mean cross-entropy of each net, ``[orders, nets]``."""
+    signals = images[:, None]
+    for weights, biases in zip(layers[::2], layers[1::2], strict=True):
+        signals = (signals.tanh() if weights is not layers[0] else signals) @ weights.mT + biases
+    right = labels[:, None, :, None].expand(*signals.shape[:2], -1, 1)
+    return -signals.log_softmax(-1).take_along_dim(right, -1).mean((2, 3))
+
+
+def draw_held_out(betas: Sequence[float] | Tensor, found: Mapping[int, Tensor]) -> Figure:
+    """The held-out losses of momentum and Nesterov against their momentum, a panel for each number of steps.
+
+    Args:
+        betas: the momenta.
+        found: number of steps -> the losses ``[orders, 2, momenta]``; thin lines, and thick ones for their means.
+
+    >>> fig = draw_held_out([0.8, 0.9], {150: torch.rand(3, 2, 2), 600: torch.rand(3, 2, 2)})
     >>> [ax.get_title() for ax in fig.axes]
-    ['batches of 8', 'batches of 32']
+    ['after 150 steps', 'after 600 steps']
     """
     fig, axes = figure(2, sharey=True)
-    for ax, (batch, losses) in zip(axes, found.items(), strict=True):
-        lead = losses["momentum"] - losses["Nesterov"]
-        ax.axhline(0, color="0.6", linewidth=1, label="_level")
-        for order in lead:
-            ax.plot(betas, order, color="0.6", linewidth=0.8, label="_one order")
-        ax.plot(betas, lead.mean(0), color=BLUE, marker="o", label="mean")
-        ax.set(xlabel="β", title=f"batches of {batch}")
-    axes[0].set_ylabel("lead of Nesterov in held-out loss")
+    for ax, (steps, losses) in zip(axes, found.items(), strict=True):
+        for name, orders in zip(("momentum", "Nesterov"), losses.unbind(1), strict=True):
+            style = look(name)
+            for order in orders:
+                ax.plot(betas, order, color=style["color"], linewidth=0.6, alpha=0.6, label="_one order")
+            ax.plot(betas, orders.mean(0), **style, label=name)
+        ax.set(xlabel="β", title=f"after {steps} steps")
+    axes[0].set_ylabel("held-out loss")
     axes[0].legend(loc="upper left")
     return fig
 
