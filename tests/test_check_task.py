@@ -19,6 +19,7 @@ from edu_optim.check.tasks import returned_by_reference
 from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09, lesson_13
 from edu_optim.later import rules
 from edu_optim.problems import line_model, line_points
+from edu_optim.rules import adagrad
 
 TASKS = {name: exercise for name, exercise in EXERCISES.items() if exercise.observe}
 by_task = pytest.mark.parametrize("name", TASKS)
@@ -207,7 +208,7 @@ def mean_of_columns(inputs, labels, lr, steps):
     w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
     for _ in range(steps):
         g = (torch.sigmoid(inputs @ w) - labels) @ inputs / inputs.shape[1]
-        w, s = rules.adagrad(w, g, s, lr=lr)
+        w, s = adagrad(w, g, s, lr=lr)
     return w
 
 
@@ -224,7 +225,7 @@ def row_by_row(inputs, labels, lr, steps):
     w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
     for _ in range(steps):
         for i in range(len(labels)):
-            w, s = rules.adagrad(w, inputs[i] * (inputs[i].dot(w).sigmoid() - labels[i]), s, lr=lr)
+            w, s = adagrad(w, inputs[i] * (inputs[i].dot(w).sigmoid() - labels[i]), s, lr=lr)
     return w
 
 
