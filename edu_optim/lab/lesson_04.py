@@ -170,7 +170,8 @@ def held_out(
     columns = {name: option[:, None, None] for name, option in options.items()}
     nets = [_copies(small_net(*sizes, seed=order), len(ahead)) for order in range(orders)]
     layers = [torch.stack(same).requires_grad_() for same in zip(*nets, strict=True)]
-    runner = from_rule(_either)([{"params": layers, **columns}], **options)
+    make: Any = from_rule(_either)
+    runner = make([{"params": layers, **columns}], **options)
     dice, found = [torch.Generator().manual_seed(order) for order in range(orders)], {}
     for step in range(1, at[-1] + 1):
         drawn = torch.stack([torch.randint(797, (batch,), generator=one) for one in dice])
