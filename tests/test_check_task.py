@@ -411,6 +411,12 @@ def eps_outside_the_upper_root(p, g, s, u, lr, rho, eps):
     return p - lr * d, s, rho * u + (1 - rho) * d * d
 
 
+def remembers_lengths(p, g, s, u, lr, rho, eps):
+    s = rho * s + (1 - rho) * g * g
+    d = g * (eps + u) ** 0.5 / (eps + s) ** 0.5
+    return p - lr * d, s, rho * u + (1 - rho) * abs(d)
+
+
 def half_mended(p, g, s, u, lr, rho, eps):
     after, s, _ = eps_outside_the_upper_root(p, g, s, u, lr, rho, eps)
     return after, s, rho * u + (1 - rho) * (p - after) ** 2
@@ -623,12 +629,26 @@ WRONG = [
         "a fixed difference passes, however small the steps",
     ),
     (eps_outside_the_upper_root, "mended_adadelta", "eps stands outside the upper root"),
+    (remembers_lengths, "mended_adadelta", "the memory of steps keeps lengths, not their squares"),
     (
         half_mended,
         "mended_adadelta",
         "eps stands outside the upper root, and lr still scales what the memory keeps",
     ),
     (lambda eps, s: (-1 - eps) ** 0.5, "eps_outside", None),
+    (lambda eps, s: (math.sqrt(s) + eps) ** 2 - s, "eps_outside", "the way back, from outside to inside"),
+    (lambda eps, s: math.sqrt(s * s + eps) - s, "eps_outside", "s is taken for its root"),
+    (lambda alpha, times: round(1 / (1 - alpha)), "burst_ends", "the length of the window, to the nearest step"),
+    (
+        lambda alpha, times: math.ceil(math.log(1 - 1 / (1 + times) ** 2) / math.log(alpha)),
+        "burst_ends",
+        "times is taken for the excess",
+    ),
+    (
+        lambda alpha, times: next(t for t in range(999) if 1 - alpha ** (t + 1) >= times**-2),
+        "burst_ends",
+        "the number of steps that are still too long",
+    ),
     (lambda eps, s: torch.ones(2), "eps_outside", None),
     (lambda: "1.0", "distance_without_zero_grad", None),
 ]

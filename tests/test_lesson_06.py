@@ -5,7 +5,9 @@ import sympy
 import torch
 from cells import Lesson
 
-from edu_optim import RMSprop
+from edu_optim import RMSprop, descend
+from edu_optim.lab.lesson_06 import quickest, rprop, turned
+from edu_optim.problems import quadratic
 
 LESSON = Lesson("06")
 run = LESSON.run
@@ -156,3 +158,26 @@ def test_the_experiment_takes_any_optimizer(optimizer):
     numbers = experiment(optimizer, jump=1000).numbers
     assert numbers["step 31 (lr)"] == pytest.approx(10**0.5, rel=1e-3)
     assert ("yours, ours and torch" in numbers) == (optimizer is not None)
+
+
+@pytest.mark.parametrize("lr", [0.02, 0.7])
+def test_rprop_is_torchs(lr):
+    path = descend(quadratic(25, 20), torch.optim.Rprop, steps=60, lr=lr).points
+    place, state = path[0].tolist(), [[0.0, 0.0] for _ in "xy"]
+    for point in path[1:]:
+        slope = quadratic(25, 20).slope(*place)
+        for i, g in enumerate(slope):
+            place[i], *state[i] = rprop(place[i], g, *state[i], lr=lr)
+        assert place == pytest.approx(point.tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize("angle", [0, 33])
+def test_the_ravine_that_turns_counts_steps(angle):
+    numbers, bowl = turned().at(angle=angle).numbers, quadratic(25, angle)
+    for name, path in quickest(angle).items():
+        losses = bowl(path) / bowl(path[0])
+        assert numbers[f"steps, {name}"] == len(path) - 1
+        assert (losses[:-1] >= 1 / 2000).all() and losses[-1] < 1 / 2000
+    for name, options in (("SGD", {"lr": 2 / 26}), ("momentum", {"lr": 4 / 36, "momentum": 4 / 9})):
+        path = descend(bowl, torch.optim.SGD, steps=numbers[f"steps, {name}"], **options).points
+        torch.testing.assert_close(quickest(angle)[name], path)

@@ -12,7 +12,7 @@ from edu_optim import Adadelta, rules
 LESSON = Lesson("07")
 run = LESSON.run
 GRADIENTS = [2.0, -0.5, 0.0, 3.0, 1e-3, -7.0]
-USED = ["imports", "adadelta-rule", "lengths", "lr-in-memory-run", "two-eps-rule", "growth"]
+USED = ["imports", "adadelta-rule", "two-eps-rule", "growth"]
 CELLS = LESSON.later(*USED)
 adadelta = CELLS.function("adadelta")
 
@@ -51,19 +51,6 @@ def test_the_first_step(rho, known):
     p, *_ = adadelta(0.0, 2.0, 0.0, 0.0, rho=rho)
     assert -p == pytest.approx(2 * (1e-6 / ((1 - rho) * 4 + 1e-6)) ** 0.5, rel=1e-12)
     assert -p == pytest.approx(known, abs=1.5e-8)
-
-
-FINGERPRINTS = [
-    ("adadelta", {}, [0.003162, 0.003244, 0.003301]),
-    ("adadelta", {"eps": 0}, [0, 0, 0]),
-    ("counts_scaled_steps", {"lr": 1.0}, [0.003162, 0.003244, 0.003301]),
-    ("counts_scaled_steps", {"lr": 0.1}, [0.000316, 0.000231, 0.000193]),
-]
-
-
-@pytest.mark.parametrize(("name", "options", "known"), FINGERPRINTS, ids=lambda value: str(value)[:24])
-def test_the_first_three_steps(name, options, known):
-    assert CELLS["lengths"](CELLS[name], 3, **options) == known
 
 
 def test_the_ladder_of_units():

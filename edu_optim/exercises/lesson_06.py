@@ -133,12 +133,6 @@ EXERCISES = [
                 ask="If a quarter of the memory is filled, how many times too long is the step?",
             ),
             edit(
-                "one step too early",
-                {"math.ceil": "math.floor"},
-                why="That step is still longer than it may be.",
-                ask="Put your number into the formula for step t: is that step short enough?",
-            ),
-            edit(
                 "a part of a step",
                 {"math.ceil(math.log(1 - times**-2) / math.log(alpha))": "math.log(1 - times**-2) / math.log(alpha)"},
                 why="There are whole steps only.",
@@ -156,8 +150,32 @@ EXERCISES = [
                 why="The window is a rule of thumb and does not know how much too long a step may be.",
                 ask="After one window, which share of the memory is filled?",
             ),
+            edit(
+                "the length of the window, to the nearest step",
+                {"math.ceil(math.log(1 - times**-2) / math.log(alpha))": "round(1 / (1 - alpha))"},
+                why="The window is a rule of thumb and does not know how much too long a step may be.",
+                ask="After one window, which share of the memory is filled?",
+            ),
+            edit(
+                "the length of the window, with a part of a step",
+                {"math.ceil(math.log(1 - times**-2) / math.log(alpha))": "1 / (1 - alpha)"},
+                why="The window is a rule of thumb and does not know how much too long a step may be.",
+                ask="After one window, which share of the memory is filled?",
+            ),
+            edit(
+                "times is taken for the excess",
+                {"times**-2": "(1 + times) ** -2"},
+                why="A step that is times as long as lr exceeds lr by times - 1.",
+                ask="If times is 2, how long may the step be, in lr?",
+            ),
+            edit(
+                "the number of steps that are still too long",
+                {"math.ceil": "math.floor"},
+                why="Step t is the first that is short enough; the steps before it are one fewer.",
+                ask="If the first two steps are too long, which step is the first that is not?",
+            ),
         ],
-        at("burst_ends", (0.93, 1.13), (0.985, 1.07), (0.71, 1.61)),
+        at("burst_ends", (0.93, 1.13), (0.985, 1.07), (0.71, 1.61), (0.99, 1.05)),
         secret=True,
     ),
     Exercise(
@@ -193,6 +211,18 @@ EXERCISES = [
                 ask="What does it give for a very small s, and what is the denominator there?",
             ),
             edit(
+                "the way back, from outside to inside",
+                {"(s + eps) ** 0.5 - s**0.5": "(s**0.5 + eps) ** 2 - s"},
+                why="This is the eps inside the root that does what the given one does outside.",
+                ask="On which side of the root does the given eps stand?",
+            ),
+            edit(
+                "s is taken for its root",
+                {"(s + eps) ** 0.5 - s**0.5": "(s**2 + eps) ** 0.5 - s"},
+                why="s is the mean square, and its root stands in the denominator.",
+                ask="With s = 4 and no eps, what is the denominator?",
+            ),
+            edit(
                 "the whole denominator",
                 {" - s**0.5": ""},
                 why="This is the root of s + eps; the root of s is added outside anyway.",
@@ -221,13 +251,13 @@ EXERCISES = [
             edit(
                 "rounding has left the variance above zero",
                 {"0.1, 0.99, 1500": "0.3, 0.9, 400"},
-                why="Both means have come to rest, so more steps change nothing.",
+                why="With your numbers as gradient, alpha and steps, in this order, both means have come to rest.",
                 ask="Which other slopes and memories could be rounded the other way?",
             ),
             edit(
                 "rounding has left the variance at zero",
                 {"0.1, 0.99, 1500": "0.3, 0.5, 400"},
-                why="Both means have come to rest with s the same as a**2, so more steps change nothing.",
+                why="With your numbers as gradient, alpha and steps, in this order, both means rest with s at a**2.",
                 ask="Which other slopes and memories could be rounded otherwise?",
             ),
             edit(

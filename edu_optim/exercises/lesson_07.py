@@ -80,6 +80,18 @@ CATALOG = [
         ask="With rho = 0.9, how much of the old mean should be kept?",
     ),
     edit(
+        "the memory of steps keeps lengths, not their squares",
+        {"(1 - rho) * d**2": "(1 - rho) * abs(d)"},
+        why="Under the upper root a length stands where a square belongs.",
+        ask="In which units is u, if the root of it must be in those of the weight?",
+    ),
+    edit(
+        "eps stands on top only while the memory of steps is empty",
+        {"(u + eps) ** 0.5": "(u + eps * (u == 0)) ** 0.5"},
+        why="The first step is right; after it the rule still adds eps to u, and here nothing does.",
+        ask="From which step on does your eps no longer count?",
+    ),
+    edit(
         "the memory of steps is filled with gradients",
         {"(1 - rho) * d**2": "(1 - rho) * g**2"},
         why="u collects the squares of the gradients, like s.",

@@ -1,6 +1,9 @@
-"""The experiment of lesson 06, the length of RMSprop's steps, and its picture of windows."""
+"""The experiments of lesson 06, the length of RMSprop's steps and a ravine that turns, and its other pictures."""
 
-from collections.abc import Callable
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -9,9 +12,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import RMSprop
-from ..plot import BLUE, RED, figure
+from ..plot import BLUE, GREEN, RED, figure, look
+from ..problems import Problem, quadratic
+from ..rules import gradient_descent, momentum, rmsprop
 from .comparison import overlay, rivals, steps_along
-from .controls import rate, switch
+from .controls import rate, slider, switch
 from .experiment import Experiment
 
 BEFORE, AFTER = 30, 70  # steps, on either side of the jump
@@ -84,4 +89,130 @@ def windows(*steps: int, alpha: float = 0.9) -> Figure:
         ax.text(t, share[-1] + 0.002, "seen", color=BLUE, ha="center")
         ax.set(xlabel="step", ylabel="share in the mean", ylim=(0, 0.118), xlim=(-20, max(steps) + 2))
         ax.set_title(f"Step {t}: {1 - alpha**t:.0%} of the window is filled")
+    return fig
+
+
+STEPS = 100  # down the ravine, at most
+RATES = [10 ** (stop / 8 - 2) for stop in range(17)]  # to choose from, 0.01 to 1
+ANGLES = range(0, 46, 5)
+LOOKS = {"Rprop": {"color": GREEN, "linestyle": "-.", "marker": ">"}}
+LOOKS["signs"] = {"color": BLUE, "linestyle": "--", "marker": "<"}
+
+
+def turned() -> Experiment:
+    """A ravine of condition number 25 that turns, and how many steps four rules need down it, each at its best.
+
+    >>> print(turned().at(angle=45))
+    turn (degrees): 45
+    steps, SGD: 48
+    steps, momentum: 18
+    steps, Rprop: 24
+    steps, RMSprop: 56
+    RMSprop's gradients, y over x: 1.02
+    """
+    return Experiment(_three_paths, _ravine_and_steps, columns=2, height=3.9, angle=slider("turn", "degrees", 0, 0, 45))
+
+
+def _three_paths(axes: Any, *, angle: float) -> dict[str, Any]:
+    """Left, the quickest paths down the turned ravine; right, how many steps they take at each angle."""
+    found = quickest(angle)
+    for name in ("momentum", "Rprop", "RMSprop"):
+        axes[0].plot(*found[name].T, label=name, markersize=5, linewidth=1.4, **_look(name))
+    axes[1].axvline(angle, color="0.6", linewidth=1, label="_turn")
+    steps = {f"steps, {name}": len(path) - 1 for name, path in found.items()}
+    x, y = torch.tensor([quadratic(25, angle).slope(*place) for place in found["RMSprop"].tolist()]).T
+    return {**steps, "RMSprop's gradients, y over x": y.norm() / x.norm()}
+
+
+def _ravine_and_steps(axes: Any, angle: float) -> None:
+    bowl = quadratic(25, angle)
+    points = bowl.grid(121, 121)
+    axes[0].contour(*points.unbind(-1), bowl(points), levels=[0.1, 0.5, 2, 6, 20, 60], colors="0.8", linewidths=0.8)
+    axes[0].plot(0, 0, "+", color="0.2", markersize=10, label="_minimum")
+    axes[0].set(xlim=(-5, 2.5), ylim=(-4, 2.5), aspect="equal", xlabel="x", ylabel="y", title="Down the ravine")
+    axes[0].legend(handles=[])  # the names stand on the right
+    for name in quickest(0):
+        needed = [len(quickest(turn)[name]) - 1 for turn in ANGLES]
+        axes[1].plot(ANGLES, needed, label=name, markersize=5, **_look(name))
+    axes[1].set(xlim=(-1, 46), ylim=(0, 62), xlabel="turn (degrees)", ylabel="steps", title="Steps that it takes")
+    axes[1].legend()
+
+
+def _look(name: str) -> dict[str, Any]:
+    return LOOKS.get(name) or look(name)
+
+
+@functools.cache
+def quickest(angle: float, condition: float = 25, start: tuple[float, float] = (-4, 1)) -> dict[str, Tensor]:
+    """The paths of four rules down a ravine until the loss is below a two-thousandth of the first, ``[steps + 1, 2]``.
+
+    SGD and momentum are at the rates, and the momentum, of lessons 01 and 03; Rprop and RMSprop, with alpha = 0.99, at
+    that of 17 rates that comes down first.
+
+    Args:
+        angle: by how many degrees the ravine is turned, and the start with it.
+        condition, start: of the ravine, before it is turned.
+
+    >>> {name: len(path) - 1 for name, path in quickest(0).items()}
+    {'SGD': 48, 'momentum': 18, 'Rprop': 9, 'RMSprop': 5}
+    """
+    bowl, root = quadratic(condition, angle), condition**0.5
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    begin = c * start[0] - s * start[1], s * start[0] + c * start[1]
+    paths = {"SGD": _walk(bowl, begin, gradient_descent, 0, lr=2 / (1 + condition), most=1000)}
+    ball = {"lr": 4 / (1 + root) ** 2, "momentum": ((root - 1) / (root + 1)) ** 2}
+    paths["momentum"] = _walk(bowl, begin, momentum, 1, **ball)
+    for name, rule, buffers in (("Rprop", rprop, 2), ("RMSprop", rmsprop, 1)):
+        most = STEPS
+        for lr in RATES:
+            path = _walk(bowl, begin, rule, buffers, lr=lr, most=most)
+            if name not in paths or len(path) <= most:
+                paths[name], most = path, len(path) - 1
+    return {name: torch.tensor(path, dtype=torch.float64) for name, path in paths.items()}
+
+
+def _walk(
+    bowl: Problem, begin: tuple, rule: Callable[..., tuple], buffers: int, most: int = STEPS, **options: float
+) -> list:
+    """A path on plain numbers, each weight with buffers of its own, of ``most`` steps unless it comes down before."""
+    place, state, path, slope = list(begin), [[0.0] * buffers for _ in "xy"], [begin], bowl.slope(*begin)
+    low = sum(map(math.prod, zip(place, slope, strict=True))) / 2000  # on a bowl, twice the loss is place times slope
+    while len(path) <= most and sum(map(math.prod, zip(place, slope, strict=True))) >= low:
+        for i, g in enumerate(slope):
+            place[i], *state[i] = rule(place[i], g, *state[i], **options)
+        path.append(tuple(place))
+        slope = bowl.slope(*place)
+    return path
+
+
+def rprop(p: float, g: float, before: float, size: float, *, lr: float) -> tuple[float, float, float]:
+    """Rprop for one weight, as torch has it: the gradient ``before`` and the ``size`` of the step start at 0.
+
+    >>> rprop(0.0, 4.0, 3.0, 0.5, lr=0.1)
+    (-0.6, 4.0, 0.6)
+    """
+    size = size or lr
+    size = min(max(size * (1.2 if g * before > 0 else 0.5 if g * before < 0 else 1), 1e-6), 50)
+    g = 0.0 if g * before < 0 else g
+    return p - math.copysign(size, g) * (g != 0), g, size
+
+
+def dots(ends: Mapping[str, Sequence[float]]) -> Figure:
+    """A figure of where rules end, a row for each: a small dot for each seed, a large one for their median.
+
+    Args:
+        ends: name -> the losses of an odd number of seeds.
+
+    >>> [text.get_text() for text in dots({"SGD": [0.2, 0.3, 0.24], "signs": [0.3, 0.31, 0.29]}).axes[0].texts]
+    ['0.24', '0.30']
+    """
+    fig, ax = figure(width=8, height=0.6 + 0.5 * len(ends))
+    for row, (name, losses) in enumerate(ends.items()):
+        style = _look(name) | {"linestyle": ""}
+        ax.plot(losses, [row] * len(losses), **style, markersize=5, alpha=0.5, label=f"_seeds of {name}")
+        ax.plot(median(losses), row, **style, markersize=11, label=name)
+        ax.text(max(losses) + 0.015, row, f"{median(losses):.2f}", color=style["color"], va="center")
+    ax.set_yticks(range(len(ends)), list(ends))
+    ax.grid(axis="y", color="0.9")
+    ax.set(xlim=(0, 1.15 * max(map(max, ends.values()))), ylim=(len(ends) - 0.5, -0.5), xlabel="loss on all digits")
     return fig

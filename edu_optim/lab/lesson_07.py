@@ -1,6 +1,6 @@
-"""The experiment of lesson 07, how far Adadelta comes in a hundred steps, and its pictures of paths and of tests."""
+"""The experiment of lesson 07, how far Adadelta comes in a hundred steps, and its other pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -147,23 +147,47 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     return fig
 
 
-def tuned_lr(tuned: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
-    """A figure of the loss that each lr leads to, with Adadelta's lr of 1 marked.
+def tuned_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[float]) -> Figure:
+    """A figure of the loss that each lr leads to, a panel for each race, with Adadelta's lr of 1 marked.
 
     Args:
-        tuned: name of an optimizer -> values of lr and the losses ``[n]``; those above 0.5 are drawn at 0.5.
+        races: name of a race -> name of an optimizer -> its loss at each of ``rates``; those above 0.8 are not seen.
+
+    >>> found = tuned_lr({"alike": {"Adadelta": [0.4, 0.2]}}, [1, 10])
+    >>> [text.get_text() for text in found.axes[0].texts]
+    ['Adadelta 0.20', 'lr 1: 0.40']
+    """
+    fig, axes = figure(len(races), width=10, squeeze=False, sharey=True)
+    for ax, (title, ends) in zip(axes[0], races.items(), strict=True):
+        for name, losses in ends.items():
+            style, low = look(name), min(losses)
+            ax.plot(rates, [min(loss, 1) for loss in losses], label=name, linewidth=2, **style)
+            place = rates[losses.index(low)], low - 0.02
+            ax.text(
+                *place, f"{name} {low:.2f}", color=style["color"], ha="right" if name == "SGD" else "center", va="top"
+            )
+        at_one = ends["Adadelta"][rates.index(1)]
+        words = {"arrowprops": {"arrowstyle": "->"}, "color": look("Adadelta")["color"]}
+        ax.annotate(f"lr 1: {at_one:.2f}", (1, at_one), (4, 0.6), **words)
+        ax.set(xscale="log", xlim=(7e-4, 150), ylim=(-0.06, 0.8), title=title, xlabel="lr, log scale")
+    axes[0][0].set_ylabel("loss after 100 steps")
+    return fig
+
+
+def growth(floor: Tensor, wall: Tensor, formula: Tensor) -> Figure:
+    """A figure of the lengths of steps on a floor of curvature 1 and on a wall of 25, with the formula for the wall.
 
     >>> import torch
-    >>> [text.get_text() for text in tuned_lr({"Adadelta": ([1, 10], torch.tensor([0.4, 0.2]))}).axes[0].texts]
-    ['Adadelta', "Adadelta's lr of 1"]
+    >>> ax = growth(*torch.ones(3, 9)).axes[0]
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['floor, λ = 1', 'wall, λ = 25', 'formula']
     """
     fig, ax = figure(width=8)
-    for name, (rates, losses) in tuned.items():
-        style, lowest = look(name), int(losses.argmin())
-        ax.plot(rates, losses.clamp(max=0.5), label=name, linewidth=2, **style)
-        ax.text(rates[lowest], losses[lowest] - 0.02, name, color=style["color"], ha="right", va="top")
-    ax.set(xscale="log", xlabel="lr, log scale", ylabel="loss after 100 steps, median", ylim=(0, 0.52))
-    rates, losses = tuned["Adadelta"]
-    place = 1, losses[rates.index(1)].item()
-    ax.annotate("Adadelta's lr of 1", place, (4, 0.4), arrowprops={"arrowstyle": "->"})
+    at = range(1, len(floor) + 1)
+    ax.plot(at, floor, color=SKY, linewidth=8, label="floor, λ = 1")
+    ax.plot(at, wall, color=BLUE, linewidth=2, label="wall, λ = 25")
+    ax.plot(at, formula, color=RED, linestyle="--", linewidth=1.5, label="formula")
+    ax.text(300, 1.5e-5, "arrival", ha="right")
+    ax.set(xscale="log", yscale="log", ylim=(1e-5, 1), xlabel="step, log scale", ylabel="length of the step, log scale")
+    ax.legend(loc="upper left")
     return fig

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adagrad, RMSprop, descend, from_rule, rules, train
-from edu_optim.lab.lesson_06 import play
+from edu_optim.lab.lesson_06 import play, quickest
 from edu_optim.problems import digits, quadratic, small_net
 
 
@@ -47,24 +47,42 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_rprop_is_first_on_the_whole_data_and_last_on_minibatches(seed):
-    """The rule that is first by far on the whole data is last by far on minibatches.
+def test_rprop_is_last_on_minibatches(seed):
+    """The rule that was first by far on the whole data is last by far.
     Most of that is its growing and shrinking: signs with steps of one length end at 0.30, half of Rprop's 0.60.
-    RMSprop repairs Rprop, 0.18; plain descent comes close, 0.22, once it has its own best rate.
+    RMSprop repairs Rprop, 0.18, but leads by little: tuned as well, momentum ends at 0.20
     """
-    whole, batches = {}, {}
-    signs = from_rule(by_signs)
-    rivals = ((RMSprop, (0.005, 0.02)), (SGD, (0.4, 0.8)), (signs, (0.004, 0.015)))
-    for optimizer, rates in ((torch.optim.Rprop, (0.01, 0.05, 0.1)), *rivals):
-        for found, how in ((whole, {"steps": 60}), (batches, {"steps": 300, "batch": 16})):
-            nets = [small_net(64, 20, 10, seed=seed) for _ in rates]
-            for net, lr in zip(nets, rates, strict=True):
-                train(net, optimizer, *digits(), seed=seed, lr=lr, **how)
-            found[optimizer.__name__] = min(loss_on_digits(net) for net in nets)
-    assert whole["Rprop"] < 0.1 * min(whole[name] for name in ("RMSprop", "SGD", "by_signs"))
-    assert batches["RMSprop"] < batches["SGD"] < 1.6 * batches["RMSprop"]
-    assert batches["by_signs"] - batches["RMSprop"] < 0.5 * (batches["Rprop"] - batches["RMSprop"])
-    assert batches["Rprop"] > 1.5 * max(batches["SGD"], batches["by_signs"])
+    ball = {"momentum": 0.9}
+    rivals = {"Rprop": (torch.optim.Rprop, (0.01, 0.05, 0.1), {}), "RMSprop": (RMSprop, (0.005, 0.02), {})}
+    rivals |= {"SGD": (SGD, (0.4, 0.8), {}), "momentum": (SGD, (0.01, 0.03), ball)}
+    ends = {}
+    for name, (optimizer, rates, more) in (rivals | {"signs": (from_rule(by_signs), (0.004, 0.015), {})}).items():
+        nets = [small_net(64, 20, 10, seed=seed) for _ in rates]
+        for net, lr in zip(nets, rates, strict=True):
+            train(net, optimizer, *digits(), steps=300, batch=16, seed=seed, lr=lr, **more)
+        ends[name] = min(loss_on_digits(net) for net in nets)
+    assert 0.6 * ends["RMSprop"] < ends["momentum"] < 1.7 * ends["RMSprop"]
+    assert 0.8 * ends["RMSprop"] < ends["SGD"] < 1.6 * ends["RMSprop"]
+    assert ends["signs"] - ends["RMSprop"] < 0.5 * (ends["Rprop"] - ends["RMSprop"])
+    assert ends["Rprop"] > 1.5 * max(ends["SGD"], ends["signs"], ends["momentum"])
+
+
+@pytest.mark.parametrize("start", [(-4, -1), (-3, 3)])
+@pytest.mark.parametrize("condition", [10, 25, 100])
+def test_a_turned_ravine_takes_the_lead_away(condition, start):
+    """each weight has a step to suit: Rprop takes 9 steps, RMSprop 5.
+    Momentum does not notice, but Rprop, ragged by luck, takes 24 steps, and RMSprop 56
+    their gradients are of nearly one size, 0.94 times, so both are divided by the same
+    A root for each weight helps where the trouble lies along single weights; on a ravine turned by 45° it is slower \
+than momentum.
+    """
+    straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
+    needed, after = ({name: len(path) for name, path in paths.items()} for paths in (straight, turned))
+    assert max(needed["Rprop"], needed["RMSprop"]) < needed["momentum"] == after["momentum"]
+    assert min(after["Rprop"], after["RMSprop"]) > after["momentum"] < after["SGD"] == needed["SGD"]
+    slopes = torch.tensor([quadratic(condition, 45).slope(*place) for place in turned["RMSprop"].tolist()])
+    x, y = slopes.norm(dim=0)
+    assert 0.7 < y / x < 1.4
 
 
 def loss_on_digits(net):
@@ -76,28 +94,16 @@ def by_signs(p, g, *, lr):
     return (p - lr * g / ((g**2) ** 0.5 + 1e-12),)
 
 
-@pytest.mark.parametrize("hidden, seed", [(16, 1), (16, 2), (64, 0), (64, 3)])
+@pytest.mark.parametrize("hidden, seed", [(16, 1), (24, 2), (64, 3)])
 def test_the_length_of_the_first_step_decides(hidden, seed):
-    """with such memories $\\eta/\\sqrt{1-\\alpha}$ decides, the scale of the first few steps;
-    a shorter step 1 alone does not help.
-    A network four times as wide climbs already at a first step of 0.1.
+    """After a first step of 0.3 the loss climbs, to 3.2 or 3.3 with either memory; after one of 0.095 it does not.
+    So the remedy is a shorter burst, not a memory of another length
     """
-    for first, climbs in ((0.03, False), (0.1, hidden == 64), (0.3, True)):
-        for alpha in (0.8, 0.9, 0.98, 0.99):
+    for first, climbs in ((0.03, False), (0.3, True)):
+        for alpha in (0.8, 0.98):
             net = small_net(64, hidden, 10, seed=seed)
-            losses = train(net, RMSprop, *digits(), steps=60, lr=first * (1 - alpha) ** 0.5, alpha=alpha)
+            losses = train(net, RMSprop, *digits(), steps=40, lr=first * (1 - alpha) ** 0.5, alpha=alpha)
             assert (losses.max() > 1.1 * losses[0]) == climbs
-    images, labels = digits()
-    net = small_net(64, hidden, 10, seed=seed)
-    runner, losses = RMSprop(net.parameters(), lr=0.01, alpha=0.99), []
-    for _ in range(15):
-        loss = torch.nn.functional.cross_entropy(net(images), labels)
-        runner.zero_grad()
-        loss.backward()
-        runner.step()
-        runner.param_groups[0]["lr"] = 0.03  # from the second step on
-        losses.append(loss.item())
-    assert max(losses) > 1.5 * losses[0]
 
 
 def test_a_faded_memory_passes_the_edge_of_lesson_01():
@@ -139,7 +145,7 @@ def test_no_jump_takes_a_step_further(alpha):
 @pytest.mark.parametrize("g", [1e-3, 40.0])
 @pytest.mark.parametrize("alpha", [0.5, 0.95, 0.995])
 def test_the_burst(alpha, g):
-    """is the filled share times $g^2$, so step $t$ is $\\eta/\\sqrt{1-\\alpha^t}$ long.
+    """With gradients of equal size $s_t$ is the filled share, $1-\\alpha^t$, times $g^2$.
     Without ε the gradient has gone: whatever its size, the first step is $\\eta/\\sqrt{1-\\alpha}$.
     """
     signs = [(-1) ** (t // 3) for t in range(60)]
