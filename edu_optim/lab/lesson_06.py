@@ -108,7 +108,7 @@ def turned() -> Experiment:
     steps, momentum: 18
     steps, Rprop: 24
     steps, RMSprop: 56
-    RMSprop's gradients, y over x: 1.02
+    RMSprop's gradients, y over x: 0.943
     """
     return Experiment(_three_paths, _ravine_and_steps, columns=2, height=3.9, angle=slider("turn", "degrees", 0, 0, 45))
 
