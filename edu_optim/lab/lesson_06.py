@@ -120,7 +120,8 @@ def _three_paths(axes: Any, *, angle: float) -> dict[str, Any]:
         axes[0].plot(*found[name].T, label=name, markersize=5, linewidth=1.4, **_look(name))
     axes[1].axvline(angle, color="0.6", linewidth=1, label="_turn")
     steps = {f"steps, {name}": len(path) - 1 for name, path in found.items()}
-    x, y = torch.tensor([quadratic(25, angle).slope(*place) for place in found["RMSprop"].tolist()]).T
+    at: Any = quadratic(25, angle).slope
+    x, y = torch.tensor([at(*place) for place in found["RMSprop"].tolist()]).T
     return {**steps, "RMSprop's gradients, y over x": y.norm() / x.norm()}
 
 
@@ -175,13 +176,14 @@ def _walk(
     bowl: Problem, begin: tuple, rule: Callable[..., tuple], buffers: int, most: int = STEPS, **options: float
 ) -> list:
     """A path on plain numbers, each weight with buffers of its own, of ``most`` steps unless it comes down before."""
-    place, state, path, slope = list(begin), [[0.0] * buffers for _ in "xy"], [begin], bowl.slope(*begin)
+    at: Any = bowl.slope
+    place, state, path, slope = list(begin), [[0.0] * buffers for _ in "xy"], [begin], at(*begin)
     low = sum(map(math.prod, zip(place, slope, strict=True))) / 2000  # on a bowl, twice the loss is place times slope
     while len(path) <= most and sum(map(math.prod, zip(place, slope, strict=True))) >= low:
         for i, g in enumerate(slope):
             place[i], *state[i] = rule(place[i], g, *state[i], **options)
         path.append(tuple(place))
-        slope = bowl.slope(*place)
+        slope = at(*place)
     return path
 
 
