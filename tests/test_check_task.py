@@ -770,9 +770,11 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
 
 
 CHANGED = [
-    (lambda lr, n: lr * sum(t**0.5 for t in range(1, n + 1)), "adagrad_distance", "as if a minus were missing"),
-    (lambda lr, c, v, b: lr * v / b / (2 - lr * c), "noise_ball", "as if a factor were missing"),
-    (lambda lr, c, v, b: lr**2 * v / b / (c * (2 - lr * c)), "noise_ball", "as if a factor were there twice"),
+    (
+        lambda lr, c, v, g, b: lr * v / b / (2 * c - lr * (c**2 - g / b)),
+        "noise_ball",
+        "as if a minus stood where a plus belongs",
+    ),
     (lambda lr, n, k: lr * sum(t**0.5 for t in range(1, n // k + 1)), "adagrad_distance", "as if a minus were missing"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "a plus stood where a minus"),
     (lambda c, lr, a: round(math.log(a) / math.log(abs(1 - lr * c))), "steps_needed", "rounded to the nearest, not up"),

@@ -8,7 +8,7 @@ from ..execute import multi_tensor
 from ..optimizers import Adam
 from ..signature import signature
 from .exercise import Exercise, at, edit, instead
-from .seconds import SECONDS, step_seconds, watch_seconds
+from .lesson_12_seconds import SECONDS, step_seconds, watch_seconds
 
 # A fourth executor
 

@@ -58,8 +58,8 @@ def test_launches_grow_with_the_tensors_one_by_one_and_not_over_lists(rule):
 
 def test_the_bill_holds_one_by_one_and_not_over_lists():
     """One by one the bill is right to about a third.
-    Over lists it is useless: with 100 tensors 17 launches take 29 times what it says, since each still does a hundred small operations.
-    Lists of such small tensors save less than half of the time, and with one tensor they cost more; the loop takes all tensors in one call and, from thirty on, saves nine tenths."""  # noqa: E501
+    Over lists it is useless: with 100 tensors 17 launches take 29 times what it says, since each does a hundred small operations.
+    Lists save less than half of the time here, and with one tensor they cost more; the loop, from thirty on, saves nine tenths."""  # noqa: E501
     for count, one_by_one, lists, loop in zip(lab.TENSORS, *lab.MANY.values(), strict=True):
         billed = {n: lab.MANY_PRICES["Python"] + 17 * n * lab.MANY_PRICES["launch"] for n in (1, count)}
         assert 0.7 < one_by_one / billed[count] < 1.1
