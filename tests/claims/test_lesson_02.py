@@ -105,14 +105,17 @@ def test_shuffling_leaves_a_smaller_cloud_at_the_end_of_a_pass():
     assert gains[0] > 2 * gains[1] > 4 * gains[2] > 4
 
 
-@pytest.mark.parametrize(("a", "curvature"), [(0.1, 1.0), (0.3, 2.0)])
+@pytest.mark.parametrize(("a", "curvature"), [(0.1, 1.0), (0.3, 2.0), (1.7, 2.0)])
 def test_a_decay_shrinks_the_distance_by_a_power(a, curvature):
-    """with $a/t$ the distance along a curvature $\\lambda$ shrinks like $t^{-a\\lambda}$."""
-    distance, seen = 1.0, {}
+    """with $a/t$ what is left of the start shrinks like $t^{-a\\lambda}$ along a curvature $\\lambda$, the noise never faster than $1/\\sqrt t$."""  # noqa: E501
+    distance, variance, seen = 1.0, 0.0, {}
     for t in range(1, 100_001):
         distance *= 1 - a * curvature / t
-        seen[t] = distance
-    assert seen[1000] / seen[100_000] == pytest.approx(100 ** (a * curvature), rel=0.01)
+        variance = (1 - a * curvature / t) ** 2 * variance + (a / t) ** 2
+        seen[t] = distance, variance**0.5
+    (early, loud), (late, quiet) = seen[1000], seen[100_000]
+    assert early / late == pytest.approx(100 ** (a * curvature), rel=0.01) or a * curvature >= 1
+    assert loud / quiet < 1.01 * 100**0.5
 
 
 @pytest.mark.parametrize("start", [26, 100])
@@ -225,28 +228,28 @@ def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
 
 
 def test_held_out_images_tell_batches_apart_less():
-    """With other draws 16 is more often ahead on them than behind, on average by less than half its lead on the images seen."""  # noqa: E501
+    """On those held out it leads by less, 0.12 against 0.20, and so it does on average over other draws."""
     images, labels = digits()
-    nets = [small_net(64, 16, 10, seed=seed) for seed in range(8)]
-    seen, kept, ahead = slice(0, 1297), slice(1297, None), []
-    for draw in (0, 3):
-        ends = {}
+    nets, leads = [small_net(64, 16, 10, seed=seed) for seed in range(4)], []
+    for draw in (1, 2):
+        mixed, ends = torch.randperm(1797, generator=torch.Generator().manual_seed(draw)), {}
         for steps, batch in ((101, 128), (811, 16)):
+            seen = mixed[500:]
             copies = train_many(nets, SGD, images[seen], labels[seen], steps, batch=batch, seed=draw, lr=1)
-            ends[batch] = [
-                torch.stack([torch.nn.functional.cross_entropy(z, labels[part]) for z in copies.scores(images[part])])
-                for part in (seen, kept)
-            ]
-        ahead.append([before - after for before, after in zip(ends[128], ends[16], strict=True)])
-    on_seen, on_kept = torch.cat([pair[0] for pair in ahead]), torch.cat([pair[1] for pair in ahead])
-    assert (on_seen > 0).all()
-    assert 0.5 < (on_kept > 0).double().mean() < 0.9
-    assert on_kept.mean() < on_seen.mean() / 2
+            ends[batch] = torch.stack([_losses(copies, images[part], labels[part]) for part in (seen, mixed[:500])])
+        leads.append(ends[128] - ends[16])
+    on_seen, held_out = torch.cat(leads, 1)
+    assert all((lead > 0).double().mean() > 0.8 for lead in (on_seen, held_out))
+    assert 0 < held_out.mean() < on_seen.mean()
+
+
+def _losses(copies, images, labels):
+    return torch.stack([torch.nn.functional.cross_entropy(scores, labels) for scores in copies.scores(images)])
 
 
 @pytest.mark.parametrize("begin", [(-4.0, 1.0), (-40.0, 10.0)])
 def test_an_average_of_all_places_carries_its_start(begin):
-    """At this constant rate an average from step 1 on would end at 0.0004, no better than *1/t*: the first places weigh it down."""  # noqa: E501
+    """At this rate an average from step 1 on would end at 0.0004, no better than *1/t*: the first places weigh it down."""  # noqa: E501
     p = torch.tensor(begin, dtype=torch.float64).repeat(300, 1)
     curvatures, draws = torch.tensor([1.0, 25.0], dtype=torch.float64), torch.Generator().manual_seed(7)
     of_all, late = p, p
@@ -263,7 +266,7 @@ def test_an_average_of_all_places_carries_its_start(begin):
 
 
 def test_a_bare_one_over_t_is_thrown_out_first():
-    """A bare $1/t$ would end lower, but first throws the paths out to $10^{14}$; $2/(50+t)$ begins near $1/25$."""
+    """A bare $1/t$ would end lower, but first throws the paths out to a loss of $10^{14}$; $2/(50+t)$ begins near $1/25$."""  # noqa: E501
     bare, *_ = long_paths(gradient_descent, lambda t: 1 / t)
     assert 3e13 < bare.max() < 3e14
     assert bare[-1] < 0.0003
@@ -302,7 +305,7 @@ def test_the_average_forgets_the_rate(curvatures, noise, steps):
 
 
 def test_off_a_bowl_the_average_keeps_a_bias():
-    """Where the curvature changes within the ball, the average keeps a bias that grows with the rate."""
+    """Where the curvature is not the same on both sides of the minimum, the average keeps a bias that grows with the rate."""  # noqa: E501
     biases = []
     for lr in (0.05, 0.2, 0.4):
         draws, p, total = torch.Generator().manual_seed(2), torch.zeros(2000, dtype=torch.float64), 0.0
@@ -316,7 +319,7 @@ def test_off_a_bowl_the_average_keeps_a_bias():
 @pytest.mark.parametrize(("width", "seed"), [(16, 3), (32, 1)])
 def test_a_first_step_at_the_rate_of_the_best_run_does_not_go_down(width, seed):
     """What a step gains grows as $\\eta$, what its error costs as $\\eta^2$: at 1, the rate that won ten passes, a first step goes up as often as down.
-    The best rate for a run is larger than the best one for a step."""  # noqa: E501
+    With 16 images the best rate for the run is larger than the best for a first step; with all 1797 it is the other way round."""  # noqa: E501
     images, labels = digits()
     model, draws = small_net(64, width, 10, seed=seed), torch.Generator().manual_seed(seed)
     drawn = torch.randint(1797, (150, 16), generator=draws)
@@ -326,6 +329,9 @@ def test_a_first_step_at_the_rate_of_the_best_run_does_not_go_down(width, seed):
     )
     assert down[0.25] > 0.9 and down[0.5] > 0.75 and 0.2 < down[1] < 0.7
     assert min(means, key=lambda lr: means[lr]) < 1
+    everything = torch.arange(1797)[None]
+    whole = {lr: after_a_step(model, images, labels, everything, lr).item() for lr in (1, 2, 4, 8, 12)}
+    assert min(whole, key=lambda lr: whole[lr]) > 2
     cost = 2 * means[0.05] - means[0.1]  # what grows as the square: -2 of it at 0.05 squared
     assert -cost / (2 * 0.05**2) == pytest.approx(((2 * means[0.25] - means[0.5]) / -2 / 0.25**2).item(), rel=0.4)
 

@@ -73,7 +73,7 @@ def test_three_forms_are_one_path():
 
 @pytest.mark.parametrize("kappa", [9, 25, 400])
 def test_tuned_settings(kappa):
-    """Back to the ravine: plain descent and momentum, each at its best constant settings
+    """Back to the ravine: plain descent and momentum, each at the settings whose rate is smallest
     The rate is the formula of gradient descent with $\\sqrt\\kappa$ in place of $\\kappa$."""
     root = sqrt(kappa)
     best = (root - 1) / (root + 1)
@@ -287,7 +287,7 @@ def test_equal_roots(kappa):
 
 
 def test_a_little_smaller_rate_cures_the_cycle():
-    """At $\\beta = 4/9$ 0.105 cures it; at 0.9 it takes 0.076, half the edge."""
+    """At $\\beta = 4/9$ 0.105 cures it; at 0.9 half the edge, 0.076, does, and 0.09 does not."""
 
     def away(lr, beta=4 / 9):
         count = 0
@@ -334,7 +334,7 @@ def test_the_star_lies_against_the_edge(kappa):
 def test_a_larger_rate_on_the_plateau_gains_nothing():
     """Alone it throws the ball out: the edge, $(2 + 2\\beta)/L$, comes down with $\\beta$.
     So while it swings, lower both, the learning rate like $1 + \\beta$.
-    If it creeps below the edge, raise the learning rate."""
+    """
 
     def steps(share, beta, kappa):
         lr = share * (2 + 2 * beta) / kappa
@@ -348,7 +348,6 @@ def test_a_larger_rate_on_the_plateau_gains_nothing():
         alone = share * 3.8 / kappa * kappa
         assert alone > 2 + 2 * 0.8 and abs(places(alone, 0.8, 3000)[-1]) > 1e6
     assert steps(0.9, 0.7, 100) < 0.6 * steps(0.9, 0.9, 100)  # swings for long: lower
-    assert steps(0.3, 0.9, 2000) < 0.6 * steps(0.1, 0.9, 2000)  # creeps: a larger rate
 
 
 def test_where_the_plateau_is_worse_than_none():
@@ -364,8 +363,8 @@ def test_where_the_plateau_is_worse_than_none():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_momentum_gains_on_the_digits_where_the_batch_is_large(seed):
-    """With all images momentum ends below a tenth of plain descent's loss, with 128 at half; with 16 it gains little, and after twice the steps the seed decides.
-    It trains at speeds that break plain descent, even at 16; but there both are best at 1."""  # noqa: E501
+    """With all images momentum ends below a tenth of plain descent's loss, with 128 at half; with 16 little, by the seed; after twice the steps perhaps nothing.
+    It trains at speeds that break plain descent, even at 16."""  # noqa: E501
     gains = {}
     for batch, steps in ((None, 56), (128, 56), (16, 56), (16, 112)):
         (lr, plain, most), (fast, loss, reach) = (best_on_digits(batch, steps, beta, seed=seed) for beta in (0, 0.9))
