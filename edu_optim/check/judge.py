@@ -251,14 +251,15 @@ def _sets(family, conventions):
 
 def _mistake(trial, condition, family, rounding, cut, sets):
     """The one mistake, with the fewest conventions, that does all that was seen; None where two names do, or none."""
-    alters = functools.partial(_alters, trial, condition, family, rounding, cut)
+    alters = functools.cache(functools.partial(_alters, trial, condition, family, rounding, cut))
     mistakes = [entry for entry in family.catalog if entry.kind == "mistake"]
-    mistakes = [entry for entry in mistakes if family.program((entry,)) is None or alters(entry)]
     for _, same_size in itertools.groupby(sorted(sets, key=len), key=len):
         found = []
         for conventions, mistake in itertools.product(same_size, mistakes):
             function = family.program((*conventions, mistake))
-            if function and fits(cut, trial.again(function, condition), rounding):
+            if not function or not fits(cut, trial.again(function, condition), rounding):
+                continue
+            if family.program((mistake,)) is None or alters(mistake):  # asked last, since that is slow
                 found.append((conventions, mistake, function))
         if found and (_ambiguous(found) or not tells(cut)):
             same = [one for one in found if _same_buffers(cut, trial.again(one[2], condition), rounding)]
