@@ -47,7 +47,12 @@ class Verdict:
 
     def _row(self):
         label, yours, right = self.difference
-        return f"{label}: yours {yours}, right {right}" if right else f"{label}: yours {yours}"
+        return f"{label}: yours {yours}, {self._other} {right}" if right else f"{label}: yours {yours}"
+
+    @property
+    def _other(self):
+        """Whose the second value is; beside a convention that passes, it is not the only right one."""
+        return "ours" if self.passed else "right"
 
     def __repr__(self):
         return self.text
@@ -66,7 +71,7 @@ class Verdict:
             label, *values = map(html.escape, self.difference)
             heads, cells = ("<th scope='col'>yours</th>", f"<td>{values[0]}</td>")
             if values[1]:
-                heads, cells = heads + "<th scope='col'>right</th>", f"{cells}<td>{values[1]}</td>"
+                heads, cells = f"{heads}<th scope='col'>{self._other}</th>", f"{cells}<td>{values[1]}</td>"
             table = f"<table><tr><th></th>{heads}</tr><tr><th scope='row'>{label}</th>{cells}</tr></table>"
         return (
             f"<div style='border-left:4px solid {color};padding:.3em .8em;max-width:46em'><div><b>"

@@ -54,6 +54,20 @@ CATALOG = [
         ask="On the next step, what is left of the velocity, and what of a gradient that has just come in?",
     ),
     edit(
+        "the step leaves the newest gradient out",
+        {"(g + momentum * b)": "(momentum * b)"},
+        {"(lr * g + momentum * b)": "(momentum * b)"},
+        why="The velocity alone carries the step; the gradient beside it is missing.",
+        ask="Which two moves make a step of the point ahead?",
+    ),
+    edit(
+        "the newest gradient pushes uphill",
+        {"(g + momentum * b)": "(momentum * b - g)"},
+        {"(lr * g + momentum * b)": "(momentum * b - lr * g)"},
+        why="The velocity goes against the gradient, and the step then goes along with it.",
+        ask="Which sign does the gradient have in your velocity, and which in your step?",
+    ),
+    edit(
         "the step is divided by 1 + momentum",
         {"(g + momentum * b)": "(g + momentum * b) / (1 + momentum)"},
         {"(lr * g + momentum * b)": "(lr * g + momentum * b) / (1 + momentum)"},
@@ -179,6 +193,12 @@ EXERCISES = [
                 {"path.append(p - lr * momentum * velocity)": "path.append(p)"},
                 why="This is the path of Sutskever et al. 2013; torch, and this exercise, write down the points ahead.",
                 ask="Where would the new velocity carry you from each of these places?",
+            ),
+            edit(
+                "the start stands in the list, too",
+                {"velocity, path = 0 * p, []": "velocity, path = 0 * p, [p]"},
+                why="The places are those after each step, so there are `steps` of them.",
+                ask="How many places does your list have after one step?",
             ),
             edit(
                 "the gradient is asked for where you stand",

@@ -182,6 +182,13 @@ EXERCISES = [
                 ask="What does this give for one visit, and how long is the first step?",
             ),
             edit(
+                "the integral, with a share of the steps as visits",
+                {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "2 * (steps / every) ** 0.5"},
+                why="2 lr sqrt(n) is what the distance grows like after n visits; it is too long by about 1.46 lr, and "
+                "n is a whole number.",
+                ask="What does this give for one visit, and how long is the first step?",
+            ),
+            edit(
                 "the steps shrink as 1/n",
                 {"visit**-0.5": "1 / visit"},
                 why="The n-th visit is taken to be lr / n long, which dies much sooner.",

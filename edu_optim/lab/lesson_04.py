@@ -25,6 +25,7 @@ from .surfaces import RAVINE
 
 CURVATURES = torch.tensor([1.0, 25.0], dtype=torch.float64)
 FAR = 6.0  # from the minimum, in either coordinate
+MARK: dict[str, Any] = {"markersize": 9, "fillstyle": "none", "markeredgewidth": 2}
 LOOKS = {"looking ahead": (nesterov, BLUE, "-", "o"), "classical": (momentum, RED, "--", "s")}
 
 
@@ -146,7 +147,7 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
 
 
 def held_out(
-    betas: Tensor, at: Sequence[int], *, orders: int = 4, batch: int = 8, sizes: Sequence[int] = (64, 16, 10)
+    betas: Tensor, at: Sequence[int], orders: Sequence[int], *, batch: int = 8, sizes: Sequence[int] = (64, 16, 10)
 ) -> dict[int, Tensor]:
     """The held-out losses of momentum and Nesterov on the digits ``[orders, 2, betas]``, after each number of steps.
 
@@ -156,11 +157,11 @@ def held_out(
     Args:
         betas: the momenta.
         at: after how many steps the losses are taken, in ascending order.
-        orders: how many.
+        orders: the seeds of the nets and of their batches.
         batch: how many images a batch has.
         sizes: of the layers of a net.
 
-    >>> {steps: losses.shape for steps, losses in held_out(torch.tensor([0.0, 0.9]), at=[1, 2], orders=3).items()}
+    >>> {steps: losses.shape for steps, losses in held_out(torch.tensor([0.0, 0.9]), [1, 2], range(3)).items()}
     {1: torch.Size([3, 2, 2]), 2: torch.Size([3, 2, 2])}
     """
     images, labels = digits()
@@ -168,11 +169,11 @@ def held_out(
     ahead, kept, part = torch.cartesian_prod(*(axis.double() for axis in grid)).T
     options = {"ahead": ahead, "momentum": kept, "lr": part * (1 - kept)}
     columns = {name: option[:, None, None] for name, option in options.items()}
-    nets = [_copies(small_net(*sizes, seed=order), len(ahead)) for order in range(orders)]
+    nets = [_copies(small_net(*sizes, seed=order), len(ahead)) for order in orders]
     layers = [torch.stack(same).requires_grad_() for same in zip(*nets, strict=True)]
     make: Any = from_rule(_either)
     runner = make([{"params": layers, **columns}], **options)
-    dice, found = [torch.Generator().manual_seed(order) for order in range(orders)], {}
+    dice, found = [torch.Generator().manual_seed(order) for order in orders], {}
     for step in range(1, at[-1] + 1):
         drawn = torch.stack([torch.randint(797, (batch,), generator=one) for one in dice])
         runner.zero_grad()
@@ -180,8 +181,8 @@ def held_out(
         runner.step()
         if step in at:
             losses = _losses([layer.detach() for layer in layers], images[None, 797:], labels[None, 797:])
-            losses = losses.reshape(orders, 2, len(betas), 4)
-            best = losses.mean(0).argmin(-1).expand(orders, -1, -1)
+            losses = losses.reshape(len(orders), 2, len(betas), 4)
+            best = losses.mean(0).argmin(-1).expand(len(orders), -1, -1)
             found[step] = losses.take_along_dim(best[..., None], -1)[..., 0]
     return found
 
@@ -207,25 +208,26 @@ def _losses(layers: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
 
 
 def draw_held_out(betas: Sequence[float] | Tensor, found: Mapping[int, Tensor]) -> Figure:
-    """The held-out losses of momentum and Nesterov against their momentum, a panel for each number of steps.
+    """Momentum's held-out loss minus Nesterov's against their momentum, a panel for each size of a batch.
 
     Args:
         betas: the momenta.
-        found: number of steps -> the losses ``[orders, 2, momenta]``; thin lines, and thick ones for their means.
+        found: size of a batch -> the losses ``[orders, 2, momenta]``; a dot for each order, and a line for the mean.
 
-    >>> fig = draw_held_out([0.8, 0.9], {150: torch.rand(3, 2, 2), 600: torch.rand(3, 2, 2)})
+    >>> fig = draw_held_out([0.8, 0.9], {8: torch.rand(3, 2, 2), 32: torch.rand(3, 2, 2)})
     >>> [ax.get_title() for ax in fig.axes]
-    ['after 150 steps', 'after 600 steps']
+    ['batches of 8', 'batches of 32']
     """
     fig, axes = figure(2, sharey=True)
-    for ax, (steps, losses) in zip(axes, found.items(), strict=True):
-        for name, orders in zip(("momentum", "Nesterov"), losses.unbind(1), strict=True):
-            style = look(name)
-            for order in orders:
-                ax.plot(betas, order, color=style["color"], linewidth=0.6, alpha=0.6, label="_one order")
-            ax.plot(betas, orders.mean(0), **style, label=name)
-        ax.set(xlabel="β", title=f"after {steps} steps")
-    axes[0].set_ylabel("held-out loss")
+    for ax, (batch, losses) in zip(axes, found.items(), strict=True):
+        lead, places = losses[:, 0] - losses[:, 1], range(len(betas))
+        ax.axhline(0, color="0.6", linewidth=1, label="_level")
+        apart = torch.linspace(-0.15, 0.15, len(lead))[:, None] + torch.arange(len(betas))
+        ax.plot(apart.flatten(), lead.flatten(), "o", color="0.5", markersize=4, fillstyle="none", label="one order")
+        ax.plot(places, lead.mean(0), **look("Nesterov"), label="mean")
+        ax.set_xticks(places, [f"{beta:g}" for beta in betas])
+        ax.set(xlabel="β", title=f"batches of {batch}")
+    axes[0].set_ylabel("lead of Nesterov over momentum")
     axes[0].legend(loc="upper left")
     return fig
 
@@ -294,10 +296,11 @@ def _worst(rule: Callable[..., Any], lr: Any, beta: float) -> Tensor:
 
 def _draw_rates(ax: Any, lr: float, beta: float) -> dict[str, Any]:
     span, found = torch.logspace(-2.31, -0.69, 201, dtype=torch.float64), {}
-    for name, (rule, color, dash, mark) in LOOKS.items():
+    for k, (name, (rule, color, dash, mark)) in enumerate(LOOKS.items()):
         ax.plot(span, _worst(rule, span, beta), dash, color=color, label=name)
         found[f"rate per step, {name}"] = here = _worst(rule, lr, beta)
-        ax.plot(lr, here.clamp(max=1.055), mark, color=color, markersize=9, fillstyle="none", markeredgewidth=2)
+        mark = mark if here < 1.06 else "^"  # an arrow at the border for a rate above it
+        ax.plot(lr, here.clamp(max=1.053 - 0.01 * k), mark, **MARK, color=color)
     ax.legend()
     return found
 

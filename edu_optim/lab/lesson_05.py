@@ -201,7 +201,7 @@ def leads(steps: Sequence[int], found: Mapping[str, Tensor], over: str) -> Figur
     >>> [ax.get_title() for ax in fig.axes]
     ['rare words', 'equally frequent']
     """
-    fig, axes = figure(2, sharey=True)
+    fig, axes = figure(len(found), sharey=True)
     for ax, (kind, lines) in zip(axes, found.items(), strict=True):
         ax.axhline(0, color="0.6", linewidth=1, label="_level")
         ax.plot(steps, lines, color="0.6", linewidth=0.8, label="_one set")

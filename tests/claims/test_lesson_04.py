@@ -65,8 +65,7 @@ def test_on_bowls_it_is_slower_than_momentum_at_its_best(k):
 
 @pytest.mark.parametrize("k", [36, 400])
 def test_in_the_end_is_not_at_first(k):
-    """But from this start its loss is the lower one for 50 steps, for it is done with the steep directions sooner.
-    From $1/\\lambda$ along each direction, momentum leads from step 5."""
+    """But from this start its loss is lower for 50 steps, for it is done with the steep directions sooner."""
     root, curves = math.sqrt(k), torch.linspace(1, k, 301, dtype=torch.float64)
     settings = [
         (momentum, (2 / (root + 1)) ** 2, ((root - 1) / (root + 1)) ** 2),
@@ -116,7 +115,7 @@ def test_tenth_and_hundredth():
 
 @pytest.mark.parametrize("rule", [momentum, nesterov])
 def test_constant_memory_gains_a_factor(rule):
-    """A $\\beta$ that stays while the steps go on does not"""
+    """and so does a $\\beta$ that stays while the steps go on."""
     worst = LESSON.function("worst_bowl")
     kept, plain = worst(rule, 4000, momentum=0.75), worst(momentum, 4000, momentum=0.0)
     assert kept[3999] / kept[399] == pytest.approx(0.1, rel=0.05)
@@ -125,20 +124,30 @@ def test_constant_memory_gains_a_factor(rule):
 
 
 def test_chosen_memory():
-    """No: a constant, chosen for the steps that will be taken, brings the hundredth, too.
-    nor does each that grows, for $1 - 1/k^2$ ends behind gradient descent."""
-    worst, bowls = LESSON.function("worst_bowl"), torch.logspace(-8, 0, 1201, dtype=torch.float64)
-    for part in (8, 12):
-        ends = [worst(nesterov, steps, momentum=1 - part / steps)[-1] for steps in (300, 3000)]
-        assert ends[1] / ends[0] == pytest.approx(0.01, rel=0.15)
-    p, b = torch.ones_like(bowls), 0.0
-    for k in range(1, 3001):
-        p, b = nesterov(p, bowls * p, b, lr=1.0, momentum=1 - 1 / k**2)
-    assert (bowls * p**2 / 2).max() > 1.3 * worst(momentum, 3000, momentum=0.0)[-1]
+    """Up to these 10,000 steps, no: the constant $1 - 8/k$, chosen for the $k$ steps that will be taken, brings the hundredth, too.
+    But $1 - 3/k$ brings a tenth, and so does a $\\beta$ that stays while the steps go on."""  # noqa: E501
+    worst = LESSON.function("worst_bowl")
+    for part, share in ((8, 0.01), (3, 0.1)):
+        ends = [worst(nesterov, steps, momentum=1 - part / steps)[-1].item() for steps in (500, 5000)]
+        assert ends[1] / ends[0] == pytest.approx(share, rel=0.15)
+        assert ends == pytest.approx([_after(steps, part) for steps in (500, 5000)], rel=0.01)
+    far = [_after(10**power, 8) for power in (3, 4, 5, 6)]  # beyond 10,000 a tenth comes with 8, too
+    assert [after / before for before, after in zip(far, far[1:], strict=False)] == pytest.approx(
+        [0.01, 0.08, 0.1], rel=0.1
+    )
+
+
+def _after(steps, part):
+    """The worst loss of Nesterov's method after ``steps`` with momentum 1 - part / steps, by powers of a matrix."""
+    bowls, beta = torch.logspace(-13, 0, 2601, dtype=torch.float64), 1 - part / steps
+    rows = [1 - bowls * (1 + beta), torch.full_like(bowls, -(beta**2)), bowls, torch.full_like(bowls, beta)]
+    step = torch.stack(rows, -1).reshape(-1, 2, 2)
+    return (bowls * torch.linalg.matrix_power(step, steps)[:, 0, 0] ** 2 / 2).max().item()
 
 
 def test_where_the_growing_memory_needs_the_look_ahead():
-    """On bowls momentum with that $\\beta$ keeps up; *Deeper* shows where it does not."""
+    """On another slope that bends it does
+    On bowls momentum with that $\\beta$ keeps up; *Deeper* shows where it does not."""
     ahead, plain = LESSON["nesterov_1983"], growing_momentum
     worst = LESSON.function("worst_bowl")
     assert worst(plain, 3000)[-1] == pytest.approx(worst(ahead, 3000)[-1].item(), rel=0.01)
@@ -196,31 +205,27 @@ def test_cycle_stands_in_the_way():
 
 
 def test_same_slope_cycles_only_at_the_best_settings():
-    """Lesson 03 ended with a slope on which momentum at its best can run in a cycle."""
+    """Lesson 03 ended with a slope on which momentum at its best can run in a cycle.
+    So does momentum with those settings: on this slope the look ahead is not needed."""
     ends = [abs(LESSON["roll"](momentum, x, 400, lr=1 / 9, beta=4 / 9)) for x in (-4.7, 0.6, 3.28)]
     assert max(ends) > 0.5 and min(ends) < 1e-9
     assert abs(LESSON["roll"](momentum, 3.28, 400, lr=1 / 25, beta=2 / 3)) < 1e-9
 
 
-def test_held_out_loss():
-    """After 150 steps a large $\\beta$ costs momentum more
-    After 600 steps no $\\beta$ parts the means by more than 0.008.
-    Each at its best $\\beta$ they are close both times
-    in a short run it forgives too large a $\\beta$, and more you should not expect.
-    """
-    betas = torch.tensor([0.3, 0.93], dtype=torch.float64)
-    found = held_out(betas, at=(100, 500), batch=12, sizes=(64, 8, 10), orders=2)
-    early, late = (losses.mean(0) for losses in found.values())
-    assert early[1, 1] < 0.97 * early[0, 1]
-    assert (early[:, 1] - early[:, 0])[1] < (early[:, 1] - early[:, 0])[0]
-    assert (late[0] - late[1]).abs().max() < 0.02
-    assert early[0].min() / early[1].min() == pytest.approx(1, abs=0.1)
+@pytest.mark.parametrize("batch, sizes", [(12, (64, 8, 10)), (32, (64, 16, 10))])
+def test_held_out_loss(batch, sizes):
+    """at 0.7 the sign hangs on the order.
+    in a short run it can help at the usual $\\beta$"""
+    betas, orders = torch.tensor([0.7, 0.9], dtype=torch.float64), range(30, 36)
+    losses = held_out(betas, [150], orders, batch=batch, sizes=sizes)[150]
+    ahead, means = (losses[:, 1] < losses[:, 0]).sum(0), losses.mean(0)
+    assert 0 < ahead[0] < len(orders) and ahead[1] >= 4 and means[1, 1] < means[0, 1] - 0.004
 
 
-def test_batches_of_32():
-    """With batches of 32 momentum is ahead at $\\beta = 0.7$ after 150 steps."""
-    losses = held_out(torch.tensor([0.7], dtype=torch.float64), at=[150], batch=32)[150]
-    assert (losses[:, 0] < losses[:, 1]).all()
+def test_held_out_loss_later():
+    """After 600 steps even at 0.9 little is left"""
+    losses = held_out(torch.tensor([0.9], dtype=torch.float64), [600], range(40, 44))[600].mean(0)
+    assert abs(losses[0] - losses[1]) < 0.012
 
 
 def test_minibatches_keep_the_ball_apart():
@@ -242,7 +247,7 @@ def test_held_out_is_what_train_many_teaches():
     """each $\\beta$ the best of four learning rates for its rule, $1-\\beta$ times 1/8 to 1"""
     images, labels = digits()
     rates = 0.3 * 2.0 ** torch.arange(-3, 1).double()
-    losses = held_out(torch.tensor([0.7], dtype=torch.float64), at=[20], orders=1)[20][0, :, 0]
+    losses = held_out(torch.tensor([0.7], dtype=torch.float64), [20], [0])[20][0, :, 0]
     for rule, loss in zip((momentum, nesterov), losses, strict=True):
         options = {"batch": 8, "lr": rates, "momentum": 0.7}
         run = train_many(small_net(64, 16, 10), from_rule(rule), images[:797], labels[:797], 20, **options)

@@ -12,7 +12,7 @@ from edu_optim.lab.lesson_05 import learn_words
 from edu_optim.rules import adagrad
 
 LESSON = Lesson("05")
-HELD_OUT = LESSON.later("imports", "count-pixels", "held-out", "words")
+HELD_OUT = LESSON.later("imports", "count-pixels", "a-clue", "held-out", "words")
 
 
 @pytest.mark.parametrize("problem", [problems.beale, problems.himmelblau], ids=lambda problem: problem.name)
@@ -95,7 +95,8 @@ def test_eps_inside_the_root_is_a_start(start):
 @pytest.mark.parametrize("condition", [10, 100])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, 2.0), (-1.0, 4.0)])
 def test_turning_costs_steps(start, condition):
-    """mirror it at the $x$ axis, to the other side of the turned floor, and at 45 degrees Adagrad keeps a lead, though a smaller one."""  # noqa: E501
+    """mirror it at the $x$ axis, to the other side of the turned floor, and at 45 degrees Adagrad keeps a lead, though a smaller one.
+    turned by 45 degrees, from most starts much of the advantage is gone."""  # noqa: E501
     steps = [steps_of_adagrad(condition, angle, start) for angle in (5, 45)]
     assert steps[1] > 3 * steps[0]
 
@@ -118,16 +119,17 @@ def steps_of_adagrad(condition, angle, start):
 
 @pytest.fixture(scope="module")
 def words_of():
-    """Held-out losses of a rule on ten collections of another seed, with rare or with equally frequent words."""
+    """Held-out losses of a rule on ten collections of another seed, with rare, equally frequent or weak words."""
     words, english = HELD_OUT["words"], HELD_OUT["english"]
-    sets = {kind: words(share, 5) for kind, share in (("rare", english), ("equal", english.mean()))}
+    sets = {kind: words(share, seed=5) for kind, share in (("rare", english), ("equal", english.mean()))}
+    sets["weak"] = words(english, english**0.75, seed=6)
     rates = torch.logspace(-0.8, 2.6, 11, dtype=torch.float64)
     return lambda rule, kind, at=(50, 200), **options: learn_words(rule, *sets[kind], rates, at, **options)
 
 
 def test_rare_words_are_where_it_pays(words_of):
-    """With rare words Adagrad leads Nesterov
-    where all are equally frequent, 0.004 of that is left, and three collections go the other way."""
+    """With rare words Adagrad leads Nesterov in the mean
+    Where all are equally frequent, the lead is smaller"""
     lead = {}
     for kind in ("rare", "equal"):
         ahead = words_of(SGD, kind, momentum=0.7, nesterov=True)
@@ -136,21 +138,25 @@ def test_rare_words_are_where_it_pays(words_of):
     assert lead["equal"].mean() < lead["rare"].mean() * 2 / 3
 
 
-def test_a_start_costs_some_of_the_lead(words_of):
-    """With $s$ started at 0.1, as in Keras, part of the lead is gone, even at its best `lr`."""
-    started = words_of(Adagrad, "rare", initial_accumulator_value=0.1)
-    assert (started - words_of(Adagrad, "rare")).mean() > 0.005
+def test_rare_words_must_tell_as_much_as_others(words_of):
+    """Where rare words are weak, Adagrad is last.
+    Take it where inputs are rare, a rare one tells as much as a frequent one, and steps are few"""
+    entrants = {"plain": (SGD, {}), "clock": (from_rule(HELD_OUT["common_clock"]), {})}
+    entrants["ahead"] = (SGD, {"momentum": 0.7, "nesterov": True})
+    own = words_of(Adagrad, "weak").mean(1)
+    assert all((words_of(rule, "weak", **options).mean(1) < own).all() for rule, options in entrants.values())
 
 
 def test_the_common_clock_overtakes(words_of):
-    """With equal words the common clock is ahead at the end."""
+    """and the common clock is ahead at the end."""
     clock, own = (words_of(rule, "equal", (200,)) for rule in (from_rule(HELD_OUT["common_clock"]), Adagrad))
     assert clock.mean() < own.mean()
 
 
 def test_the_digits_are_a_draw():
     """On these digits Adagrad does not win: Nesterov leads, and after 200 steps SGD and Adagrad draw.
-    A pixel that speaks in one image of two hundred hardly changes a mean."""
+    A pixel that speaks in one image of two hundred hardly changes a mean, and even on its nine images the faint clue \
+counts for little."""
     held_out, images = HELD_OUT["held_out"], HELD_OUT["images"]
     plain, own = (held_out(rule, 200, 5) for rule in (SGD, Adagrad))
     ahead = held_out(SGD, 200, 5, momentum=0.9, nesterov=True)
@@ -160,18 +166,43 @@ def test_the_digits_are_a_draw():
     assert abs(held_out(Adagrad, 200, 5, blank).min() - own.min()) < 0.03
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_clue_counts_for_little(seed):
+    """and even on its nine images the faint clue counts for little."""
+    images, labels, clue = HELD_OUT["images"], HELD_OUT["labels"], HELD_OUT["clue"]
+    model, nine = problems.small_net(64, 10), images[:, clue] > 0
+    start = model[0].weight.detach().clone()
+    train(model, Adagrad, images, labels, steps=200, batch=32, lr=0.3, seed=seed)
+    before = cross_entropy(model(images[nine]), labels[nine]).item()
+    with torch.no_grad():
+        model[0].weight[:, clue] = start[:, clue]
+    assert before < cross_entropy(model(images[nine]), labels[nine]).item() < 1.3 * before
+
+
 @pytest.mark.parametrize("steps", [50, 200])
 def test_too_large_costs_with_minibatches(steps):
-    """With minibatches too large costs, too."""
+    """In a turned ravine, on a slope that bends or with minibatches, too large can cost."""
     losses = HELD_OUT["held_out"](Adagrad, steps, 7)
     assert losses[-1] > 2 * losses.min()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [problems.quadratic(25, angle=15), problems.rosenbrock, lambda p: (p**4).sum(-1), lambda p: p.cosh().log().sum(-1)],
+)
+def test_too_large_costs_on_other_slopes(loss):
+    """In a turned ravine, on a slope that bends or with minibatches, too large can cost."""
+    start = torch.tensor([-3.0, 1.0], dtype=torch.float64)
+    rates = 0.5 * 2.0 ** torch.arange(4)
+    losses = [[descend(loss, Adagrad, 20, start=start, lr=lr * part).losses[-1] for lr in rates] for part in (1, 10)]
+    assert min(losses[1]) > min(losses[0])
 
 
 @pytest.mark.parametrize("condition", [9, 400])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (0.3, -2.0)])
 def test_too_large_a_rate_on_a_parabola(condition, start):
-    """Ten times too small loses to SGD; ten times too large is *better*.
-    from then on the weights' **own rates**, $\\eta/\\sqrt s$, are close to $1/\\lambda$
+    """Along the axes ten times too small loses to SGD, and ten times too large is *better*.
+    from then on the weights' **own rates**, $\\eta/\\sqrt s$, are close to the ideal $1/\\lambda$
     Nothing enlarges a rate that is too small."""
     bowl, p = problems.quadratic(condition), torch.tensor(start, dtype=torch.float64)
     half = p.abs().max().item() / 2
@@ -183,22 +214,24 @@ def test_too_large_a_rate_on_a_parabola(condition, start):
     assert own.tolist() == pytest.approx([1, 1 / condition], rel=0.25)
 
 
-@pytest.mark.parametrize("lr, most", [(0.1, 12), (0.5, 9), (2.0, 7)])
-def test_ink_is_most_of_the_hundred(lr, most):
-    """A factor of six; so both count, and the ink more."""
+@pytest.mark.parametrize("lr, seed, batch", [(0.1, 1, 32), (0.3, 2, 64), (2.0, 3, 16)])
+def test_rareness_is_most_of_the_hundred(lr, seed, batch):
+    """A factor of 15 is left, and the ink made seven: both count, and rareness more."""
     images, labels, ratios = HELD_OUT["images"], HELD_OUT["labels"], []
-    for inputs in (images, (images > 0).double()):
+    rare, busy, lit = HELD_OUT["rare"], HELD_OUT["busy"], images > 0
+    dim = torch.where(busy, 0.1 * lit, images)  # the other way round: the busy pixels as faint as the rare
+    for inputs in (images, torch.where(rare, 0.72 * lit, images), dim):
         model = problems.small_net(64, 10)
         start = model[0].weight.detach().clone()
-        train(model, SGD, inputs, labels, steps=200, batch=32, lr=lr, seed=2)
+        train(model, SGD, inputs, labels, steps=200, batch=batch, lr=lr, seed=seed)
         far = (model[0].weight.detach() - start).norm(dim=0)
-        ratios.append(far[HELD_OUT["busy"]].mean() / far[HELD_OUT["rare"]].mean())
-    assert 2 < ratios[1] < most and ratios[0] / ratios[1] > ratios[1]
+        ratios.append(far[busy].mean() / far[rare].mean())
+    assert all(ratios[0] / left > 4 and left > ratios[0] / left for left in ratios[1:])
 
 
 @pytest.mark.parametrize("size", [10.0, 100.0])
 def test_a_shock(size):
-    """900 quiet steps after the shock the rate is 0.30 of the steady one; after a shock of 10 it would be 0.95.
+    """900 quiet steps after the shock the rate is 0.30 of the steady one.
     But the shock of 100 moved the weight by 1, and SGD's by 100."""
     p = s = 0.0
     for t in range(1, 1001):
