@@ -185,7 +185,8 @@ def from_rule(rule: Callable) -> type[RuleOptimizer]:
 
     Its options are the rule's keyword arguments, with the rule's defaults, and L2 ``weight_decay`` where the rule
     has no decay of its own. Each buffer is kept under the rule's own letter. It runs ``"per_tensor"`` unless told
-    otherwise, so that a ``print`` or a debugger in the rule sees one parameter after the other.
+    otherwise, so that a ``print`` or a debugger in the rule sees one parameter after the other. The other ways ask
+    for a rule that is elementwise (see `edu_optim.execute.multi_tensor`).
 
     Errors: TypeError if ``rule`` does not take its arguments as a rule does.
 

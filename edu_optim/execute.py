@@ -43,6 +43,9 @@ def per_tensor(rule: Callable, columns: Columns, hyper: Mapping[str, Any]) -> No
 def multi_tensor(rule: Callable, columns: Columns, hyper: Mapping[str, Any]) -> None:
     """Run the rule once on lists of tensors: the number of launches does not grow with the number of tensors.
 
+    The rule must be elementwise. One that is not stops with an error at ``g.sum()``; ``sum(g)``, ``len(g)`` and
+    ``g[0]`` are those of the list, so that the step is wrong without a word. Compare with `per_tensor`.
+
     >>> from edu_optim.rules import gradient_descent
     >>> parameters, gradients = [torch.tensor([1.0]), torch.tensor(3.0)], [torch.tensor([2.0]), torch.tensor(4.0)]
     >>> multi_tensor(gradient_descent, [parameters, gradients], {"lr": 0.25})
