@@ -43,7 +43,8 @@ def _columns_of(rule, starts, draw):
 
 
 def _hyper_at(rule, t):
-    return {"lr": 0.1, **({"t": t} if "t" in signature(rule)[1] else {})}
+    given = {"lr": 0.1, "t": t, "eps": 1e-3}
+    return {name: given[name] for name in given if name in signature(rule)[1]}
 
 
 def _some_tensors(draw):
@@ -80,7 +81,7 @@ def _watch_executor(answer):
             yield f"{at_step} are the gradients as before?", "yes" if same else "no"
             yield f"{at_step} are all tensors where they were in memory?", "yes" if places == after else "no"
     parameters = [p.clone().requires_grad_() for p in _some_tensors(draw)]
-    optimizer = Adam(parameters, lr=0.1, run=answer)
+    optimizer = Adam(parameters, lr=0.1, eps=1e-3, run=answer)
     for _ in range(2):
         for p in parameters:
             p.grad = torch.randn(p.shape, generator=draw, dtype=p.dtype)
@@ -162,6 +163,12 @@ EXECUTOR = [
         {"[parameters, *buffers]": "columns"},
         why="The first buffer's new value lands in the gradient, the second's in the first buffer, and so on.",
         ask="The rule returns one result fewer than it has columns; which column has none?",
+    ),
+    edit(
+        "not all of hyper reaches the rule",
+        {"**hyper)": '**{name: hyper[name] for name in ("lr", "t") if name in hyper})'},
+        why="The learning rate and the number of the step arrive; for the rest the rule takes its own defaults.",
+        ask="What does `hyper` hold, if Adam is made with another `eps`?",
     ),
     edit(
         "the gradients are changed",

@@ -105,6 +105,12 @@ READ = [
         ask="Is a lost run better or worse than all the others, and which number says so?",
     ),
     edit(
+        "a lost run counts as a large number",
+        {WITHOUT_NAN: '    losses = [loss if loss < float("inf") else 1e9 for loss in losses]\n'},
+        why="A loss that is still a number may be higher than yours, and the lost run is then the lowest.",
+        ask="Which number is higher than every loss?",
+    ),
+    edit(
         "NaN is compared as if it were a number",
         {WITHOUT_NAN: ""},
         why="Each comparison with NaN is false, so what `min` finds, and whether a neighbor is too high, is chance.",
@@ -274,6 +280,7 @@ MAPS = [
     ([0.01, 0.03, 0.08, 0.2], [15.0, 1.0, 0.7, 1.2]),
     ([0.02, 0.06, 0.1, 0.4], [2.8, 0.3, 3.2, 4.1]),
     ([0.01, 0.03, 0.09, 0.2], [2.0, 0.4, float("inf"), LOST]),
+    ([0.02, 0.05, 0.07, 0.3], [7e12, 2e12, 8e12, LOST]),
 ]
 
 EXERCISES = [
