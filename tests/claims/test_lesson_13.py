@@ -1,11 +1,12 @@
 """What lesson 13 says of maps and of many descents at once, tried beside its own settings."""
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 
-from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, problems, rules, sweep, train_many
+from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, from_rule, problems, rules, sweep, train_many
 from edu_optim.lab.lesson_13 import from_start, length_of_borders
 from edu_optim.problems import himmelblau, rosenbrock
 from edu_optim.signature import signature
@@ -74,7 +75,7 @@ def test_twice_the_learning_rate_of_the_star_is_lost():
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5), (0.0, 1.5)])
 def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
     """the band lies along the cliff, and the cliff moves with the start.
-    At a fifth of its learning rates fewer are lost, but safe is not good: from the first start the median loss is 60 times that of the band.
+    At a fifth of its learning rates no more are lost, but safe is not good: from the first start the median loss is 60 times that of the band.
     And from (3, 3) three quarters are lost all the same.
     """  # noqa: E501
     at_first = from_start(*first)
@@ -86,10 +87,24 @@ def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
     assert from_start(3.5, 2.5).isinf()[fifth].double().mean() > 0.5
 
 
+@pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5)])
+def test_from_where_the_valley_is_less_curved_the_band_is_not_lost(first):
+    """most settings are lost from three of the other starts: the band lies along the cliff, and the cliff moves with the start.
+    From (0, 0), where the largest curvature is an eighth, none is lost.
+    """  # noqa: E501
+    band = from_start(*first) < 0.1
+    for start in ((0.0, 0.0), (0.5, 0.5), (-0.5, 0.5), (-1.5, 2.0), (-2.0, 4.0), (1.5, 2.25)):
+        hessian = torch.autograd.functional.hessian(rosenbrock, torch.tensor(start, dtype=torch.float64))
+        curved = float(torch.linalg.eigvalsh(hessian)[-1])
+        lost = from_start(*start).isinf()[band].double().mean()
+        assert (curved < 400 and lost == 0) or (curved > 2000 and lost > 0.5), start
+    assert round(1506 / 200) == 8
+
+
 @pytest.mark.parametrize("start", [(4.49, 4.49), (-4.6, 4.7), (-4.8, -4.8)])
 def test_the_first_step_leaps_past_the_nearest_minimum(start):
     """The first step, the same in both, goes down the steep wall and leaps past the nearest minimum.
-    At a tenth of the learning rate next to none are left, with this momentum too.
+    At a tenth of the learning rate next to none are left, with this momentum too;
     """
     start = torch.tensor(start, dtype=torch.float64)
     nearest = min(himmelblau.minima, key=lambda place: (torch.tensor(place) - start).norm())
@@ -102,14 +117,15 @@ def test_the_first_step_leaps_past_the_nearest_minimum(start):
     assert ends[0.01, 0.0] and ends[0.001, 0.8]
 
 
-@pytest.mark.parametrize("momentum", [0.7, 0.8])
-def test_with_short_steps_there_are_no_strips(momentum):
-    """At a tenth of the learning rate next to none are left, with this momentum too."""
-    starts = himmelblau.grid(64, 64)
-    found = sweep(himmelblau, SGD, 1200, starts, lr=0.001, momentum=momentum).minimum
+@pytest.mark.parametrize(("momentum", "steps"), [(0.7, 1200), (0.8, 1200), (0.9, 1500)])
+def test_with_short_steps_strips_take_more_momentum(momentum, steps):
+    """At a tenth of the learning rate next to none are left, with this momentum too; with 0.9 a quarter of the rim leads elsewhere."""  # noqa: E501
+    starts = himmelblau.grid(50, 50)
+    found = sweep(himmelblau, SGD, steps, starts, lr=0.001, momentum=momentum).minimum
     corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()
     usual = torch.stack([found[corner == quarter].mode().values for quarter in range(4)])[corner]
-    assert (found != usual)[starts.abs().amax(-1) > 3.5].double().mean() < 0.02
+    elsewhere = (found != usual)[starts.abs().amax(-1) > 3.5].double().mean()
+    assert 0.2 < elsewhere < 0.3 if momentum == 0.9 else elsewhere < 0.02
 
 
 def test_a_range_that_is_low_from_one_start_need_not_be_low_from_another():
@@ -193,7 +209,7 @@ def test_with_much_momentum_the_fields_break_up(lr):
 
 
 def test_the_star_jumps():
-    """Nor does it only rise with the steps: with 20 it is up again, at 0.9."""
+    """with half of them it sits lower, and with 20 steps at 0.9 again."""
     momenta = torch.linspace(0, 0.98, 50, dtype=torch.float64)
     lrs = torch.logspace(-4, -1, 61, dtype=torch.float64)
     for steps in (20, 50, 100):
@@ -204,7 +220,7 @@ def test_the_star_jumps():
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_with_more_steps_the_small_rates_read_more(seed):
-    """Below 0.01 a hundred steps were too few; from there to 0.1 the copies are alike; above, steps become too long."""
+    """Below 0.01 a hundred steps were too few; from there to 0.1 the copies differ by a point or two; above, steps become too long."""  # noqa: E501
     images, labels = problems.digits()
     net, lrs = problems.small_net(64, 16, 10, seed=seed), torch.logspace(-4, 0, 9, dtype=torch.float64)
     shares = []
@@ -214,7 +230,7 @@ def test_with_more_steps_the_small_rates_read_more(seed):
     assert (shares[1] - shares[0] > 0.02)[:4].all()
     level = slice(4, 7)
     assert (shares[1] - shares[0]).abs()[level].max() < 0.02
-    assert shares[0][level].max() - shares[0][level].min() < 0.02 < shares[0][level].min() - shares[0][7:].max()
+    assert shares[0][level].max() - shares[0][level].min() < 0.025 < shares[0][level].min() - shares[0][7:].max()
 
 
 @pytest.mark.parametrize(("momentum", "steps"), [(0.7, 200), (0.9, 300)])
@@ -240,3 +256,49 @@ def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale(lr):
         growths[momentum] = lengths[1:] / lengths[:-1]
     assert (growths[0.0] < 1.1).all() and ((growths[0.95] > 1.55) & (growths[0.95] < 1.85)).all()
     assert (growths[0.0].prod() < growths[0.8].prod()) and (growths[0.8] < 1.35).all()
+
+
+def test_one_ratio_of_a_straight_line_says_little():
+    """The share falls by 1.5, 1.8 and 1.8, but one such ratio says little: for straight lines most lie between 1.2 and 2.3.
+    Only squares that a border crosses can change, and a straight border crosses about twice as many that are each a quarter as large: the share should halve.
+    """  # noqa: E501
+    x, y = himmelblau.grid(128, 128).unbind(-1)
+    draw, changed = torch.Generator().manual_seed(1), []
+    for _ in range(60):
+        turn, away = torch.rand(2, generator=draw).tolist()
+        sides = x * math.cos(math.pi * turn) + y * math.sin(math.pi * turn) > 6 * away - 3
+        maps = [sides[nth // 2 :: nth, nth // 2 :: nth] for nth in (8, 4, 2, 1)]
+        pairs = zip(maps, maps[1:], strict=False)
+        changed.append([(a.repeat_interleave(2, 0).repeat_interleave(2, 1) != b).double().mean() for a, b in pairs])
+    changed = torch.tensor(changed, dtype=torch.float64)
+    ratios = (changed[:, :-1] / changed[:, 1:]).flatten()
+    assert ((ratios > 1.2) & (ratios < 2.3)).double().mean() > 0.8
+    assert ((ratios < 1.5) | (ratios > 2.2)).double().mean() > 0.1
+    assert abs(changed[:, 0].sum() / changed[:, 1].sum() - 2) < 0.3
+
+
+def test_one_descent_of_a_rule_that_is_not_elementwise_may_agree():
+    """Before you sweep a rule of your own, compare several descents of that sweep with the same ones alone.
+    One may agree: divided by its largest element, the gradient from (4, 3) leads where it does alone.
+    """
+
+    def by_its_largest(p, g, *, lr):
+        return (p - lr * g / g.abs().max(),)
+
+    def clipped(p, g, *, lr):
+        return (p - lr * g * min(1.0, 100 / float((g**2).sum() ** 0.5)),)
+
+    def bowl(points):
+        return (points**2).sum(-1)
+
+    def agree(rule, problem, steps, starts, lr):
+        together = sweep(problem, from_rule(rule), steps, starts, lr=lr).points
+        some = range(0, len(starts), 1 + len(starts) // 8)
+        alone = {k: descend(problem, from_rule(rule), steps, starts[k], lr=lr).points[-1] for k in some}
+        return [bool((together[k] - end).abs().max() < 1e-9) for k, end in alone.items()]
+
+    pair = torch.tensor([[1.0, 0.0], [4.0, 3.0]], dtype=torch.float64)
+    assert agree(by_its_largest, bowl, 2, pair, 0.25) == [False, True]
+    starts = himmelblau.grid(16, 16).flatten(0, 1)
+    for rule in (by_its_largest, clipped):
+        assert sum(agree(rule, himmelblau, 20, starts, 0.01)) < 2
