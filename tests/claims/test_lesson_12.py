@@ -73,7 +73,7 @@ def test_a_number_divided_by_a_list_goes_one_by_one(text, flat):
 def test_the_bill_holds_one_by_one_and_not_over_lists():
     """One by one the bill is right to about a third.
     Over lists it is useless: with 100 tensors 17 launches take 30 times what it says, since each does a hundred small operations.
-    Lists save less than half of the time here, and with one tensor they cost more; the loop, from thirty tensors on, saves nine tenths of the time of one by one (with Adam)."""  # noqa: E501
+    Lists save less than half of the time here, and with one tensor they cost more; the loop, from thirty on, saves nine tenths."""  # noqa: E501
     for count, one_by_one, lists, loop in zip(lab.TENSORS, *lab.MANY.values(), strict=True):
         billed = {n: lab.MANY_PRICES["Python"] + 17 * n * lab.MANY_PRICES["launch"] for n in (1, count)}
         assert 0.7 < one_by_one / billed[count] < 1.1

@@ -74,9 +74,9 @@ def test_twice_the_learning_rate_of_the_star_is_lost():
 
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5), (0.0, 1.5)])
 def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
-    """the band lies along the cliff, and the cliff moves with the start.
-    At a fifth of its learning rates no more are lost, but safe is not good: from the first start the median loss is 60 times that of the band.
-    And from (3, 3) three quarters are lost all the same.
+    """the band lies along a cliff that moves with the start.
+    At a fifth of its rates safe is not good: from the first start the median loss is 60 times that of the band.
+    From (3, 3) three quarters are lost there too.
     """  # noqa: E501
     at_first = from_start(*first)
     band = at_first < 0.1
@@ -89,7 +89,7 @@ def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
 
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5)])
 def test_from_where_the_valley_is_less_curved_the_band_is_not_lost(first):
-    """most settings are lost from three of the other starts: the band lies along the cliff, and the cliff moves with the start.
+    """most settings are lost from three other starts: the band lies along a cliff that moves with the start.
     From (0, 0), where the largest curvature is an eighth, none is lost.
     """  # noqa: E501
     band = from_start(*first) < 0.1
