@@ -18,13 +18,13 @@ from edu_optim.exercises import EXERCISES
 from edu_optim.exercises.lesson_14_ring import pass_round, ring
 from edu_optim.lab.lesson_14 import excerpt, rounds
 
-LESSON = Lesson("14").later("imports", "idea-gradient", "match-losses")
+LESSON = Lesson("14").later("imports", "idea-gradient", "idea-shares", "match-losses")
 SCRIPTS = Path(__file__).parent.parent / "notebooks" / "scripts"
 
 
 def test_a_gradient_is_that_of_its_share_alone():
     gradient = LESSON["gradient"]
-    one, two, both = (gradient(part) for part in (slice(10), slice(10, 40), slice(40)))
+    one, two, both = (gradient(LESSON["plain"], part) for part in (slice(10), slice(10, 40), slice(40)))
     torch.testing.assert_close((10 * one + 30 * two) / 40, both, rtol=1e-12, atol=1e-15)
     assert (one - both).abs().max() > 0.01
 

@@ -1,5 +1,6 @@
 """What lesson 14 says of many ranks, tried beside its own settings; for the processes see test_scale_out.py."""
 
+import contextlib
 import copy
 import functools
 import warnings
@@ -8,13 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.functional import cross_entropy
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
-from edu_optim import SGD, Adam, RMSprop
+from edu_optim import SGD, Adagrad, Adam, AdamW, Muon, NAdam, RAdam, RMSprop
 from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, STEPS, round_trip
 from edu_optim.problems import digits, small_net
 
@@ -48,6 +51,71 @@ def test_unequal_shares(first):
     torch.testing.assert_close(mean, weighted, rtol=1e-6, atol=1e-8)
     assert (weights[0] < weights[-1]) == (first > 32)
     assert (mean - gradient(net, slice(64))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize(
+    ("layer", "ignored", "same"),
+    [
+        (nn.Tanh(), 0, True),
+        (nn.LayerNorm(16, dtype=torch.float64), 0, True),
+        (nn.BatchNorm1d(16, dtype=torch.float64), 0, False),
+        (nn.Dropout(0.1), 0, False),
+        (nn.Tanh(), 20, False),
+    ],
+    ids=str,
+)
+def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
+    """Equal shares of a mean over examples, the mean of the gradients, the same step everywhere: many ranks are one \
+rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout).
+    labels that the loss skips (padding) make shares unequal.
+    BatchNorm makes the loss of an example depend on its share, and Dropout draws anew for each: there equal shares \
+are not enough.
+    """
+    images, labels = data()
+    labels = torch.cat([torch.full((ignored,), -100), labels[ignored:]])
+    whole, *others = (nn.Sequential(*small_net(64, 16, seed=3), layer, *small_net(16, 10, seed=4)) for _ in range(2))
+    ranked = others[0]
+
+    def found(net, part):
+        net.zero_grad()
+        cross_entropy(net(images[part]), labels[part]).backward()
+        return torch.cat([p.grad.flatten() for p in net.parameters()])
+
+    batch = found(whole, slice(96))
+    mean = sum(found(ranked, slice(start, start + 96 // ranks)) for start in range(0, 96, 96 // ranks)) / ranks
+    off = (mean - batch).norm() / batch.norm()
+    assert off < 1e-14 if same else off > 0.03
+
+
+@pytest.mark.parametrize("cls", [Adam, AdamW, NAdam, RAdam, Adagrad, SGD, Muon])
+def test_rows(cls, two_ranks):
+    """Our `Adam` is *elementwise*, each weight steps by itself, and need not know.
+    [Lesson 15](15_after_adam.ipynb)'s Muon needs whole matrices: FSDP2's rows stop our class with an error, unless \
+`run="per_tensor"`.
+    DDP copies everything, ZeRO deals out the state, FSDP2 cuts all of it; an elementwise optimizer need not know.
+    """
+    draw = torch.Generator().manual_seed(1)
+    start, *gradients = torch.randn(6, 9, 4, generator=draw, dtype=torch.float64)
+    whole = start.clone().requires_grad_()
+    rows = [part.clone().requires_grad_() for part in start.split([2, 7])]
+    one, other = cls([whole], lr=0.02), cls(rows, lr=0.02)
+    for gradient_now in gradients:
+        whole.grad = gradient_now
+        for part, its in zip(rows, gradient_now.split([2, 7]), strict=True):
+            part.grad = its
+        one.step()
+        other.step()
+    assert torch.allclose(torch.cat(rows), whole, rtol=1e-13, atol=1e-15) == (cls is not Muon)
+
+    for run in (None, "per_tensor"):
+        net = small_net(64, 12, 10)
+        fully_shard(net)
+        optimizer = cls([p for p in net.parameters() if p.ndim == 2], lr=0.01, run=run)
+        gradient(net, slice(8))
+        stops = cls is Muon and run is None
+        with pytest.raises(NotImplementedError) if stops else contextlib.nullcontext():
+            optimizer.step()
 
 
 def averaged(cls, ranks, parameters, **options):
@@ -135,13 +203,14 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
     assert trained(2, "gradients", lr, seed, sizes=sizes)[0] == pytest.approx(loss, rel=1e-6)
 
 
-def test_a_larger_rate_makes_up_for_it():
-    """A larger rate makes up for that: with a rate tuned for each way, theirs is no higher."""
-    best = {
-        (ranks, average): min(trained(ranks, average, lr, 4, steps=40)[0] for lr in (0.02, 0.04, 0.08, 0.16))
-        for ranks, average in ((1, None), (3, "parameters"))
-    }
-    assert best[3, "parameters"] < 1.1 * best[1, None]
+@pytest.mark.parametrize(("seed", "lower"), [(2, "gradients"), (3, "parameters")])
+def test_which_ends_lower_when_both_are_tuned(seed, lower):
+    """With a rate tuned for each way it is now the one, now the other that ends lower."""
+    alone, theirs = (
+        min(trained(ranks, average, lr, seed, steps=40)[0] for lr in (0.06, 0.08, 0.12, 0.16))
+        for ranks, average in ((1, None), (2, "parameters"))
+    )
+    assert 1.1 * alone < theirs if lower == "gradients" else theirs < 0.95 * alone
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -186,8 +255,8 @@ def test_zero_keeps_a_tensor_in_one_piece(two_ranks):
 
 
 def test_buckets():
-    """That is why DDP does not send small gradients one by one: it lays them end to end in *buckets* and sends one \
-when it has reached 25 MiB, the first at 1."""
+    """That is why DDP does not send small gradients one by one: it lays them end to end in *buckets* and sends \
+each at 25 MiB, the first at 1."""
     first, more = dist._DEFAULT_FIRST_BUCKET_BYTES, 25 * 2**20
     assert first == 2**20
     sizes = [2**19, 2**19, 2**24, 2**23, 2**22, 2**25]  # bytes, so 0.5, 0.5, 16, 8, 4, 32 MiB
@@ -272,11 +341,11 @@ close to torch's, so it is not the language.
 
 
 def test_a_step_on_two_ranks():
-    """The training of this lesson is slower on two ranks: its step is too short to wait for messages.
-    The wide network with the large batch is faster there.
+    """The training of this lesson is many times slower on two ranks, with the large batch much less so.
+    The wide network is faster there.
     """
     lesson = (Path(__file__).parents[2] / "notebooks" / "14_scale_out.ipynb").read_text()
     for (_, images), (alone, two) in STEPS.items():
         assert f"| {images:,} | {alone} | {two} |" in lesson
-    (alone, two), *_, (long_alone, long_two) = STEPS.values()
-    assert alone < two and two > 2 * MEASURED[2]["torch's, parts"][0] and long_two < 0.8 * long_alone
+    (alone, two), (large_alone, large_two), (wide_alone, wide_two) = STEPS.values()
+    assert two > 5 * alone and large_alone < large_two < 2 * large_alone and wide_two < 0.8 * wide_alone
