@@ -147,13 +147,13 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     return fig
 
 
-def tuned_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[float]) -> Figure:
+def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[float]) -> Figure:
     """A figure of the loss that each lr leads to, a panel for each race, with Adadelta's lr of 1 marked.
 
     Args:
         races: name of a race -> name of an optimizer -> its loss at each of ``rates``; those above 0.8 are not seen.
 
-    >>> found = tuned_lr({"alike": {"Adadelta": [0.4, 0.2]}}, [1, 10])
+    >>> found = by_lr({"alike": {"Adadelta": [0.4, 0.2]}}, [1, 10])
     >>> [text.get_text() for text in found.axes[0].texts]
     ['Adadelta 0.20', 'lr 1: 0.40']
     """
@@ -171,6 +171,29 @@ def tuned_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence
         ax.annotate(f"lr 1: {at_one:.2f}", (1, at_one), (4, 0.6), **words)
         ax.set(xscale="log", xlim=(7e-4, 150), ylim=(-0.06, 0.8), title=title, xlabel="lr, log scale")
     axes[0][0].set_ylabel("loss after 100 steps")
+    return fig
+
+
+def kept(
+    tuned: Mapping[str, Sequence[float]], default: Mapping[str, Sequence[float]], units: Sequence[float]
+) -> Figure:
+    """A figure of the loss in other units of the pixels: at each optimizer's best lr, and at torch's.
+
+    Args:
+        tuned, default: name of an optimizer -> its loss at each of ``units``.
+
+    >>> found = kept({"Adadelta": [0.4, 0.2]}, {"Adadelta": [0.8, 0.3]}, [1, 10])
+    >>> [ax.get_title() for ax in found.axes]
+    ['tuned before the change', "torch's defaults"]
+    """
+    fig, axes = figure(2, width=10, height=3.6, sharey=True)
+    titles = ("tuned before the change", "torch's defaults")
+    for ax, title, ends in zip(axes, titles, (tuned, default), strict=True):
+        for name, losses in ends.items():
+            ax.plot(units, losses, label=name, linewidth=2, **look(name))
+        ax.set(xscale="log", ylim=(0, 1.9), title=title, xlabel="all pixels times, log scale")
+        ax.legend()
+    axes[0].set_ylabel("loss after 100 steps")
     return fig
 
 

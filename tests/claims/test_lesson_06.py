@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adagrad, RMSprop, descend, from_rule, rules, train
-from edu_optim.lab.lesson_06 import play, quickest
+from edu_optim.lab.lesson_06 import RATES, _walk, play, quickest
 from edu_optim.problems import digits, quadratic, small_net
 
 
@@ -31,6 +31,67 @@ def test_rprop_is_far_ahead_on_the_whole_data(seed):
 
     ahead = lowest(torch.optim.Rprop, 0.005, 0.02)
     assert ahead < 0.1 * lowest(SGD, 0.3, 0.6, 1, 2, momentum=0.9) < 0.05 * lowest(SGD, 0.3, 0.6, 1, 1.5)
+
+
+@pytest.mark.parametrize("seed, lr", [(1, 0.03), (2, 0.003)])
+def test_most_flips_are_the_work_of_the_other_weights(seed, lr):
+    """There a sign has no noise: the same sign again means that the loss still falls that way, and a flip that it now \
+falls the other way: this weight went too far or, far more often in this net, the others moved.
+    """
+    net, dice = small_net(64, 24, 10, seed=seed), torch.Generator().manual_seed(seed)
+    runner, tried, own = torch.optim.Rprop(net.parameters(), lr=lr), 0, 0
+
+    def gradient(place=None):
+        if place is not None:
+            torch.nn.utils.vector_to_parameters(place, net.parameters())
+        net.zero_grad()
+        torch.nn.functional.cross_entropy(net(images), labels).backward()
+        return torch.cat([p.grad.flatten() for p in net.parameters()])
+
+    images, labels = (each[::3] for each in digits())
+    for step in range(30):
+        before, g = torch.nn.utils.parameters_to_vector(net.parameters()).detach().clone(), gradient()
+        runner.step()
+        after = torch.nn.utils.parameters_to_vector(net.parameters()).detach().clone()
+        flipped = ((g * gradient() < 0) & (before != after)).nonzero().flatten()
+        if step % 6 == 5:
+            for i in flipped[torch.randperm(len(flipped), generator=dice)[:25]]:
+                alone, back = before.clone(), after.clone()
+                alone[i], back[i] = after[i], before[i]
+                tried += 1
+                own += bool(gradient(alone)[i] * g[i] < 0 or gradient(back)[i] * g[i] < 0)
+            torch.nn.utils.vector_to_parameters(after, net.parameters())
+    assert tried > 80 and own < 0.4 * tried
+
+
+@pytest.mark.parametrize("seed, batch", [(1, 5), (2, 10)])
+def test_signs_of_small_minibatches(seed, batch):
+    """In small minibatches many signs are not those of the whole data."""
+    net, dice = small_net(64, 24, 10, seed=seed), torch.Generator().manual_seed(seed)
+    images, labels = digits()
+
+    def gradient(rows=slice(None)):
+        net.zero_grad()
+        torch.nn.functional.cross_entropy(net(images[rows]), labels[rows]).backward()
+        return torch.cat([p.grad.flatten() for p in net.parameters()])
+
+    whole, other = gradient(), []
+    for _ in range(20):
+        part = gradient(torch.randint(len(images), (batch,), generator=dice))
+        other.append((part * whole < 0)[part * whole != 0].double().mean())
+    assert 0.25 < sum(other) / 20 < 0.45
+
+
+def test_only_a_large_jump_outweighs_the_memory_at_once():
+    """After a large jump up the new squares outweigh the old ones at once; after a jump down the old ones must fade \
+first."""
+    for window in (5, 40):
+        edge = (window - 1) ** 0.5
+        for jump, outweighs in ((edge / 1.5, False), (edge * 1.5, True)):
+            assert (jump**2 / window > 1 - 1 / window) == outweighs
+            half_way = (window / 2) ** 0.5  # the step if old and new squares weigh the same
+            step = play().at(window=window, jump=jump).numbers["step 31 (lr)"]
+            assert (step > half_way) == outweighs
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
@@ -73,8 +134,8 @@ def test_a_turned_ravine_takes_the_lead_away(condition, start):
     """each weight has a step to suit: Rprop takes 9 steps, RMSprop 5.
     Momentum does not notice, but Rprop, ragged by luck, takes 24 steps, and RMSprop 56
     their gradients are of nearly one size, 0.94 times, so both are divided by the same
-    A root for each weight helps where the trouble lies along single weights; on a ravine turned by 45° it is slower \
-than momentum.
+    A root for each weight, with a long memory, helps where the trouble lies along single weights; on a ravine turned \
+by 45° it is slower than momentum from most starts.
     """
     straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
     needed, after = ({name: len(path) for name, path in paths.items()} for paths in (straight, turned))
@@ -83,6 +144,24 @@ than momentum.
     slopes = torch.tensor([quadratic(condition, 45).slope(*place) for place in turned["RMSprop"].tolist()])
     x, y = slopes.norm(dim=0)
     assert 0.7 < y / x < 1.4
+
+
+def quickest_rmsprop(angle, alpha, start):
+    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    begin, options = (c * start[0] - s * start[1], s * start[0] + c * start[1]), {"alpha": alpha, "most": 200}
+    walks = (_walk(quadratic(25, angle), begin, rules.rmsprop, 1, lr=lr, **options) for lr in RATES)
+    return min(map(len, walks)) - 1
+
+
+@pytest.mark.parametrize("start", [(-4, 1), (-4, 2), (-3, 3)])
+def test_the_memory_on_the_ravine(start):
+    """A shorter memory, 0.9, forgets the first large squares sooner and takes 41.
+    Steps and roots for each weight help, given a memory long enough, where the trouble lies along single weights.
+    """
+    assert quickest_rmsprop(45, 0.9, start) < quickest_rmsprop(45, 0.99, start)
+    along = [quickest_rmsprop(0, alpha, start) for alpha in (0.5, 0.9, 0.99)]
+    momentum = len(quickest(0, 25, start)["momentum"]) - 1
+    assert along[0] > momentum > max(along[1:])
 
 
 def loss_on_digits(net):
@@ -97,13 +176,18 @@ def by_signs(p, g, *, lr):
 @pytest.mark.parametrize("hidden, seed", [(16, 1), (24, 2), (64, 3)])
 def test_the_length_of_the_first_step_decides(hidden, seed):
     """After a first step of 0.3 the loss climbs, to 3.2 or 3.3 with either memory; after one of 0.095 it does not.
-    So the remedy is a shorter burst, not a memory of another length
+    what makes the climb is the length of the first step, lr over $\\sqrt{1-\\alpha}$, however you shorten it: by a \
+lower lr at the start or, at the same lr, by a shorter memory.
     """
     for first, climbs in ((0.03, False), (0.3, True)):
         for alpha in (0.8, 0.98):
             net = small_net(64, hidden, 10, seed=seed)
             losses = train(net, RMSprop, *digits(), steps=40, lr=first * (1 - alpha) ** 0.5, alpha=alpha)
             assert (losses.max() > 1.1 * losses[0]) == climbs
+    for alpha, climbs in ((0.9, False), (0.99, True)):
+        net = small_net(64, hidden, 10, seed=seed)
+        losses = train(net, RMSprop, *digits(), steps=15, lr=0.03, alpha=alpha)
+        assert (losses.max() > 1.1 * losses[0]) == climbs
 
 
 def test_a_faded_memory_passes_the_edge_of_lesson_01():
@@ -116,7 +200,7 @@ def test_a_faded_memory_passes_the_edge_of_lesson_01():
 
 @pytest.mark.parametrize("many", [9, 19])
 def test_a_longer_memory_cancels_more(many):
-    """So divide neighbors by nearly the *same* number, one that follows the size of the gradients slowly.
+    """So divide gradients that follow each other by nearly the *same* number, one that follows the size of the gradients slowly.
     A memory of about ten steps, 0.9, is a little short for a pattern of ten:
     """
     stream = ([0.3] * many + [-0.3 * many]) * 600

@@ -56,11 +56,11 @@ curvatures below 2."""
     assert (last_step(curvature, 0.8, eps, 30_000, start=0.1) < 1e-2 * eps**0.5) == rests
 
 
-def last_step(curvature, rho, eps, steps, start=0.5):
+def last_step(curvature, rho, eps, steps, *, start=0.5, lr=1.0, falling=False):
     p, s, u = start, 0.0, 0.0
-    for _ in range(steps):
-        before = p
-        p, s, u = adadelta(p, curvature * p, s, u, rho=rho, eps=eps)
+    for step in range(steps):
+        before, now = p, lr * (1 - step / steps) if falling else lr
+        p, s, u = adadelta(p, curvature * p, s, u, lr=now, rho=rho, eps=eps)
     return abs(p - before)
 
 
@@ -85,21 +85,29 @@ and $\\sqrt{\\varepsilon/(1-\\rho)}$ is left."""
 images, labels = (data[::3] for data in problems.digits())
 
 
-def end(optimizer, lr, unit=1, seed=0, hidden=16):
+def net_in(unit, seed, hidden=16):
     net = problems.small_net(64, hidden, 10, seed=seed)
-    return train(net, optimizer, unit * images, labels, steps=100, lr=lr)[-1].item()
+    net[0].weight.data /= unit
+    return net
+
+
+def end(optimizer, lr, unit=1, seed=0, hidden=16):
+    return train(net_in(unit, seed, hidden), optimizer, unit * images, labels, steps=100, lr=lr)[-1].item()
+
+
+def units_of_their_own(seed):
+    dice = torch.Generator().manual_seed(seed)
+    return 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
 
 
 @pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 2)])
 def test_its_lr_of_1_beside_a_tuned_sgd(hidden, seed):
     """Left, Adadelta at its lr of 1 ends at 0.29, far behind SGD at its best, 0.10.
-    Right, the same lr of 1 has lost little, 0.33, while SGD, with one lr for all units, has fallen back to 0.36.
-    But RMSprop at its best is ahead in both, 0.06 and 0.10, and so is Adadelta at 10
+    Right, it ends at 0.27, while SGD, with one lr for all units, has fallen back to 0.23.
+    But tuned RMSprop is ahead in both, 0.06 and 0.10, and so is Adadelta at 10
     """
-    dice = torch.Generator().manual_seed(seed)
-    units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
     ends = []
-    for unit in (1, units):
+    for unit in (1, units_of_their_own(seed)):
         sgd = min(end(SGD, lr, unit, seed, hidden) for lr in (0.5, 0.8))
         ends.append((end(Adadelta, 1, unit, seed, hidden), sgd))
         ahead = max(end(Adadelta, 10, unit, seed, hidden), end(RMSprop, 0.01, unit, seed, hidden))
@@ -109,16 +117,66 @@ def test_its_lr_of_1_beside_a_tuned_sgd(hidden, seed):
     assert sgd < 0.6 * alike and 0.6 * own < sgd_own < 1.7 * own
 
 
-@pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 2)])
-def test_large_units_are_forgiven_and_small_ones_are_not(hidden, seed):
-    """At a hundred times Adadelta is ahead
-    But at a tenth only RMSprop still learns.
+@pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 3)])
+def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
+    """The first weights are divided by these factors, so at the start both nets compute the same."""
+    for unit in (0.1, 100, units_of_their_own(seed)):
+        torch.testing.assert_close(net_in(unit, seed, hidden)(unit * images), net_in(1, seed, hidden)(images))
+
+
+@pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 3)])
+def test_untuned_rmsprop_is_ahead_in_other_units(hidden, seed):
+    """Untuned, RMSprop is ahead with each unit (from other starts, nearly), and with mixed ones, 0.10 to 0.27.
+    On the digits RMSprop is ahead with both at torch's lr, in every unit tried; tuned, neither is a sure winner.
     """
-    rivals = ((Adadelta, 1), (SGD, 1), (RMSprop, 0.01))
-    adadelta, sgd, rmsprop = (end(each, lr, 100, seed, hidden) for each, lr in rivals)
-    assert adadelta < 0.8 * min(sgd, rmsprop)
-    adadelta, sgd, rmsprop = (end(each, lr, 0.1, seed, hidden) for each, lr in rivals)
-    assert rmsprop < 0.2 * min(adadelta, sgd) and adadelta == pytest.approx(sgd, rel=0.15)
+    for unit in (0.3, 100, units_of_their_own(seed)):
+        assert end(RMSprop, 0.01, unit, seed, hidden) < 0.9 * end(Adadelta, 1, unit, seed, hidden)
+    assert end(RMSprop, 0.03, 0.1, seed, hidden) < end(Adadelta, 10, 0.1, seed, hidden) < end(SGD, 1, 0.1, seed) / 2
+    assert end(Adadelta, 10, 10, seed, hidden) < 0.9 * end(RMSprop, 0.03, 10, seed, hidden)
+
+
+@pytest.mark.parametrize("unit, seed", [(0.1, 0), (0.3, 2)])
+def test_a_converted_eps_repairs_small_units(unit, seed):
+    """At a tenth Adadelta fails because ε was not converted: with one for each root, converted for the first weights, \
+it ends at 0.29 as before.
+    """
+
+    def losses(unit, *, converted):
+        net, k = net_in(unit, seed), 1 / unit if converted else 1
+        first, *others = net.parameters()
+        groups = [{"params": [first], "eps_g": 1e-6 / k**2, "eps_d": 1e-6 * k**2}, {"params": others}]
+        runner = from_rule(CELLS["with_units"])(groups, eps_g=1e-6, eps_d=1e-6)
+        for _ in range(100):
+            runner.zero_grad()
+            loss = torch.nn.functional.cross_entropy(net(unit * images), labels)
+            loss.backward()
+            runner.step()
+        return loss.item()
+
+    assert losses(unit, converted=True) == pytest.approx(end(Adadelta, 1, seed=seed), rel=0.05)
+    assert (
+        losses(unit, converted=False)
+        == pytest.approx(end(Adadelta, 1, unit, seed=seed))
+        != pytest.approx(end(Adadelta, 1, seed=seed), rel=1)
+    )
+
+
+@pytest.mark.parametrize("lr", [2, 10])
+def test_a_larger_lr_lowers_the_edge(lr):
+    """A schedule that lets lr fall ends it."""
+    for curvature, rests in ((1.8 / lr, True), (2.2 / lr, False)):
+        assert (last_step(curvature, 0.8, 1e-6, 20_000, start=0.1, lr=lr) < 1e-5) == rests
+    assert last_step(25.0, 0.9, 1e-6, 5_000, falling=True) < 1e-5 < last_step(25.0, 0.9, 1e-6, 5_000)
+
+
+@pytest.mark.parametrize("hidden, seed", [(24, 1)])
+def test_a_larger_eps_lowers_the_loss(hidden, seed):
+    """With these pixels, where lr 1 suits SGD, a larger ε lowers the loss until Adadelta has turned into SGD."""
+    ends = []
+    for eps in (1e-8, 1e-6, 1e-4, 1e-2):
+        net = problems.small_net(64, hidden, 10, seed=seed)
+        ends.append(train(net, Adadelta, images, labels, steps=100, eps=eps)[-1].item())
+    assert ends == sorted(ends, reverse=True)
 
 
 @pytest.mark.parametrize("rho", [0.5, 0.9, 0.99])
