@@ -127,7 +127,7 @@ def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
 @pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 3)])
 def test_untuned_rmsprop_is_ahead_in_other_units(hidden, seed):
     """Untuned, RMSprop is ahead with each unit (from other starts, nearly), and with mixed ones, 0.10 to 0.27.
-    On the digits RMSprop is ahead with both at torch's lr, in every unit tried; tuned, neither is a sure winner.
+    On the digits RMSprop is ahead with both at torch's lr, in every unit tried; tuned, neither surely wins.
     """
     for unit in (0.3, 100, units_of_their_own(seed)):
         assert end(RMSprop, 0.01, unit, seed, hidden) < 0.9 * end(Adadelta, 1, unit, seed, hidden)
