@@ -57,6 +57,12 @@ FREE = [
 FREE_ADAMW = [
     *SQUARE,
     *FREE,
+    edit(
+        "every step is the first",
+        {"d, e, t=t": "d, e, t=1"},
+        why="`schedule_free_sgd` is called with t = 1, so the average is always the newest point, and e stays 0.",
+        ask="Which weight should the newest point have in the average after t steps?",
+    ),
     edit("nothing decays", {" + weight_decay * p": ""}, why="This is the rule without its decay.", ask=NO_DECAY),
     edit(
         "beta1 is not handed on",

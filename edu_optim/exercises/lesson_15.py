@@ -81,6 +81,7 @@ def sign_descent():
 def _watch_sign_descent(answer):
     draw = torch.Generator().manual_seed(16)
     betas = tuple(answer())
+    yield "betas outside 0 to 1", sum(not 0 <= beta <= 1 for beta in betas)
     p = m = torch.zeros(3, dtype=torch.float64)
     side = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
     for t in range(9):  # one large gradient, and two tiny ones against it
