@@ -83,9 +83,9 @@ def test_a_constant_rate_does_not_settle(lr):
 
 
 def test_shuffling_leaves_a_smaller_cloud_at_the_end_of_a_pass():
-    """Shuffled, the cloud at the end of a pass is far smaller: each reading came once, and the errors of a pass nearly
+    """Shuffled, at a small rate, the cloud at the end of a pass is far smaller: each reading came once, and the errors of a pass nearly
     The smaller the rate, the larger this gain, and in the middle of a pass it is less.
-    Formula (2) is for examples that are drawn anew."""
+    Formula (2) is for examples that are drawn anew."""  # noqa: E501
     readings, draws = torch.tensor([-2.0, 0.0, 0.5, 3.0, 3.5, 7.0]).double(), torch.Generator().manual_seed(5)
     spread, gains = readings.std(correction=0).item(), []
     for lr in (0.02, 0.1, 0.3):
@@ -177,7 +177,7 @@ def test_on_the_digits_too_larger_batches_bear_larger_rates_and_then_no_more(see
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
-    """At this rate each doubling of the passes at least halves the loss, and no floor is in sight.
+    """At this rate each doubling of the passes about halves the loss, and no floor is in sight.
     The error of one example, 2.4 at the start, shrinks too: this network can fit all its images.
     Such noise grows with the distance from the minimum; formula (2) is for noise that stays."""
     images, right = digits()
@@ -276,7 +276,7 @@ def test_a_bare_one_over_t_is_thrown_out_first():
 
 @pytest.mark.parametrize("total", [1.0, 8.0])
 def test_a_finite_sum_leaves_some_start_out_of_reach(total):
-    """A decay like $1/t^2$ breaks the first: whatever its sum, there are starts from which it stops short."""
+    """A decay like $1/t^2$ breaks the first: from some starts it stops short."""
     left = 1.0
     for t in range(1, 20_001):
         left *= 1 - total * 200 / (200 + t) ** 2

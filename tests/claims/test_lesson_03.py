@@ -306,7 +306,7 @@ def test_a_little_smaller_rate_cures_the_cycle():
 def test_the_star_swings_wider_at_a_rate_that_throws_plain_descent_out(kappa):
     """though it first swings wider: its learning rate of 1/9 lies beyond $2/25$, where plain descent is thrown out.
     What cancels keeps it in; along the floor it gathers speed.
-    what alternates cancels, even at rates that throw plain descent out."""
+    what alternates cancels, even at learning rates that throw plain descent out."""
     root = sqrt(kappa)
     lr, beta = (2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2
     assert lr > 2 / kappa
@@ -363,7 +363,7 @@ def test_where_the_plateau_is_worse_than_none():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_momentum_gains_on_the_digits_where_the_batch_is_large(seed):
-    """With all images momentum ends below a tenth of plain descent's loss, with 128 at half; with 16 little, by the seed; after twice the steps perhaps nothing.
+    """With all images momentum ends below a tenth of plain descent's loss, with 128 at half; with 16 less, by the seed; after twice the steps perhaps nothing.
     It trains at speeds that break plain descent, even at 16."""  # noqa: E501
     gains = {}
     for batch, steps in ((None, 56), (128, 56), (16, 56), (16, 112)):

@@ -88,7 +88,7 @@ def test_in_the_end_is_not_at_first(k):
 
 
 def test_gentler_bowls():
-    """The smaller the curvature of a bowl, the nearer to 1 is its best $\\beta$.
+    """At one learning rate, the smaller the curvature of a bowl, the nearer to 1 is its best $\\beta$.
     After more steps the bowl with the largest loss is one of smaller curvature, for the others are done."""
     betas = torch.linspace(0, 0.999, 1000, dtype=torch.float64)
     found = []
@@ -215,7 +215,7 @@ def test_same_slope_cycles_only_at_the_best_settings():
 @pytest.mark.parametrize("batch, sizes", [(12, (64, 8, 10)), (32, (64, 16, 10))])
 def test_held_out_loss(batch, sizes):
     """at 0.7 the sign hangs on the order.
-    in a short run it can help at the usual $\\beta$"""
+    in a short run it can help"""
     betas, orders = torch.tensor([0.7, 0.9], dtype=torch.float64), range(30, 36)
     losses = held_out(betas, [150], orders, batch=batch, sizes=sizes)[150]
     ahead, means = (losses[:, 1] < losses[:, 0]).sum(0), losses.mean(0)

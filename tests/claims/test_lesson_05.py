@@ -140,7 +140,7 @@ def test_rare_words_are_where_it_pays(words_of):
 
 def test_rare_words_must_tell_as_much_as_others(words_of):
     """Where rare words are weak, Adagrad is last.
-    Take it where inputs are rare, a rare one tells as much as a frequent one, and steps are few"""
+    Take it where inputs are rare, a rare one tells as much as a frequent one, labels are clear and steps few"""
     entrants = {"plain": (SGD, {}), "clock": (from_rule(HELD_OUT["common_clock"]), {})}
     entrants["ahead"] = (SGD, {"momentum": 0.7, "nesterov": True})
     own = words_of(Adagrad, "weak").mean(1)
@@ -154,7 +154,7 @@ def test_the_common_clock_overtakes(words_of):
 
 
 def test_the_digits_are_a_draw():
-    """On these digits Adagrad does not win: Nesterov leads, and after 200 steps SGD and Adagrad draw.
+    """On these digits Adagrad does not win: after 50 and 200 steps Nesterov leads, and after 200 SGD and Adagrad draw.
     A pixel that speaks in one image of two hundred hardly changes a mean, and even on its nine images the faint clue \
 counts for little."""
     held_out, images = HELD_OUT["held_out"], HELD_OUT["images"]
@@ -201,7 +201,7 @@ def test_too_large_costs_on_other_slopes(loss):
 @pytest.mark.parametrize("condition", [9, 400])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (0.3, -2.0)])
 def test_too_large_a_rate_on_a_parabola(condition, start):
-    """Along the axes ten times too small loses to SGD, and ten times too large is *better*.
+    """Here ten times too small loses to SGD, and ten times too large is *better*.
     from then on the weights' **own rates**, $\\eta/\\sqrt s$, are close to the ideal $1/\\lambda$
     Nothing enlarges a rate that is too small."""
     bowl, p = problems.quadratic(condition), torch.tensor(start, dtype=torch.float64)

@@ -188,7 +188,7 @@ def test_in_a_cache_a_byte_is_cheaper():
 
 @others
 def test_the_loop_makes_no_tensor_and_lists_make_one_for_each_sign(rule):
-    """The loop in C makes no tensor, so it has nothing to map."""
+    """In float32, contiguous, the loop in C makes no tensor, so it has nothing to map."""
     for size in (1000, 77_777):
         columns = [[torch.ones(size)] for _ in range(rule.__code__.co_argcount)]
         compiled(rule, columns, {"lr": 0.1})

@@ -66,8 +66,8 @@ def test_unequal_shares(first):
     ids=str,
 )
 def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
-    """Equal shares of a mean over examples, the mean of the gradients, the same step everywhere: many ranks are one \
-rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout).
+    """The same start, equal shares of a mean over examples, the mean of the gradients, the same step: many ranks are \
+one rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout).
     labels that the loss skips (padding) make shares unequal.
     BatchNorm makes the loss of an example depend on its share, and Dropout draws anew for each: there equal shares \
 are not enough.
@@ -266,7 +266,7 @@ each at 25 MiB, the first at 1."""
 
 
 def test_a_checkpoint_of_zero(two_ranks):
-    """`get_state_dict` refuses the optimizer of ZeRO until its parts are gathered with `consolidate_state_dict`."""
+    """`get_state_dict` refuses the optimizer of ZeRO on a rank until its parts are gathered there with `consolidate_state_dict`."""  # noqa: E501
     net = small_net(64, 10)
     optimizer = ZeroRedundancyOptimizer(net.parameters(), Adam, lr=0.1)
     gradient(net, slice(8))
