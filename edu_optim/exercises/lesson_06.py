@@ -163,6 +163,12 @@ EXERCISES = [
                 ask="After one window, which share of the memory is filled?",
             ),
             edit(
+                "counted in windows, not in steps",
+                {"return math.ceil": "return (1 - alpha) * math.ceil"},
+                why="The number t of a step is asked for; a window is 1 / (1 - alpha) steps.",
+                ask="How many steps are one window at alpha = 0.99?",
+            ),
+            edit(
                 "times is taken for the excess",
                 {"times**-2": "(1 + times) ** -2"},
                 why="A step that is times as long as lr exceeds lr by times - 1.",

@@ -279,6 +279,15 @@ EXERCISES = [
                 ask="How large is the difference of rounding between two paths that are the same?",
             ),
             edit(
+                "paths that differ by half pass",
+                {
+                    "torch.allclose(travel(1000), 1000 * travel(1))": "bool((travel(1000) - 1000 * travel(1)).norm() "
+                    "< 0.5 * travel(1000).norm())"
+                },
+                why="A tolerance is there for rounding, which is far smaller.",
+                ask="How large is the difference of rounding between two paths that are the same?",
+            ),
+            edit(
                 "a fixed difference passes, however small the steps",
                 {"1000 * travel(1))": "1000 * travel(1), atol=0.1)"},
                 why="Steps smaller than the difference pass in any unit.",
