@@ -157,7 +157,8 @@ def quickest_rmsprop(angle, alpha, start):
 @pytest.mark.parametrize("start", [(-4, 1), (-4, 2), (-3, 3)])
 def test_the_memory_on_the_ravine(start):
     """with a shorter memory, 0.9, it takes 41
-    Steps and roots for each weight help, if the memory is not too short (0.5 is), where the trouble lies along single weights.
+    Steps and roots for each weight help, if the memory is not too short (0.5 is), where the trouble lies along \
+single weights.
     """
     assert quickest_rmsprop(45, 0.9, start) < quickest_rmsprop(45, 0.99, start)
     momentum = len(quickest(0, 25, start)["momentum"]) - 1
@@ -189,7 +190,7 @@ def highest(net, lr_at, alpha, steps=12):
 @pytest.mark.parametrize("hidden, seed, alpha", [(16, 1, 0.9), (24, 2, 0.98), (64, 3, 0.9)])
 def test_the_burst_makes_the_climb(hidden, seed, alpha):
     """after one of 0.095 it does not, but in a net of 64 hidden units it does.
-    as high as lr over $\\sqrt{1-\\alpha}$, it makes the climb, and not by its first step alone. Cut that to a tenth, \
+    as high as lr over $\\sqrt{1-\\alpha}$, makes the climb, and not by its first step alone. Cut that to a tenth, \
 and the loss still climbs, to 3.1.
     Lower lr at the start, or shorten the memory
     """
@@ -303,7 +304,8 @@ def test_adagrad_goes_down_where_rmsprop_stops():
 @pytest.mark.parametrize("alpha", [0.7, 0.95, 0.99])
 def test_the_variance_of_a_steady_gradient_fades(alpha):
     """Where nothing varies the variance fades in the end, and then the step grows and grows; only ε could stop it.
-    So $s_t - a_t^2 = (1-\\alpha^t)\\,\\alpha^t g^2$ is left: it rises until the filled share is a half, and then fades.
+    So $s_t - a_t^2 = (1-\\alpha^t)\\,\\alpha^t g^2$ is left: it rises until the filled share is a half, \
+and then fades.
     """
     s = a = before = 0.0
     for t in range(1, 30 if alpha < 0.9 else 120):

@@ -128,10 +128,8 @@ def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
 
 @pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 3)])
 def test_untuned_rmsprop_is_ahead_in_other_units(hidden, seed):
-    """Untuned, in 100 steps on all data at once, RMSprop is ahead with each unit (from other starts, with most) and \
-with mixed ones, 0.10 to 0.27.
-    In 100 steps on all the digits at once RMSprop is ahead in most units with both at torch's lr; tuned, neither \
-surely wins.
+    """Untuned, in 100 steps on all data at once, RMSprop is ahead with each unit (from other starts, with most).
+    In 100 steps on all digits RMSprop is ahead in most units at torch's lr; tuned, neither surely wins.
     """
     units = (0.3, 3, 10, 100)
     ahead = [end(RMSprop, 0.01, unit, seed, hidden) < end(Adadelta, 1, unit, seed, hidden) for unit in units]
@@ -218,7 +216,8 @@ $\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta =
 
 
 def test_with_a_small_eps_the_loss_hardly_shifts_adadelta():
-    """with torch's 1e-6 this change of the loss hardly shows in 60 steps, the change of the unit still halves the way."""
+    """with torch's 1e-6 this change of the loss hardly shows in 60 steps, the change of the unit still \
+halves the way."""
     ravine = problems.quadratic(condition=25)
     start = torch.tensor(ravine.start, dtype=torch.float64)
 
