@@ -118,8 +118,8 @@ ELEMENTWISE = [
         "every step that was tried passes",
         {COMPARE: "step(p, g).shape == p.shape"},
         why="What you compare agrees for all of them, also for those that mix elements.",
-        ask="Shapes always agree, and so does a result with itself. In a toy Muon, which numbers of yours would "
-        "differ?",
+        ask="Shapes always agree, as does a result with itself, or where a neighbor hardly changed. In a toy Muon, "
+        "which numbers of yours would differ?",
     ),
     edit(
         "the gradients that you try are zero",

@@ -175,7 +175,7 @@ READ = [
         ask="If one is 15 times as high and the other twice, is either too high?",
     ),
     edit(
-        "lost runs are left out",
+        "lost runs count as not tried",
         {WITHOUT_NAN: "    rates, losses = zip(*(pair for pair in zip(rates, losses) if abs(pair[1]) < 1e300))\n"},
         why="What lies beside a lost run then looks like the edge of the map, or has another neighbor.",
         ask="Is a rate at which the run was lost tried, or not?",

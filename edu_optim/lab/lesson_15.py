@@ -1,6 +1,6 @@
-"""The experiment of lesson 15, the Newton-Schulz iteration; its fair race, and what its pictures show.
+"""The experiment of lesson 15, the Newton-Schulz iteration; its race, and what its pictures show.
 
-``python -m edu_optim.lab.lesson_15 FILE NEW`` holds the race on four tasks, in some minutes, and writes it to a file,
+``python -m edu_optim.lab.lesson_15 FILE NEW`` holds the race on four tasks, in about an hour, and writes it to a file,
 and its first task with forty new seeds to another; what came of it is stored in ``after_adam.json`` and
 ``after_adam_new_seeds.json``.
 """
@@ -363,7 +363,7 @@ def wins(results: Mapping[str, Mapping[str, Any]], part: slice = slice(None)) ->
 
 
 def race_and_write(to: str, new: str) -> None:
-    """Hold the race on four tasks, in some minutes, and write it to a file; its first once more, to another.
+    """Hold the race on four tasks, in about an hour, and write it to a file; its first once more, to another.
 
     >>> race_and_write("after_adam.json", "after_adam_new_seeds.json")  # doctest: +SKIP
     """

@@ -48,10 +48,16 @@ def test_the_shares_are_those_of_a_window(lr, momentum):
 
 @pytest.mark.parametrize("lr", [0.004, 0.008])
 def test_without_momentum_the_fields_are_of_nearly_one_size(lr):
-    """Without momentum the four fields are of nearly one size, and at this learning rate the strips are gone."""
+    """Without momentum, at this learning rate and in this window, the four fields are of nearly one size, and the strips are gone."""  # noqa: E501
     found = sweep(himmelblau, SGD, 400, himmelblau.grid(64, 64), lr=lr).minimum
     shares = torch.stack([(found == index).double().mean() for index in range(4)])
     assert shares.min() > 0.22 and shares.max() < 0.28
+
+
+def test_with_longer_steps_the_fields_differ_in_size():
+    """Without momentum, at this learning rate and in this window, the four fields are of nearly one size, and the strips are gone."""  # noqa: E501
+    found = sweep(himmelblau, SGD, 400, himmelblau.grid(64, 64), lr=0.015).minimum
+    assert min((found == index).double().mean() for index in range(4)) < 0.15
 
 
 @pytest.mark.parametrize("start", [(-1.0, 0.5), (-1.5, 2.0), (0.0, 1.5)])
@@ -88,23 +94,21 @@ def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
 
 
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5)])
-def test_from_where_the_valley_is_less_curved_the_band_is_not_lost(first):
+def test_from_the_floor_of_the_valley_the_band_is_not_lost(first):
     """most settings are lost from three other starts: the band lies along a cliff that moves with the start.
-    From (0, 0), where the largest curvature is an eighth, none is lost.
+    From (0, 0) none is lost.
     """  # noqa: E501
     band = from_start(*first) < 0.1
-    for start in ((0.0, 0.0), (0.5, 0.5), (-0.5, 0.5), (-1.5, 2.0), (-2.0, 4.0), (1.5, 2.25)):
-        hessian = torch.autograd.functional.hessian(rosenbrock, torch.tensor(start, dtype=torch.float64))
-        curved = float(torch.linalg.eigvalsh(hessian)[-1])
-        lost = from_start(*start).isinf()[band].double().mean()
-        assert (curved < 400 and lost == 0) or (curved > 2000 and lost > 0.5), start
-    assert round(1506 / 200) == 8
+    for start in ((0.0, 0.0), (0.25, 0.1), (-0.3, 0.2)):
+        assert not from_start(*start).isinf()[band].any()
+    for start in ((0.0, 5.0), (0.5, 3.0), (-1.5, 2.0), (-2.0, 4.0)):
+        assert from_start(*start).isinf()[band].double().mean() > 0.5
 
 
 @pytest.mark.parametrize("start", [(4.49, 4.49), (-4.6, 4.7), (-4.8, -4.8)])
 def test_the_first_step_leaps_past_the_nearest_minimum(start):
     """The first step, the same in both, goes down the steep wall and leaps past the nearest minimum.
-    At a tenth of the learning rate next to none are left, with this momentum too;
+    At a tenth of the learning rate next to none are left in this window, with this momentum too;
     """
     start = torch.tensor(start, dtype=torch.float64)
     nearest = min(himmelblau.minima, key=lambda place: (torch.tensor(place) - start).norm())
@@ -119,13 +123,13 @@ def test_the_first_step_leaps_past_the_nearest_minimum(start):
 
 @pytest.mark.parametrize(("momentum", "steps"), [(0.7, 1200), (0.8, 1200), (0.9, 1500)])
 def test_with_short_steps_strips_take_more_momentum(momentum, steps):
-    """At a tenth of the learning rate next to none are left, with this momentum too; with 0.9 a quarter of the rim leads elsewhere."""  # noqa: E501
+    """At a tenth of the learning rate next to none are left in this window, with this momentum too; with 0.9 a quarter of its starts beyond 3.5 on either axis lead elsewhere."""  # noqa: E501
     starts = himmelblau.grid(50, 50)
     found = sweep(himmelblau, SGD, steps, starts, lr=0.001, momentum=momentum).minimum
     corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()
     usual = torch.stack([found[corner == quarter].mode().values for quarter in range(4)])[corner]
     elsewhere = (found != usual)[starts.abs().amax(-1) > 3.5].double().mean()
-    assert 0.2 < elsewhere < 0.3 if momentum == 0.9 else elsewhere < 0.02
+    assert 0.23 < elsewhere < 0.27 if momentum == 0.9 else elsewhere < 0.02
 
 
 def test_a_range_that_is_low_from_one_start_need_not_be_low_from_another():
@@ -148,7 +152,7 @@ def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
 
 @pytest.mark.parametrize("momentum", [0.7, 0.85])
 def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(momentum):
-    """For the shares of the four a small map will do here; the strips need a finer one, and with more momentum so do the shares."""  # noqa: E501
+    """For the shares of the four a small map will do here; the strips need a finer one."""  # noqa: E501
     fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.008, momentum=momentum).minimum
     coarse = fine[4::8, 4::8]
     for index in range(4):
@@ -157,11 +161,13 @@ def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(momentum):
     assert (painted != fine).double().mean() > 0.04
 
 
-def test_with_more_momentum_the_shares_need_a_finer_map():
-    """and with more momentum so do the shares."""
-    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.01, momentum=0.9).minimum
-    shares = [torch.stack([(found == k).double().mean() for k in range(4)]) for found in (fine, fine[4::8, 4::8])]
-    assert (shares[0] - shares[1]).abs().max() > 0.03
+@pytest.mark.parametrize("momentum", [0.8, 0.9, 0.95])
+def test_the_shares_can_be_read_off_a_small_map_wherever_its_points_lie(momentum):
+    """For the shares of the four a small map will do here; the strips need a finer one."""
+    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.01, momentum=momentum).minimum
+    maps = [fine] + [fine[up::4, across::4] for up in range(4) for across in range(4)]
+    shares = torch.stack([torch.stack([(found == k).double().mean() for k in range(4)]) for found in maps])
+    assert (shares[1:] - shares[0]).abs().amax(1).mean() < 0.015
 
 
 def test_each_point_of_a_sweep_is_a_path_of_its_own():
@@ -247,7 +253,7 @@ def test_twice_the_resolution_changes_less_and_less_but_something(momentum, step
 
 @pytest.mark.parametrize("lr", [0.008, 0.01])
 def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale(lr):
-    """Without momentum the borders are about as long on each map; with 0.8 they grow a little.
+    """Without momentum the borders are about as long on each map; with 0.8 they grow.
     With 0.95 twice the squares each way find 1.6 to 1.8 times the length, each time: no map here has settled it."""
     growths = {}
     for momentum, steps in ((0.0, 80), (0.8, 150), (0.95, 300)):

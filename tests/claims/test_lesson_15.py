@@ -185,7 +185,7 @@ def test_chance_alone_tells_hardly_a_pair_apart():
 
 
 def test_the_average_at_adamws_own_rate_has_a_part_of_the_lead():
-    """At AdamW's own rate, the average makes up two thirds of schedule-free's lead over AdamW, three quarters with the forty others; at a rate tuned for it, all."""  # noqa: E501
+    """At AdamW's own rate, 0.01, with the 0.97 chosen at 0.0215, the average makes up two thirds of schedule-free's lead over AdamW, three quarters with the forty others; at 0.0215, all."""  # noqa: E501
     new = with_new_seeds()
     assert 0.6 < share(new, ALONE) < 0.7 and 0.95 < share(new, AVERAGE)
     assert (AVERAGED, ALONE) in wins(new) and (AVERAGE, ALONE) in wins(new) and (ALONE, "AdamW") in wins(new)
@@ -193,7 +193,7 @@ def test_the_average_at_adamws_own_rate_has_a_part_of_the_lead():
 
 
 def test_the_forty_seeds_come_out_as_they_are_stored():
-    """Here are forty new seeds, stored too, and a row for the average at AdamW's own rate."""
+    """Here are forty new seeds, and a row for the average at AdamW's own rate."""
     new = with_new_seeds()
     for name, race in once_more({"AdamW": new["AdamW"]}, [NEW[12]]).items():
         assert race["held_out"] == pytest.approx(new[name]["held_out"][12:13], abs=0.6)
@@ -203,7 +203,7 @@ def test_the_forty_seeds_come_out_as_they_are_stored():
 @pytest.mark.slow
 def test_other_seeds_say_so_too():
     """Who is first stays open: the average and schedule-free now beat the cosine and not each other; with forty others (600 to 639) the average beats both.
-    At AdamW's own rate, the average makes up two thirds of schedule-free's lead over AdamW, three quarters with the forty others; at a rate tuned for it, all.
+    At AdamW's own rate, 0.01, with the 0.97 chosen at 0.0215, the average makes up two thirds of schedule-free's lead over AdamW, three quarters with the forty others; at 0.0215, all.
     """  # noqa: E501
     results = stored()["results"]["digits, MLP"]
     others = once_more({name: results[name] for name in ("AdamW", "AdamW, cosine", AVERAGE, AVERAGED)}, range(600, 640))
@@ -213,7 +213,7 @@ def test_other_seeds_say_so_too():
 
 @pytest.mark.slow
 def test_in_240_steps_too_the_average_does_what_schedule_free_does():
-    """- Lion keeps a sign, schedule-free an average, and RAdam waits; on our digits, in 120 and 240 steps, a tuned average beside AdamW does as well as schedule-free."""  # noqa: E501
+    """- Lion keeps a sign, schedule-free an average, and RAdam waits; in none of our races does schedule-free beat a tuned average beside AdamW."""  # noqa: E501
     longer, found = replace(MATRIX, steps=240), {}
     for name in ("AdamW", AVERAGE, AVERAGED):
         tuned, held = learned(longer, name, (0.01, 0.0215, 0.0464), range(300, 306))
@@ -223,14 +223,20 @@ def test_in_240_steps_too_the_average_does_what_schedule_free_does():
 
 @pytest.mark.slow
 def test_the_decay_is_the_best_of_five_on_the_tuning_seeds(monkeypatch):
-    """AdamW starts three times: at a constant rate, as all others, with the cosine of [lesson 10](10_schedules.ipynb), and with an average of its weights, whose `decay` was chosen from five with the tuning seeds: the average tries 45 settings, the others nine."""  # noqa: E501
-    found = {}
+    """AdamW starts three times: at a constant rate, as all others, with the cosine of [lesson 10](10_schedules.ipynb), and with an average of its weights, whose `decay` was chosen from five with the tuning seeds: the average tries 45 settings, the others nine.
+    At 0.01 a `decay` of 0.95 does better.
+    """  # noqa: E501
+    found, at_adamws, new = {}, {}, {}
     for decay in (0.8, 0.9, 0.95, 0.97, 0.99):
         monkeypatch.setattr(lesson_15, "DECAY", decay)
         rule = functools.partial(from_rule(rules.adam_ema), lr=1.0, decay=decay)
         monkeypatch.setitem(lesson_15.ENTRANTS, lesson_15.AVERAGE, rule)
-        found[decay] = learned(MATRIX, lesson_15.AVERAGE, (0.01, 0.0215, 0.0464), MATRIX.tuning)[0].mean(0).min()
+        tried = learned(MATRIX, lesson_15.AVERAGE, (0.01, 0.0215, 0.0464), MATRIX.tuning)[0].mean(0)
+        found[decay], at_adamws[decay] = tried.min(), tried[0]
+        if decay in (0.95, 0.97):
+            new[decay] = learned(MATRIX, lesson_15.AVERAGE, [0.01], NEW)[1].mean()
     assert min(found, key=found.__getitem__) == 0.97
+    assert at_adamws[0.95] < at_adamws[0.97] - 0.2 and new[0.95] < new[0.97] - 0.2
 
 
 @pytest.mark.slow
@@ -249,7 +255,8 @@ def test_schedule_free_and_the_average_beat_both_adamws_on_the_stored_tasks():
     """On the CNN one flattened kernel is enough for it to beat AdamW at a constant rate and with the cosine.
     Schedule-free and the average also beat these two on the CNN and on the text; neither beats the other on any task.
     In 400 steps on the digits the cosine beats four, schedule-free and the constant rate among them.
-    """
+    - Lion keeps a sign, schedule-free an average, and RAdam waits; in none of our races does schedule-free beat a tuned average beside AdamW.
+    """  # noqa: E501
     results = stored()["results"]
     for task in ("digits, CNN", "text, transformer"):
         found = beaten(results[task])
@@ -257,6 +264,7 @@ def test_schedule_free_and_the_average_beat_both_adamws_on_the_stored_tasks():
             assert {"AdamW", "AdamW, cosine"} <= set(found[name])
     for found in results.values():
         assert AVERAGE not in beaten(found)[AVERAGED] and AVERAGED not in beaten(found)[AVERAGE]
+    assert (AVERAGED, AVERAGE) not in wins(with_new_seeds())
     longer = beaten(results["digits, 400 steps"])["AdamW, cosine"]
     assert len(longer) == 4 and {"schedule-free", "AdamW"} < set(longer)
 
@@ -343,7 +351,7 @@ def test_bfloat16_shows_where_singular_values_are_small(seed):
 def test_what_muon_brings_near_one(seed):
     """From 0.003 of the matrix's length on, a singular value comes to between 0.68 and 1.21, so the step is about as long in small directions as in large ones.
     A gradient with one direction alone, at the right edge, comes to 0.70.
-    Below 0.003 the curve falls to 0, and most of the 32 get beyond it only later.
+    Below 0.003 the curve falls to 0, and 9 of the 32 lie above it at the first step, 22 sixty steps later.
     """  # noqa: E501
     one = torch.outer(torch.arange(1.0, 5), seed * torch.arange(3.0)).double()
     assert abs(torch.linalg.matrix_norm(rules.orthogonal(one), 2) - 0.70) < 0.005
@@ -352,8 +360,9 @@ def test_what_muon_brings_near_one(seed):
     assert 0.68 < made.min() and made.max() < 1.21
     below = brought(rules.orthogonal, torch.logspace(-6, -2.6, 100, dtype=torch.float64))
     assert (below.diff() > 0).all() and below[0] < 0.001
-    first, later = ((brought(rules.orthogonal, values) < 0.5).sum() for values in hidden_layer(80, seed).values())
-    assert first > 16 and later < 8
+    assert [int((values > 0.003).sum()) for values in hidden_layer().values()] == [9, 22]
+    first, later = ((values > 0.003).sum() for values in hidden_layer(60, seed).values())
+    assert 8 <= first <= 11 and 19 <= later <= 24
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 7)])
