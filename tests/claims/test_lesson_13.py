@@ -108,7 +108,7 @@ def test_from_the_floor_of_the_valley_the_band_is_not_lost(first):
 @pytest.mark.parametrize("start", [(4.49, 4.49), (-4.6, 4.7), (-4.8, -4.8)])
 def test_the_first_step_leaps_past_the_nearest_minimum(start):
     """The first step, the same in both, goes down the steep wall and leaps past the nearest minimum.
-    At a tenth of the learning rate next to none are left in this window, with this momentum too;
+    At a tenth of the learning rate next to none are left here, with this momentum too;
     """
     start = torch.tensor(start, dtype=torch.float64)
     nearest = min(himmelblau.minima, key=lambda place: (torch.tensor(place) - start).norm())
@@ -123,7 +123,7 @@ def test_the_first_step_leaps_past_the_nearest_minimum(start):
 
 @pytest.mark.parametrize(("momentum", "steps"), [(0.7, 1200), (0.8, 1200), (0.9, 1500)])
 def test_with_short_steps_strips_take_more_momentum(momentum, steps):
-    """At a tenth of the learning rate next to none are left in this window, with this momentum too; with 0.9 a quarter of its starts beyond 3.5 on either axis lead elsewhere."""  # noqa: E501
+    """At a tenth of the learning rate next to none are left here, with this momentum too; with 0.9 a quarter of the starts beyond 3.5 on either axis lead elsewhere."""  # noqa: E501
     starts = himmelblau.grid(50, 50)
     found = sweep(himmelblau, SGD, steps, starts, lr=0.001, momentum=momentum).minimum
     corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()

@@ -351,7 +351,7 @@ def test_bfloat16_shows_where_singular_values_are_small(seed):
 def test_what_muon_brings_near_one(seed):
     """From 0.003 of the matrix's length on, a singular value comes to between 0.68 and 1.21, so the step is about as long in small directions as in large ones.
     A gradient with one direction alone, at the right edge, comes to 0.70.
-    Below 0.003 the curve falls to 0, and 9 of the 32 lie above it at the first step, 22 sixty steps later.
+    Below 0.003 the curve falls to 0, and 9 of the 32 lie above it at step 1, 22 at step 61.
     """  # noqa: E501
     one = torch.outer(torch.arange(1.0, 5), seed * torch.arange(3.0)).double()
     assert abs(torch.linalg.matrix_norm(rules.orthogonal(one), 2) - 0.70) < 0.005
