@@ -422,14 +422,6 @@ def half_mended(p, g, s, u, lr, rho, eps):
     return after, s, rho * u + (1 - rho) * (p - after) ** 2
 
 
-def the_examples_of_one_rank(ranks, p, gradient, step, order, batch, epochs):
-    for epoch in range(epochs):
-        shuffled = order(epoch)
-        for start in range(0, len(shuffled), batch):
-            p = step(p, sum(gradient(p, [x]) for x in shuffled[start : start + batch]) / batch)
-    return p
-
-
 def a_share_for_a_batch(ranks, p, gradient, step, order, batch, epochs):
     for epoch in range(epochs):
         shuffled = order(epoch)
@@ -483,7 +475,6 @@ def ring_to_the_left(mine, rank):
 
 
 WRONG = [
-    (the_examples_of_one_rank, "train_on", "a gradient is taken of each example by itself"),
     (an_example_at_a_time, "train_on", "a gradient is taken of each example by itself"),
     (a_share_for_a_batch, "train_on", "each batch is as small as a share"),
     (rank_0_alone_steps, "train_on", "only one of the copies steps"),

@@ -35,8 +35,6 @@ MEASURED = {
     },
 }
 MEASURED_AT = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)  # weights
-# Milliseconds a step, by `scripts/steps.py` on that machine: of a network and a batch, in one process and on two ranks.
-STEPS = {("64-48-48-10", 64): (1, 8), ("64-48-48-10", 1024): (12, 16), ("64-512-512-10", 1024): (300, 200)}
 SPEED = 12.5e9  # bytes a second between two machines, in the model of `play`: 100 Gbit/s
 
 

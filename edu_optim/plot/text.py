@@ -26,7 +26,7 @@ def show(fig: Figure, alt: str, *, numbers: bool = True) -> None:
 
     ``alt`` says what the figure shows, in a sentence, to a reader who cannot see it. As both stand in the same
     output as the picture, a strict run of the notebook compares them, and a line that moved is noticed. Without
-    ``numbers`` the text is ``alt`` alone, for times of the machine that draws, which no two runs have in common.
+    ``numbers`` the text is ``alt`` alone, for what no two machines have in common: times, or where long trainings end.
 
     Errors: ValueError if ``alt`` is not a sentence.
 

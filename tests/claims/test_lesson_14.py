@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import re
 import warnings
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, Muon, NAdam, RAdam, RMSprop
-from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, STEPS, round_trip
+from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, round_trip
 from edu_optim.problems import digits, small_net
 
 data = functools.cache(digits)
@@ -345,7 +346,6 @@ def test_a_step_on_two_ranks():
     The wide network is faster there.
     """
     lesson = (Path(__file__).parents[2] / "notebooks" / "14_scale_out.ipynb").read_text()
-    for (_, images), (alone, two) in STEPS.items():
-        assert f"| {images:,} | {alone} | {two} |" in lesson
-    (alone, two), (large_alone, large_two), (wide_alone, wide_two) = STEPS.values()
+    rows = [tuple(map(int, row)) for row in re.findall(r"\| [\d,]+ \| (\d+) \| (\d+) \|", lesson)]
+    (alone, two), (large_alone, large_two), (wide_alone, wide_two) = rows
     assert two > 5 * alone and large_alone < large_two < 2 * large_alone and wide_two < 0.8 * wide_alone
