@@ -458,6 +458,14 @@ def the_whole_list(mine, rank):
     return total
 
 
+def the_whole_tuple(mine, rank):
+    total = passing = tuple(mine)
+    for _ in mine[1:]:
+        passing = yield passing
+        total = tuple(a + b for a, b in zip(total, passing, strict=True))
+    return total
+
+
 def its_own_sum(mine, rank):
     sums = [sum(mine)]
     while len(sums) < len(mine):
@@ -480,12 +488,13 @@ WRONG = [
     (rank_0_alone_steps, "train_on", "only one of the copies steps"),
     (a_copy_on_every_rank, "bytes_a_rank", "the copy in float32 stays on every rank"),
     (the_whole_list, "ring", "every number goes all the way round"),
+    (the_whole_tuple, "ring", "every number goes all the way round"),
     (its_own_sum, "ring", "each rank adds up its own numbers first"),
     (ring_to_the_left, "ring", "the places are those of a ring that sends to the left"),
     (
         lambda t: min(1.0, 2 / t),
         "weighted_mean_rate",
-        "the weights are taken to add up to half the square of t, from the third step on",
+        "the weights are taken to add up to half the square of t, from the second step on",
     ),
     (lambda lr, c, v, g, b: lr * v / b / (c * (2 - lr * c)), "noise_ball", "the noise does not grow"),
     (lambda lr, c, v, g, b: lr * v / (c * (2 - lr * c)), "noise_ball", "this is formula (2) of the lesson"),

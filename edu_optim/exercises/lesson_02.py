@@ -52,7 +52,7 @@ EXERCISES = [
                 ask="The first step has t = 1; where should it land?",
             ),
             edit(
-                "the weights are taken to add up to half the square of t, from the third step on",
+                "the weights are taken to add up to half the square of t, from the second step on",
                 {"2 / (t + 1)": "min(1, 2 / t)"},
                 why="The cut at 1 mends the first step alone; the weights 1 to t add up to t * (t + 1) / 2.",
                 ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",

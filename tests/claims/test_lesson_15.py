@@ -124,7 +124,7 @@ def test_the_average_of_schedule_free_is_that_of_the_fast_points(beta):
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 15])
 def test_the_fast_point_wanders_and_the_average_less(seed):
-    """At this rate $z$ wanders farther than plain SGD, and $x$ less; at a thirtieth of it $x$ lags behind $z$, for it remembers the start."""  # noqa: E501
+    """At this rate and `beta` $z$ wanders farther than plain SGD, and $x$ less; at a thirtieth of it $x$ lags behind $z$, for it remembers the start."""  # noqa: E501
     for lr in (0.3, 0.6):
         lines = noisy_bowl(rules.schedule_free_sgd, lr, seed).values()
         fast, plain, mean = (torch.tensor(line)[-100:].std() for line in lines)
@@ -308,7 +308,7 @@ def test_the_cubic_polynomial_converges_and_the_quintic_does_not(smallest):
 
 @pytest.mark.parametrize("g", [1.0, -40.0])
 def test_the_first_steps_of_nadam_are_too_short(g):
-    """But torch lets `m` fade by $\\beta_1$: where all gradients are alike, with $\\beta_1 = 0.9$ NAdam's second to fiftieth steps are too short, by up to 27 %."""  # noqa: E501
+    """But torch lets `m` fade by $\\beta_1$: where all gradients are alike, with $\\beta_1 = 0.9$ and torch's `momentum_decay` NAdam's second to fiftieth steps are too short, by up to 27 %."""  # noqa: E501
     m = v = c = mean = 0.0
     steps = []
     for t in range(1, 61):
