@@ -7,7 +7,6 @@ optimizer takes longer than most lessons, so one process imports them for all ke
 
 import atexit
 import functools
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from pathlib import Path
 import nbval.kernel
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import local_provisioner
+
+from tests.forks import prepared
 
 
 @functools.cache
@@ -49,9 +50,7 @@ class Kernel(ForkServerProcess):
 
 def forked(command, *, env=None, cwd=None, **_):
     """A kernel as ``jupyter_client.launch_kernel`` starts one, but in a fork of the process that has the imports."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "sympy", "sklearn.datasets", "ipykernel.kernelapp", "edu_optim"])
-    here, there = context.Pipe(duplex=False)
+    here, there = prepared().Pipe(duplex=False)
     kernel = Kernel(target=_live, args=(command[command.index("-f") :], env, cwd, there))
     kernel.start()
     there.close()

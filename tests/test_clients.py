@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from cases import NAMES, RICH, RUNS, buffers, difference, feed, gradients, ours, parameters, theirs, title
+from forks import prepared
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn.functional import mse_loss
 from torch.optim import lr_scheduler, swa_utils
@@ -345,7 +346,12 @@ def distributed(tmp_path_factory):
     for cls in (OurShared, TheirShared):
         model = net().share_memory()
         shared.append((model, cls(model.parameters(), lr=0.01, weight_decay=0.1)))
-    torch.multiprocessing.spawn(_worker, (str(folder), shared), nprocs=2)
+    workers = [prepared().Process(target=_worker, args=(rank, str(folder), shared)) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
     return torch.load(folder / "results"), shared
 
 

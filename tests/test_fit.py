@@ -4,13 +4,13 @@ import io
 import math
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
+import threading
 
 import pytest
 import torch
+from forks import prepared
 from torch.optim import lr_scheduler
+from tqdm import tqdm
 
 import edu_optim
 from edu_optim import SGD, Adam, problems
@@ -70,6 +70,7 @@ def half(content, file, real=torch.save):
 
 def killed_at(moment, path):
     """Runs in a process of its own, and does not come back. The first checkpoint is written; the second may not be."""
+    tqdm.set_lock(threading.RLock())  # one between processes would outlive this one
     if moment == "mid-write":
         torch.save = at_call(2, half, torch.save)
     elif moment == "before it is on the disk":
@@ -88,11 +89,10 @@ MOMENTS = ["mid-run", "mid-write", "before it is on the disk", "before it is ren
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_that_was_killed_goes_on_to_the_same_curve_to_the_bit(tmp_path, moment):
     path = tmp_path / "run.pt"
-    code = f"import test_fit; test_fit.killed_at({moment!r}, {str(path)!r})"
-    root = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": str(root.parent)}
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    process = prepared().Process(target=killed_at, args=(moment, path))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     kept = torch.load(path, weights_only=True)["states"]["history"]["losses"]
     assert len(kept) == (20 if moment == "after it is renamed" else 10)
     same_to_the_bit(run(path), run())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forks import on_ranks
 
 from edu_optim import Adam, sweep
 from edu_optim.lab.lesson_14 import launch
@@ -32,18 +33,22 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("runs")
 
 
+def on_one_rank(*options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["train.py", *map(str, options)])
+        runpy.run_path(str(TRAIN), run_name="__main__")
+
+
 @pytest.fixture(scope="module")
 def alone(folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["train.py", *map(str, (folder / "alone", *STEPS))])
-        runpy.run_path(str(TRAIN), run_name="__main__")
+    on_one_rank(folder / "alone", *STEPS)
     return result(folder / "alone" / "whole")
 
 
 @pytest.fixture(scope="module")
 def shared(folder):
     states = ["whole", "zero", "sharded"]
-    launch(TRAIN, folder / "four", *STEPS, "--state", *states, ranks=4, timeout=100)
+    on_ranks(TRAIN, folder / "four", *STEPS, "--state", *states, ranks=4)
     return {state: result(folder / "four" / state) for state in states}
 
 
@@ -75,20 +80,23 @@ def test_a_rank_that_dies_loses_nothing(alone, tmp_path):
     assert apart(alone, result(tmp_path / "whole")) < 1e-12
 
 
-def test_without_a_restart_a_death_ends_all_and_one_rank_goes_on_from_the_last_whole_checkpoint(alone, tmp_path):
-    run = (TRAIN, tmp_path, *STEPS, "--state", "sharded")
+def test_without_a_restart_a_death_ends_all_and_one_rank_goes_on_from_the_last_whole_checkpoint(
+    alone, tmp_path, capsys
+):
+    run = (tmp_path, *STEPS, "--state", "sharded")
     with pytest.raises(RuntimeError, match=r"ended with code 1: [\s\S]*exitcode"):
-        launch(*run, "--die", 17, ranks=2)
+        launch(TRAIN, *run, "--die", 17, ranks=2)
     assert not (tmp_path / "sharded" / "result.json").exists()
     torn = tmp_path / "sharded" / "000099"
     torn.mkdir()
     (torn / "__0_0.distcp").write_bytes(b"half")
-    assert launch(*run)[0] == "1 rank, sharded: goes on after step 10"
+    on_one_rank(*run)
+    assert capsys.readouterr().out.splitlines()[0] == "1 rank, sharded: goes on after step 10"
     assert apart(alone, result(tmp_path / "sharded")) < 1e-12
 
 
 def test_four_ranks_by_hand_agree_with_the_big_batch():
-    said = launch(SCRIPTS / "by_hand.py", ranks=4)
+    said = on_ranks(SCRIPTS / "by_hand.py", ranks=4)
     assert said[1] == "the mean over 4 ranks is that of the big batch"
 
 
@@ -107,7 +115,7 @@ def test_a_sweep_over_two_ranks_is_the_sweep_over_one():
     rates = torch.logspace(-3, 0, 31, dtype=torch.float64)
     losses = sweep(rosenbrock, Adam, 100, lr=rates).losses
     best = losses.argmin()
-    said = launch(SCRIPTS / "sweep.py", ranks=2)
+    said = on_ranks(SCRIPTS / "sweep.py", ranks=2)
     assert said == [f"best of 31: {rates[best]:.3f}, loss {losses[best]:.4f}"]
 
 
