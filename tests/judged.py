@@ -1,7 +1,6 @@
 """What the tests of the judge share: every program of a catalog, and changes of one place in a text."""
 
 import ast
-import copy
 import inspect
 import itertools
 import textwrap
@@ -66,18 +65,17 @@ SWAPS |= {
 def changes(function, letters=()):
     """Every text that differs from a function or class in one place: an operator, a number, a name, a statement."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    places = list(ast.walk(tree))
-    for index, node in enumerate(places):
+    for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and type(node.op) in SWAPS:
-            yield _changed(tree, index, "op", SWAPS[type(node.op)]())
+            yield _changed(tree, node, "op", SWAPS[type(node.op)]())
         elif isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
-            yield _changed(tree, index, "ops", [SWAPS[type(node.ops[0])]()])
+            yield _changed(tree, node, "ops", [SWAPS[type(node.ops[0])]()])
         elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-            yield _changed(tree, index, "value", node.value + 1)
+            yield _changed(tree, node, "value", node.value + 1)
         elif isinstance(node, ast.Constant) and type(node.value) is bool:
-            yield _changed(tree, index, "value", not node.value)
+            yield _changed(tree, node, "value", not node.value)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in letters:
-            yield from (_changed(tree, index, "id", other) for other in letters if other != node.id)
+            yield from (_changed(tree, node, "id", other) for other in letters if other != node.id)
         for name in ("body", "orelse"):
             block = getattr(node, name, None)
             if isinstance(block, list) and not isinstance(node, ast.Module | ast.ClassDef):
@@ -85,13 +83,15 @@ def changes(function, letters=()):
                     if not isinstance(statement, ast.Return | ast.FunctionDef) and not isinstance(
                         getattr(statement, "value", None), ast.Constant
                     ):
-                        yield _changed(tree, index, name, [*block[:k], ast.Pass(), *block[k + 1 :]])
+                        yield _changed(tree, node, name, [*block[:k], ast.Pass(), *block[k + 1 :]])
 
 
-def _changed(tree, index, field, value):
-    tree = copy.deepcopy(tree)
-    setattr(list(ast.walk(tree))[index], field, value)
-    return ast.unparse(ast.fix_missing_locations(tree))
+def _changed(tree, node, field, value):
+    before = getattr(node, field)
+    setattr(node, field, value)
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    setattr(node, field, before)
+    return text
 
 
 def built(text, function):
