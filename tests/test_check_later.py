@@ -1,13 +1,14 @@
 """The judge on the rules that came after Adam: other people's letters and styles pass, wrong ones are named."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 
 from edu_optim import later
-from edu_optim.check import check
+from edu_optim.check import check, judge
 from edu_optim.exercises.lesson_15 import CATALOGS
 from edu_optim.later import rules
 
@@ -306,3 +307,14 @@ def test_a_rule_that_goes_wrong_late_or_for_one_shape_is_called_wrong():
 
     assert check(late, like="muon").difference[0] == "p after step 9 of the second run"
     assert check(wide, like="muon").difference[0] == "p after step 1 of the second run"
+
+
+def test_what_programs_did_is_kept_for_the_next_answer_and_forgotten_where_a_check_is_interrupted(monkeypatch):
+    check(lambda p, g, *, lr: p + lr * g, like="gradient_descent")
+    before = judge._runs.cache_info()
+    check(lambda p, g, *, lr: p - 2 * lr * g, like="gradient_descent")
+    assert judge._runs.cache_info().misses == before.misses and before.currsize == 1
+    monkeypatch.setattr(judge, "_mistake", mock.Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        check(lambda p, g, *, lr: p + lr * g, like="gradient_descent")
+    assert judge._runs.cache_info().currsize == 0

@@ -1,6 +1,7 @@
 """Say whether a reader's answer is right and, if not, what it does: run, compare, match, report."""
 
 import collections
+import contextlib
 import difflib
 import functools
 import inspect
@@ -105,11 +106,29 @@ def _judged(answer, exercise):
     trials, error = in_time(lambda: list(watch(answer)), answer)
     if error is not None:
         return told_error(error, answer)
-    with undone():
+    with undone(), _kept_whole():
+        for trial in trials:
+            trial.runs = _runs(family)[trial.given]
         found = _best(trials, family)
         if exercise.observe and found.mismatch and not found.mistake:
             found = replace(found, mistake=slip(found.trial, exercise, family, found.rounding))
         return report(answer, exercise, family, found)
+
+
+@functools.lru_cache(1)
+def _runs(family):
+    """What the programs of a family did: an answer to one exercise is seldom the last."""
+    return collections.defaultdict(dict)
+
+
+@contextlib.contextmanager
+def _kept_whole():
+    """Nothing is kept of a run that is interrupted."""
+    try:
+        yield
+    except BaseException:
+        _runs.cache_clear()
+        raise
 
 
 def _untouched(answer, is_class):

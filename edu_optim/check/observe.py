@@ -64,6 +64,7 @@ class Trial:
             there.
         asked: the options that it looked for in its state.
         counts: whether it returned the step count, which is then passed to it at the next step.
+        given: what beside its program and its condition decides what a run does.
         runs: of programs, as far as they were asked for.
 
     >>> trial = Trial(lambda program, condition: [Seen("result", program(3))])
@@ -81,6 +82,7 @@ class Trial:
     order: tuple = ()
     asked: set = field(default_factory=set)
     counts: bool = False
+    given: tuple = ()
     runs: dict = field(default_factory=dict)
 
     def collect(self, watched):

@@ -54,6 +54,7 @@ def trials_of_class(answer, reference):
         trial = Trial(course.of_program, conditions)
         trial.notes += [reading.assumed] * bool(reading.assumed)
         trial.collect(course.of_answer(answer, reading, conditions[0], trial))
+        trial.given = frozenset(taken), frozenset(course.can)
         if trial.error is None or len(trial.seen) > 1:
             yield trial
         failed = failed or trial
