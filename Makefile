@@ -4,7 +4,7 @@ LAB_FLAGS ?=
 MINIMUM := 3.11
 PY := .venv/bin/python
 TESTS := .venv/$(if $(CI),clients,test)
-PYTEST := $(PY) -m pytest -p tests.kernels -n logical --maxprocesses=8 --dist loadscope --no-loadscope-reorder --durations=10
+PYTEST := $(PY) -m pytest -p tests.kernels -n logical --dist loadscope --no-loadscope-reorder --durations=10
 NBVAL := --nbval --nbval-cell-timeout=60
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
@@ -19,12 +19,11 @@ lab: .venv/lab  ## open the first lesson in JupyterLab; LAB_FLAGS='--port=9000 -
 	@exec $(PY) -m edu_optim lab $(LAB_FLAGS)
 
 test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every output of every lesson
-	@echo "== 1 of 3: ruff and pyright, the style of modules, tests and lessons, and the types"
+	@echo "== 1 of 3: ruff, the style of modules, tests and lessons"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m basedpyright
-	@echo "== 2 of 3: pytest, which also runs the examples in docstrings, and with nbval every lesson, whose outputs it" \
-		"compares; lessons are opened in the browser named here:"
+	@echo "== 2 of 3: pytest, which also checks the types, runs the examples in docstrings and, with nbval, every lesson," \
+		"whose outputs it compares; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
 	@$(PYTEST) $(NBVAL) notebooks tests edu_optim
 	@echo "== 3 of 3: the outputs of lessons 05 and 08 on a machine without a C compiler; test-cpus runs the others so"

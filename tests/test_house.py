@@ -243,6 +243,12 @@ def test_what_is_not_annotated_is_found(source, found):
     assert not_annotated(source) == found
 
 
+@pytest.mark.slow
+def test_the_types_are_right():
+    found = run("-m", "basedpyright", "--pythonpath", sys.executable)
+    assert found.returncode == 0, found.stdout
+
+
 def test_everything_public_is_annotated():
     missing = {name: found for name, path in MODULES.items() if (found := not_annotated(path.read_text("utf-8")))}
     without = {name if name in BARE else name.partition(".")[0] for name in missing}
