@@ -85,10 +85,10 @@ class Browser:
 
 
 def moves(state):
-    """What a reader can make of a control: the one end, the other, and the one again; or every word."""
+    """What a reader can make of a control: the one end and the other, where it is not yet first; or every word."""
     name = state["_model_name"]
     if name in ("IntSliderModel", "FloatSliderModel", "BoundedFloatTextModel", "PlayModel"):
-        return [{"value": state[end]} for end in ("min", "max", "min")]
+        return [{"value": end} for end in sorted((state["min"], state["max"]), key=lambda end: end == state["value"])]
     if name == "CheckboxModel":
         return [{"value": not state["value"]}, {"value": state["value"]}]
     if name == "DropdownModel":
