@@ -123,7 +123,7 @@ EXERCISES = [
         burst_ends,
         [
             "With gradients of one size, how long is step t, in lr? The memory holds the share 1 - alpha**t.",
-            "The step is at most `times` long when 1 - alpha**t is at least 1 / times**2. Solve for t, and round up.",
+            "How small must alpha**t be, for a step that is at most `times` long? Take logarithms, or try t = 1, 2, 3.",
         ],
         [
             edit(
@@ -167,6 +167,18 @@ EXERCISES = [
                 {"return math.ceil": "return (1 - alpha) * math.ceil"},
                 why="The number t of a step is asked for; a window is 1 / (1 - alpha) steps.",
                 ask="How many steps are one window at alpha = 0.99?",
+            ),
+            edit(
+                "counted in windows, with a part of a step",
+                {"math.ceil(math.log(1 - times**-2)": "(1 - alpha) * (math.log(1 - times**-2)"},
+                why="The number t of a step is asked for; a window is 1 / (1 - alpha) steps.",
+                ask="How many steps are one window at alpha = 0.99?",
+            ),
+            edit(
+                "1 - alpha for the logarithm",
+                {"math.log(alpha)": "(alpha - 1)"},
+                why="The logarithm of alpha is only nearly alpha - 1, the more nearly, the longer the memory.",
+                ask="At alpha = 0.7, what are the two?",
             ),
             edit(
                 "times is taken for the excess",
@@ -215,6 +227,18 @@ EXERCISES = [
                 {"(s + eps) ** 0.5 - s**0.5": "eps / (2 * s**0.5)"},
                 why="eps / (2 sqrt(s)) is good while eps is far below s.",
                 ask="What does it give for a very small s, and what is the denominator there?",
+            ),
+            edit(
+                "the first term, taken at s + eps",
+                {"(s + eps) ** 0.5 - s**0.5": "eps / (2 * (s + eps) ** 0.5)"},
+                why="The slope of the root at s + eps, times eps, is less than the root loses on the way down to s.",
+                ask="What does it give for s = 0, and what is the denominator there?",
+            ),
+            edit(
+                "eps is taken off s, not added",
+                {"(s + eps) ** 0.5 - s**0.5": "s**0.5 - (s - eps) ** 0.5"},
+                why="The library's denominator is the root of s + eps, above the root of s.",
+                ask="What does it give where eps is larger than s?",
             ),
             edit(
                 "the way back, from outside to inside",
