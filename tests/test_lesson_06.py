@@ -5,9 +5,9 @@ import sympy
 import torch
 from cells import Lesson
 
-from edu_optim import RMSprop, descend
-from edu_optim.lab.lesson_06 import quickest, rprop, turned
-from edu_optim.problems import quadratic
+from edu_optim import SGD, RMSprop, descend, from_rule, train
+from edu_optim.lab.lesson_06 import learn_digits, quickest, rprop, turned
+from edu_optim.problems import digits, quadratic, small_net
 
 LESSON = Lesson("06")
 run = LESSON.run
@@ -169,6 +169,19 @@ def test_rprop_is_torchs(lr):
         for i, g in enumerate(slope):
             place[i], *state[i] = rprop(place[i], g, *state[i], lr=lr)
         assert place == pytest.approx(point.tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, lr", [(SGD, SGD, 0.1), (RMSprop, RMSprop, 0.003), (from_rule(rprop), torch.optim.Rprop, 0.01)]
+)
+def test_digits_are_learned_as_by_train(ours, theirs, lr):
+    units, (images, labels) = torch.linspace(0.5, 2, 64, dtype=torch.float64), digits()
+    ends = learn_digits(ours, torch.tensor([1e-9, lr]), units, seeds=(4, 5, 6), steps=20, batch=8)
+    for end, seed in zip(ends, (4, 5, 6), strict=True):
+        net = small_net(64, 16, 10, seed=seed)
+        net[0].weight.data /= units
+        train(net, theirs, units * images, labels, 20, batch=8, lr=lr, seed=seed)
+        assert end.item() == pytest.approx(torch.nn.functional.cross_entropy(net(units * images), labels).item(), 1e-5)
 
 
 @pytest.mark.parametrize("angle", [0, 33])

@@ -2,8 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from statistics import median
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from ..optimizers import RMSprop
 from ..plot import BLUE, GREEN, RED, figure, look
-from ..problems import Problem, quadratic
+from ..problems import Problem, digits, quadratic, small_net
 from ..rules import gradient_descent, momentum, rmsprop
 from .comparison import overlay, rivals, steps_along
 from .controls import rate, slider, switch
@@ -116,8 +115,8 @@ def turned() -> Experiment:
 def _three_paths(axes: Any, *, angle: float) -> dict[str, Any]:
     """Left, the quickest paths down the turned ravine; right, how many steps they take at each angle."""
     found = quickest(angle)
-    for name in ("momentum", "Rprop", "RMSprop"):
-        axes[0].plot(*found[name].T, label=name, markersize=5, linewidth=1.4, **_look(name))
+    for name, size in (("momentum", 5), ("RMSprop", 7), ("Rprop", 4)):
+        axes[0].plot(*found[name].T, label=name, markersize=size, linewidth=1.4, **_look(name))
     axes[1].axvline(angle, color="0.6", linewidth=1, label="_turn")
     steps = {f"steps, {name}": len(path) - 1 for name, path in found.items()}
     at: Any = quadratic(25, angle).slope
@@ -187,34 +186,93 @@ def _walk(
     return path
 
 
-def rprop(p: float, g: float, before: float, size: float, *, lr: float) -> tuple[float, float, float]:
-    """Rprop for one weight, as torch has it: the gradient ``before`` and the ``size`` of the step start at 0.
+def rprop(p: Any, g: Any, before: Any, size: Any, *, lr: Any) -> tuple[Any, Any, Any]:
+    """Rprop, as torch has it, on plain numbers or on tensors; ``before`` and ``size`` start at 0.
+
+    Args:
+        before: the gradient before, 0 where the sign has just flipped.
+        size: of the step, which becomes ``lr`` at first.
 
     >>> rprop(0.0, 4.0, 3.0, 0.5, lr=0.1)
     (-0.6, 4.0, 0.6)
     """
-    size = size or lr
-    size = min(max(size * (1.2 if g * before > 0 else 0.5 if g * before < 0 else 1), 1e-6), 50)
-    g = 0.0 if g * before < 0 else g
-    return p - math.copysign(size, g) * (g != 0), g, size
+    size = size + (lr + 0 * size) * (size == 0)
+    same = g * before
+    size = size + 0.2 * size * (same > 0) - 0.5 * size * (same < 0)
+    size = size + (50 - size) * (size > 50) + (1e-6 - size) * (size < 1e-6)
+    g = g * (same >= 0)
+    return p - size * (g > 0) + size * (g < 0), g, size
 
 
-def dots(ends: Mapping[str, Sequence[float]]) -> Figure:
-    """A figure of where rules end, a row for each: a small dot for each seed, a large one for their median.
+def learn_digits(
+    optimizer: Callable[..., Any],
+    rates: Tensor,
+    unit: Any = 1.0,
+    *,
+    seeds: Iterable[int] = range(7),
+    steps: int = 200,
+    batch: int = 10,
+    **options: Any,
+) -> Tensor:
+    """The losses ``[seeds]`` on all digits after the last step, at the rate with the lowest median.
+
+    Each is what `edu_optim.train` makes of ``small_net(64, 16, 10, seed=seed)``, with this seed for its draws too; all
+    seeds and rates are taught at once.
 
     Args:
-        ends: name -> the losses of an odd number of seeds.
+        optimizer: a class of this course, or any that is elementwise.
+        rates: a net learns with each, ``[rates]``.
+        unit: of each pixel, ``[64]``, which multiplies it and divides its first weights.
+        seeds: of the starts, an odd number of them.
+        steps, batch: as in `train`.
+        options: of the optimizer.
 
-    >>> [text.get_text() for text in dots({"SGD": [0.2, 0.3, 0.24], "signs": [0.3, 0.31, 0.29]}).axes[0].texts]
+    >>> learn_digits(RMSprop, torch.tensor([0.01, 0.1]), seeds=range(3), steps=9).shape
+    torch.Size([3])
+    """
+    images, labels = digits()
+    draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+    starts = zip(*(small_net(64, 16, 10, seed=seed).parameters() for seed in seeds), strict=True)
+    weights, biases, *top = (torch.stack(each).detach().unsqueeze(1) for each in starts)
+    shapes = [weights.mT / torch.as_tensor(unit).reshape(-1, 1), biases.unsqueeze(2), top[0].mT, top[1].unsqueeze(2)]
+    net = [each.repeat(1, len(rates), 1, 1).requires_grad_() for each in shapes]
+    runner = optimizer([{"params": net, "lr": rates[:, None, None]}], lr=rates, **options)
+
+    def losses(drawn: Tensor) -> Tensor:
+        hidden = (images[drawn] * unit).unsqueeze(-3) @ net[0] + net[1]
+        scores = (hidden.tanh() @ net[2] + net[3]).log_softmax(-1)
+        right = labels[drawn][..., None, :, None].expand(*scores.shape[:-1], 1)
+        return -scores.gather(-1, right).mean((-2, -1))
+
+    for _ in range(steps):
+        runner.zero_grad()
+        losses(torch.stack([torch.randint(len(labels), (batch,), generator=each) for each in draws])).sum().backward()
+        runner.step()
+    with torch.no_grad():
+        ends = losses(torch.arange(len(labels)))
+    return ends[:, ends.median(0).values.nan_to_num(math.inf).argmin()]
+
+
+def dots(kinds: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+    """A figure of where rules end, a panel for each kind of data: small marks for the seeds, a large one at the median.
+
+    Args:
+        kinds: title -> name of a rule -> the losses of an odd number of seeds; the same rules in each.
+
+    >>> fig = dots({"digits": {"SGD": torch.tensor([0.2, 0.3, 0.24]), "signs": torch.tensor([0.3, 0.31, 0.29])}})
+    >>> [text.get_text() for text in fig.axes[0].texts]
     ['0.24', '0.30']
     """
-    fig, ax = figure(width=8, height=0.6 + 0.5 * len(ends))
-    for row, (name, losses) in enumerate(ends.items()):
-        style = _look(name) | {"linestyle": ""}
-        ax.plot(losses, [row] * len(losses), **style, markersize=5, alpha=0.5, label=f"_seeds of {name}")
-        ax.plot(median(losses), row, **style, markersize=11, label=name)
-        ax.text(max(losses) + 0.015, row, f"{median(losses):.2f}", color=style["color"], va="center")
-    ax.set_yticks(range(len(ends)), list(ends))
-    ax.grid(axis="y", color="0.9")
-    ax.set(xlim=(0, 1.15 * max(map(max, ends.values()))), ylim=(len(ends) - 0.5, -0.5), xlabel="loss on all digits")
+    fig, axes = figure(len(kinds), height=3.6, squeeze=False, sharex=True, sharey=True)
+    for ax, (kind, ends) in zip(axes[0], kinds.items(), strict=True):
+        for row, (name, losses) in enumerate(ends.items()):
+            style = _look(name) | {"linestyle": ""}
+            ax.plot(losses, [row] * len(losses), **style, markersize=5, alpha=0.5, label=f"_seeds of {name}")
+            ax.plot(losses.median(), row, **style, markersize=11, label=name)
+            ax.text(losses.max() + 0.02, row, f"{losses.median():.2f}", color=style["color"], va="center")
+        ax.set_yticks(range(len(ends)), list(ends))
+        ax.grid(axis="y", color="0.9")
+        ax.set(xlabel="loss on all digits", title=kind)
+    highest = max(losses.max().item() for ends in kinds.values() for losses in ends.values())
+    axes[0][0].set(xlim=(0, 1.2 * highest), ylim=(max(map(len, kinds.values())) - 0.5, -0.5))
     return fig

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from edu_optim import SGD, Adagrad, RMSprop, descend, from_rule, rules, train
-from edu_optim.lab.lesson_06 import RATES, _walk, play, quickest
+from edu_optim import SGD, Adagrad, RMSprop, descend, from_rule, rules, train, train_many
+from edu_optim.lab.lesson_06 import learn_digits, play, quickest, rprop
 from edu_optim.problems import digits, quadratic, small_net
 
 
@@ -23,83 +23,21 @@ def moves(optimizer, gradients, **options):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_rprop_is_far_ahead_on_the_whole_data(seed):
-    """On the digits, all at once, Rprop is far ahead, of momentum too."""
+    """On the digits, all at once, Rprop is far ahead, of momentum too, and RMSprop ends near plain SGD."""
 
     def lowest(optimizer, *rates, **options):
-        nets = [(small_net(64, 20, 10, seed=seed), lr) for lr in rates]
-        return min(train(net, optimizer, *digits(), steps=60, lr=lr, **options)[-1] for net, lr in nets)
+        rates = torch.tensor(rates, dtype=torch.float64)
+        return train_many(small_net(64, 20, 10, seed=seed), optimizer, *digits(), 60, lr=rates, **options).losses[-1]
 
-    ahead = lowest(torch.optim.Rprop, 0.005, 0.02)
-    assert ahead < 0.1 * lowest(SGD, 0.3, 0.6, 1, 2, momentum=0.9) < 0.05 * lowest(SGD, 0.3, 0.6, 1, 1.5)
-
-
-@pytest.mark.parametrize("seed, lr", [(1, 0.03), (2, 0.003)])
-def test_most_flips_are_the_work_of_the_other_weights(seed, lr):
-    """There a sign has no noise: the same sign again means that the loss still falls that way, and a flip that it now \
-falls the other way: this weight went too far or, far more often in this net, the others moved."""
-    net, dice = small_net(64, 24, 10, seed=seed), torch.Generator().manual_seed(seed)
-    runner, tried, own = torch.optim.Rprop(net.parameters(), lr=lr), 0, 0
-
-    def gradient(place=None):
-        if place is not None:
-            torch.nn.utils.vector_to_parameters(place, net.parameters())
-        net.zero_grad()
-        torch.nn.functional.cross_entropy(net(images), labels).backward()
-        return torch.cat([p.grad.flatten() for p in net.parameters()])
-
-    images, labels = (each[::3] for each in digits())
-    for step in range(30):
-        before, g = torch.nn.utils.parameters_to_vector(net.parameters()).detach().clone(), gradient()
-        runner.step()
-        after = torch.nn.utils.parameters_to_vector(net.parameters()).detach().clone()
-        new = gradient()
-        flipped = ((g * new < 0) & (before != after)).nonzero().flatten()
-        if step % 6 == 5:
-            for i in flipped[torch.randperm(len(flipped), generator=dice)[:15]]:
-                alone, back = before.clone(), after.clone()
-                alone[i], back[i] = after[i], before[i]
-                tried += 1
-                own += bool(gradient(alone)[i] * g[i] < 0 or gradient(back)[i] * new[i] < 0)
-            torch.nn.utils.vector_to_parameters(after, net.parameters())
-    assert tried > 50 and own < 0.4 * tried
-
-
-@pytest.mark.parametrize("seed, batch", [(1, 5), (2, 10)])
-def test_signs_of_small_minibatches(seed, batch):
-    """In small minibatches many signs are not those of the whole data."""
-    net, dice = small_net(64, 24, 10, seed=seed), torch.Generator().manual_seed(seed)
-    images, labels = digits()
-
-    def gradient(rows=slice(None)):
-        net.zero_grad()
-        torch.nn.functional.cross_entropy(net(images[rows]), labels[rows]).backward()
-        return torch.cat([p.grad.flatten() for p in net.parameters()])
-
-    whole, other = gradient(), []
-    for _ in range(20):
-        part = gradient(torch.randint(len(images), (batch,), generator=dice))
-        other.append((part * whole < 0)[part * whole != 0].double().mean())
-    assert 0.25 < sum(other) / 20 < 0.45
-
-
-def test_only_a_large_jump_outweighs_the_memory_at_once():
-    """After a large jump up the new squares outweigh the old ones at once; after a jump down the old ones must fade \
-first."""
-    for window in (5, 40):
-        edge = (window - 1) ** 0.5
-        for jump, outweighs in ((edge / 1.5, False), (edge * 1.5, True)):
-            assert (jump**2 / window > 1 - 1 / window) == outweighs
-            half_way = (window / 2) ** 0.5  # the step if old and new squares weigh the same
-            step = play().at(window=window, jump=jump).numbers["step 31 (lr)"]
-            assert (step > half_way) == outweighs
+    ahead, ball = lowest(from_rule(rprop), 0.01).min(), lowest(SGD, 0.6, 1, momentum=0.9).min()
+    plain, rms = lowest(SGD, 1, 1.5).min(), lowest(RMSprop, 0.01, 0.02).min()
+    assert ahead < 0.1 * ball and ball < 0.3 * rms and 0.5 * plain < rms < 1.5 * plain
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
 @pytest.mark.parametrize("many", [5, 20])
 def test_signs_do_not_cancel_what_cancels(scale, many):
-    """The signs end eight steps away, and ten more minibatches carry them eight further.
-    Rprop is worse off: it takes nine equal signs for a long slope and lengthens its steps
-    """
+    """Rprop goes furthest astray: it takes nine equal signs for a long slope and lengthens its steps"""
     stream = ([scale] * many + [-many * scale]) * 3
     signs = moves(SGD, [math.copysign(1, g) for g in stream], lr=0.1)
     assert sum(signs) == pytest.approx(-0.3 * (many - 1))
@@ -107,36 +45,66 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
     assert sum(moves(torch.optim.Rprop, stream, lr=0.1)) < sum(signs)
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-def test_rprop_is_last_on_minibatches(seed):
-    """The rule that was first by far on the whole data is last by far.
-    Most of that is its growing and shrinking: signs with steps of one length end at 0.30, half of Rprop's 0.60.
-    RMSprop repairs Rprop, 0.18; three starts cannot tell it from momentum, 0.20, or plain descent, 0.22, both tuned \
-as well.
+RULES = {"RMSprop": (RMSprop, {}), "Adagrad": (Adagrad, {}), "momentum": (SGD, {"momentum": 0.9}), "SGD": (SGD, {})}
+
+
+def ends_on_digits(unit, rules, **how):
+    rates = torch.logspace(-2.4, 0.3, 8, dtype=torch.float64)
+    return {name: learn_digits(rule, rates, unit, **how, **more) for name, (rule, more) in rules.items()}
+
+
+@pytest.mark.parametrize("seeds, batch", [(range(10, 15), 10), (range(20, 25), 16)])
+def test_rprop_is_last_on_minibatches(seeds, batch):
+    """Left, Rprop, first by far on the whole data, is last by far, 0.58; signs with steps of one length end at 0.27.
+    RMSprop ends at 0.19, but momentum, SGD and Adagrad overlap with it.
     """
-    ball = {"momentum": 0.9}
-    rivals = {"Rprop": (torch.optim.Rprop, (0.01, 0.05, 0.1), {}), "RMSprop": (RMSprop, (0.005, 0.02), {})}
-    rivals |= {"SGD": (SGD, (0.4, 0.8), {}), "momentum": (SGD, (0.01, 0.03), ball)}
-    ends = {}
-    for name, (optimizer, rates, more) in (rivals | {"signs": (from_rule(by_signs), (0.004, 0.015), {})}).items():
-        nets = [small_net(64, 20, 10, seed=seed) for _ in rates]
-        for net, lr in zip(nets, rates, strict=True):
-            train(net, optimizer, *digits(), steps=300, batch=16, seed=seed, lr=lr, **more)
-        ends[name] = min(loss_on_digits(net) for net in nets)
-    assert 0.6 * ends["RMSprop"] < ends["momentum"] < 2.2 * ends["RMSprop"]
-    assert 0.8 * ends["RMSprop"] < ends["SGD"] < 1.6 * ends["RMSprop"]
-    assert ends["signs"] - ends["RMSprop"] < 0.5 * (ends["Rprop"] - ends["RMSprop"])
-    assert ends["Rprop"] > 1.5 * max(ends["SGD"], ends["signs"], ends["momentum"])
+    six = RULES | {"signs": (from_rule(by_signs), {}), "Rprop": (from_rule(rprop), {})}
+    ends = ends_on_digits(1.0, six, seeds=seeds, steps=150, batch=batch)
+    last = ends.pop("Rprop")
+    assert all(last.min() > found.max() and last.median() > 1.6 * found.median() for found in ends.values())
+    for name in ("momentum", "SGD", "Adagrad"):
+        assert ends[name].min() < ends["RMSprop"].max() and ends[name].max() > ends["RMSprop"].min()
+
+
+@pytest.mark.parametrize("dice, steps, batch", [(7, 100, 32), (3, 200, 5), (1, 300, 10)])
+def test_rmsprop_beats_sgd_and_momentum_in_own_units(dice, steps, batch):
+    """Right, each of RMSprop's starts ends below each of momentum's and SGD's, 0.27 in the median beside 0.45 and 0.51.
+    Adagrad, with a root for each weight too, comes close.
+    """
+    dice = torch.Generator().manual_seed(dice)
+    units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
+    ends = ends_on_digits(units, RULES, seeds=range(30, 35), steps=steps, batch=batch)
+    ends |= ends_on_digits(units, {"less": (SGD, {"momentum": 0.7})}, seeds=range(30, 35), steps=steps, batch=batch)
+    for name in ("momentum", "less", "SGD"):
+        assert ends["RMSprop"].max() < ends[name].min() and ends["RMSprop"].median() < 0.75 * ends[name].median()
+    assert ends["Adagrad"].median() < 1.3 * ends["RMSprop"].median()
+
+
+@pytest.mark.parametrize("rule, factor", [(SGD, 10), (RMSprop, 1)])
+def test_the_root_takes_the_first_ten_out(rule, factor):
+    """Multiply a pixel by ten, and its weight's gradient grows tenfold, though its steps should shrink tenfold.
+    The root takes the first ten out;
+    """
+    moved = {}
+    for unit in (1, 10):
+        net, (images, labels) = small_net(64, 12, 10, seed=4), digits()
+        images, weights = images.clone(), net[0].weight.data
+        images[:, 20] *= unit
+        weights[:, 20] /= unit
+        before = weights.clone()
+        train(net, rule, images, labels, steps=1, lr=1e-3)
+        moved[unit] = (weights - before)[:, 20]
+    torch.testing.assert_close(moved[10], factor * moved[1], rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("start", [(-4, -1), (-3, 3)])
 @pytest.mark.parametrize("condition", [10, 25, 100])
 def test_a_turned_ravine_takes_the_lead_away(condition, start):
-    """each weight has a step to suit: Rprop takes 9 steps, RMSprop 5.
-    Momentum does not notice, but Rprop, ragged by luck, takes 24 steps, and RMSprop 56
-    their gradients are of nearly one size, 0.94 times, so both are divided by the same
-    A root for each weight, with a long memory, helps where the trouble lies along single weights; on a ravine turned \
-by 45° it is slower than momentum from most starts.
+    """each weight has a step to suit.
+    Momentum does not notice.
+    at 45 they take 24 and 56 steps, plain SGD 48.
+    RMSprop's gradients are of nearly one size, 0.94 times, so both are divided by the same
+    A root for each weight helps where the trouble lies along single weights: here in a ravine along the axes
     """
     straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
     needed, after = ({name: len(path) for name, path in paths.items()} for paths in (straight, turned))
@@ -147,65 +115,26 @@ by 45° it is slower than momentum from most starts.
     assert 0.7 < y / x < 1.4
 
 
-def quickest_rmsprop(angle, alpha, start):
-    c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    begin, options = (c * start[0] - s * start[1], s * start[0] + c * start[1]), {"alpha": alpha, "most": 200}
-    walks = (_walk(quadratic(25, angle), begin, rules.rmsprop, 1, lr=lr, **options) for lr in RATES)
-    return min(map(len, walks)) - 1
-
-
-@pytest.mark.parametrize("start", [(-4, 1), (-4, 2), (-3, 3)])
-def test_the_memory_on_the_ravine(start):
-    """with a shorter memory, 0.9, it takes 41
-    Steps and roots for each weight help, if the memory is not too short (0.5 is), where the trouble lies along \
-single weights.
-    """
-    assert quickest_rmsprop(45, 0.9, start) < quickest_rmsprop(45, 0.99, start)
-    momentum = len(quickest(0, 25, start)["momentum"]) - 1
-    assert max(quickest_rmsprop(0, alpha, start) for alpha in (0.9, 0.99)) < momentum
-    assert quickest_rmsprop(0, 0.5, (-4, 1)) > momentum
-
-
-def loss_on_digits(net):
-    images, labels = digits()
-    return torch.nn.functional.cross_entropy(net(images), labels).item()
-
-
 def by_signs(p, g, *, lr):
     return (p - lr * g / ((g**2) ** 0.5 + 1e-12),)
 
 
-def highest(net, lr_at, alpha, steps=12):
-    """The highest loss of a run whose lr may change from step to step, and the first."""
-    runner, losses = RMSprop(net.parameters(), lr=1, alpha=alpha), []
-    for t in range(1, steps + 1):
-        runner.param_groups[0]["lr"] = lr_at(t)
-        runner.zero_grad()
-        losses.append(torch.nn.functional.cross_entropy(net(digits()[0]), digits()[1]))
-        losses[-1].backward()
-        runner.step()
-    return max(losses).item(), losses[0].item()
-
-
-@pytest.mark.parametrize("hidden, seed, alpha", [(16, 1, 0.9), (24, 2, 0.98), (64, 3, 0.9)])
-def test_the_burst_makes_the_climb(hidden, seed, alpha):
-    """after one of 0.095 it does not, but in a net of 64 hidden units it does.
-    as high as lr over $\\sqrt{1-\\alpha}$, makes the climb, and not by its first step alone. Cut that to a tenth, \
-and the loss still climbs, to 3.1.
-    Lower lr at the start, or shorten the memory
+@pytest.mark.parametrize("hidden, seed, lr", [(16, 1, 0.03), (24, 2, 0.03), (64, 3, 0.02)])
+def test_the_burst_makes_the_climb(hidden, seed, lr):
+    """Step 1 alone is not to blame: without its burst the loss still climbs, to 3.1, and without that of eight steps \
+it climbs right after them.
+    With no burst it falls at once.
     """
+    losses = {}
+    for k in (0, 1, 8, 40):
 
-    def climb(lr_at, alpha=alpha):
-        top, start = highest(small_net(64, hidden, 10, seed=seed), lr_at, alpha)
-        return top - start
+        def rule(p, g, s, *, t, lr, k=k):
+            return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t if t <= k else 1) ** 0.5)
 
-    lr = 0.3 * (1 - alpha) ** 0.5
-    whole = climb(lambda t: lr)
-    assert climb(lambda t: lr * (0.1 if t == 1 else 1)) > 0.7 * whole > 0.7
-    assert climb(lambda t: lr * ((1 - alpha**t) ** 0.5 if t > 1 else 1)) < 0.4 * whole  # the first step alone
-    assert climb(lambda t: lr * (1 - alpha**t) ** 0.5) < 0.4 * whole  # no burst
-    assert (climb(lambda t: lr * 0.095 / 0.3) > 0.05) == (hidden == 64)
-    assert climb(lambda t: 0.03, 0.9) < 0.2 * climb(lambda t: 0.03, 0.99)
+        losses[k] = train(small_net(64, hidden, 10, seed=seed), from_rule(rule), *digits(), steps=14, lr=lr)
+        start = losses[k][0]
+    assert min(losses[k].max() - start for k in (0, 1, 8)) > 0.3
+    assert losses[8][:9].max() == start == losses[40].max() and losses[8][9:11].max() > losses[8][8] + 0.5
 
 
 def test_a_faded_memory_passes_the_edge_of_lesson_01():
@@ -220,7 +149,7 @@ def test_a_faded_memory_passes_the_edge_of_lesson_01():
 def test_a_longer_memory_cancels_more(many):
     """So divide gradients that follow each other by nearly the *same* number, one that follows the size of the \
 gradients slowly.
-    A memory of about ten steps, 0.9, is a little short for a pattern of ten:
+    At 0.9 it stays 0.68 away: the large square weighs most on its own step.
     """
     stream = ([0.3] * many + [-0.3 * many]) * 600
     drifts = []
@@ -291,7 +220,7 @@ def test_the_bounce(alpha, condition, lr):
 
 
 def test_adagrad_goes_down_where_rmsprop_stops():
-    """At 0.1 Adagrad is slow; at the larger rates it goes as far down as you like,
+    """At 0.1 Adagrad is slow; at the two larger rates it arrives,
     RMSprop at $\\alpha = 0.9$ stops at a loss that the learning rate sets.
     """
     ravine = quadratic(condition=25)
@@ -303,9 +232,8 @@ def test_adagrad_goes_down_where_rmsprop_stops():
 
 @pytest.mark.parametrize("alpha", [0.7, 0.95, 0.99])
 def test_the_variance_of_a_steady_gradient_fades(alpha):
-    """Where nothing varies the variance fades in the end, and then the step grows and grows; only ε could stop it.
-    So $s_t - a_t^2 = (1-\\alpha^t)\\,\\alpha^t g^2$ is left: it rises until the filled share is a half, \
-and then fades.
+    """With both memories the step first shrinks, to twice lr, and then grows and grows
+    So $s_t - a_t^2 = (1-\\alpha^t)\\,\\alpha^t g^2$ is left: it rises until half is filled, and then fades.
     """
     s = a = before = 0.0
     for t in range(1, 30 if alpha < 0.9 else 120):
