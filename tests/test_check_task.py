@@ -553,7 +553,7 @@ WRONG = [
         "a plus in the denominator where a minus belongs",
     ),
     (twice_as_eager, "mended_nesterov", "the whole velocity is added to its own look-ahead"),
-    (fades_the_gradient, "mended_nesterov", "momentum multiplies the gradient, not the velocity"),
+    (fades_the_gradient, "mended_nesterov", "the step is the whole velocity and momentum times the gradient"),
     (divides_the_step, "mended_nesterov", "the step is divided by 1 + momentum"),
     (path_of_a_mean, "look_ahead_path", "the velocity is a running mean"),
     (path_from_a_gradient, "look_ahead_path", "the velocity starts at a gradient, not at 0"),

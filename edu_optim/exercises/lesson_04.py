@@ -47,11 +47,12 @@ CATALOG = [
         ask="By what is the velocity multiplied when it carries you one step further?",
     ),
     edit(
-        "momentum multiplies the gradient, not the velocity",
+        "the step is the whole velocity and momentum times the gradient",
         {"(g + momentum * b)": "(momentum * g + b)"},
         {"(lr * g + momentum * b)": "(momentum * lr * g + b)"},
-        why="The new velocity is added whole, and the gradient fades in its place.",
-        ask="On the next step, what is left of the velocity, and what of a gradient that has just come in?",
+        why="Written with the new velocity, it has the factor momentum at the gradient and not at the velocity; "
+        "written with the old one, one momentum is missing before it.",
+        ask="How often has the old velocity been multiplied by momentum when the step is taken, and how often by you?",
     ),
     edit(
         "the step leaves the newest gradient out",
@@ -66,6 +67,13 @@ CATALOG = [
         {"(lr * g + momentum * b)": "(momentum * b - lr * g)"},
         why="The velocity goes against the gradient, and the step then goes along with it.",
         ask="Which sign does the gradient have in your velocity, and which in your step?",
+    ),
+    edit(
+        "the velocity enters the step with the wrong sign",
+        {"(g + momentum * b)": "(g - momentum * b)"},
+        {"(lr * g + momentum * b)": "(lr * g - momentum * b)"},
+        why="The newest gradient leads downhill, and the velocity back.",
+        ask="Which sign has a gradient of 1 in your velocity, and which in your step?",
     ),
     edit(
         "the step is divided by 1 + momentum",
@@ -243,6 +251,12 @@ EXERCISES = [
                 )
                 for first in ("gradient(p)", "lr * gradient(p)")
             ],
+            edit(
+                "the velocity is made anew in each step",
+                {"velocity = momentum * velocity + gradient(ahead)": "velocity = gradient(ahead)"},
+                why="It holds the newest gradient alone, and forgets all before it.",
+                ask="What of the old velocity should be in the new one?",
+            ),
             edit(
                 "the learning rate is in the velocity as well as in the step",
                 {"momentum * velocity + gradient(ahead)": "momentum * velocity + lr * gradient(ahead)"},

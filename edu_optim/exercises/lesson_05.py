@@ -259,6 +259,13 @@ EXERCISES = [
                 "but eps, which only the last, tiny features show.",
                 ask="Over what does the mean in *mean cross-entropy* run?",
             ),
+            edit(
+                "each weight's mean is taken over the examples that have its feature",
+                {"/ len(labels)": "/ (inputs != 0).sum(0)"},
+                why="The mean is over all examples; Adagrad hides the factor from all but eps, and so only the last, "
+                "tiny features show it.",
+                ask="Does an example count in the mean where its feature is 0?",
+            ),
             *[
                 edit(
                     "each example's gradient is squared before the mean",
