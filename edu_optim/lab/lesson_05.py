@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import SGD, Adagrad
-from ..plot import GRAY, RED, figure, look
+from ..plot import BLACK, GRAY, RED, figure, look
 from ..problems import Problem, quadratic
 from ..trace import Trace, descend, race
 from .comparison import against_step, overlay, rivals
@@ -149,6 +149,30 @@ def distances(share: Tensor, moved: Mapping[str, Tensor]) -> Figure:
     return fig
 
 
+def words(share: Tensor, pull: Tensor | float, seed: int = 0) -> tuple[Tensor, Tensor, float]:
+    """Ten collections of 3,000 texts by dice: their words ``[10, 3000, 200]``, labels ``[10, 3000]``, and their noise.
+
+    Each word pulls the label up or down. The noise is the share of labels that go against the sum of their words'
+    pulls, among the texts where that is not zero.
+
+    Args:
+        share: of the texts that have a word, for each word or one for all.
+        pull: how hard a word pulls, for each word or one for all.
+        seed: of the dice.
+
+    >>> texts, labels, noise = words(torch.tensor(0.03), pull=3.0)
+    >>> print(f"{noise:.2f}")
+    0.02
+    """
+    dice = torch.Generator().manual_seed(seed)
+    texts = (torch.rand(10, 3000, 200, generator=dice) < share).double()
+    pulls = pull * (2.0 * torch.randint(2, (10, 200), generator=dice) - 1).double()
+    score = (texts @ pulls[..., None])[..., 0]
+    labels = (torch.rand(10, 3000, generator=dice) < score.sigmoid()).double()
+    against = (labels > 0.5) != (score > 0)
+    return texts, labels, against[score.abs() > 1e-9].double().mean().item()
+
+
 def learn_words(
     optimizer: Callable[..., Any], texts: Tensor, labels: Tensor, rates: Tensor, at: Sequence[int], **options: Any
 ) -> Tensor:
@@ -189,26 +213,29 @@ def _word_losses(weights: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
     return (torch.nn.functional.softplus(scores) - labels[:, :, None] * scores).mean(1)
 
 
-def leads(steps: Sequence[int], found: Mapping[str, Tensor], over: str) -> Figure:
-    """A figure of Adagrad's lead over another rule against the steps, a panel for each kind of text.
+def leads(found: Mapping[tuple[str, float], Mapping[str, Tensor]], over: str) -> Figure:
+    """A figure of how far each rule's loss lies below another rule's, against the noise, a panel for each kind of text.
 
     Args:
-        steps: after how many the losses were taken.
-        found: kind of text -> the leads ``[steps, sets]``; thin lines, and a thick one for their mean.
+        found: (kind of text, noise of its labels) -> name of a rule -> its losses ``[sets]``.
         over: the name of the other rule.
 
-    >>> fig = leads((50, 400), {"rare words": torch.rand(2, 3), "equally frequent": torch.rand(2, 3)}, "Nesterov")
+    >>> losses = {"SGD": torch.rand(3), "Adagrad": torch.rand(3)}
+    >>> fig = leads({("rare words", 0.3): losses, ("equally frequent", 0.3): losses}, over="SGD")
     >>> [ax.get_title() for ax in fig.axes]
     ['rare words', 'equally frequent']
     """
-    fig, axes = figure(len(found), sharey=True)
-    for ax, (kind, lines) in zip(axes, found.items(), strict=True):
-        ax.axhline(0, color="0.6", linewidth=1, label="_level")
-        ax.plot(steps, lines, color="0.6", linewidth=0.8, label="_one set")
-        ax.plot(steps, lines.mean(1), **look("Adagrad"), label="mean")
-        ax.set(xscale="log", xlabel="step, log scale", title=kind)
-        ax.set_xticks(steps, [str(step) for step in steps])
-        ax.minorticks_off()
-    axes[0].set_ylabel(f"lead of Adagrad over {over}")
-    axes[1].legend(loc="upper right")
+    kinds = list(dict.fromkeys(kind for kind, _ in found))
+    fig, axes = figure(len(kinds), sharex=True, sharey=True)
+    for ax, title in zip(axes, kinds, strict=True):
+        noisy = {100 * noise: losses for (kind, noise), losses in found.items() if kind == title}
+        ax.axhline(0, color=BLACK, linewidth=1, label=over)
+        for name in next(iter(noisy.values())):
+            if name != over:
+                means = [(losses[over] - losses[name]).mean() for losses in noisy.values()]
+                ax.plot(list(noisy), means, **look(name), label=name)
+        ax.set(title=title)
+    axes[0].set_ylabel(f"lead over {over}, in mean loss")
+    axes[len(kinds) // 2].set_xlabel("labels that go against their words, in percent")
+    axes[-1].legend(loc="upper right")
     return fig

@@ -1,5 +1,6 @@
 """What lesson 05 claims about Adagrad, tried at settings that it does not use."""
 
+import functools
 import math
 
 import pytest
@@ -8,7 +9,7 @@ from cells import Lesson
 from torch.nn.functional import cross_entropy
 
 from edu_optim import SGD, Adagrad, descend, from_rule, problems, train
-from edu_optim.lab.lesson_05 import learn_words
+from edu_optim.lab.lesson_05 import learn_words, words
 from edu_optim.rules import adagrad
 
 LESSON = Lesson("05")
@@ -19,7 +20,7 @@ HELD_OUT = LESSON.later("imports", "count-pixels", "a-clue", "held-out", "words"
 @pytest.mark.parametrize("c", [1e-4, 0.3, 5e5])
 @pytest.mark.parametrize("lr", [0.02, 1.3])
 def test_the_unit_of_the_loss_cancels(problem, c, lr):
-    """Multiply all the gradients of a weight by one positive number and, without eps and from $s = 0$, its steps stay as they are."""  # noqa: E501
+    """Multiply all the gradients of a weight by one positive number and, without eps and from $s = 0$, its steps stay as they are"""  # noqa: E501
     start = torch.tensor(problem.start, dtype=torch.float64)
     options = {"steps": 40, "start": start, "lr": lr, "eps": 0}
     path = descend(problem, from_rule(adagrad), **options).points
@@ -41,21 +42,25 @@ def test_a_dim_input_is_learned_late(lr, factor):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_the_best_rate_takes_the_rare_further(seed):
-    """at 0.3, the best of the six rates tried next, the rare pixels go one and a half times as far as the busy ones"""
-    images, labels = HELD_OUT["images"], HELD_OUT["labels"]
-    assert HELD_OUT["held_out"](Adagrad, 200, seed).argmin() == 2  # of the rates
-    model = problems.small_net(64, 10)
-    start = model[0].weight.detach().clone()
-    train(model, Adagrad, images, labels, steps=200, batch=32, lr=0.3, seed=seed)
-    far = (model[0].weight.detach() - start).norm(dim=0)
-    assert 1.2 < far[HELD_OUT["rare"]].mean() / far[HELD_OUT["busy"]].mean() < 2
+def test_the_dots_of_adagrad_lie_about_level(seed):
+    """SGD's dots rise from left to right, over most of the picture; Adagrad's, at this learning rate, lie about level."""  # noqa: E501
+    images, labels, share = HELD_OUT["images"], HELD_OUT["labels"], HELD_OUT["lit"]
+    rises = []
+    for rule, lr in ((SGD, 1.0), (Adagrad, 0.3)):
+        model = problems.small_net(64, 10)
+        start = model[0].weight.detach().clone()
+        train(model, rule, images, labels, steps=200, batch=32, lr=lr, seed=seed)
+        far = (model[0].weight.detach() - start).norm(dim=0)
+        rises.append(far[HELD_OUT["busy"]].mean() / far[HELD_OUT["rare"]].mean())
+        dots = torch.stack([share.log(), far.log()])[:, share > 0]
+        assert (torch.corrcoef(dots)[0, 1] > 0.8) == (rule is SGD)
+    assert rises[0] > 60 and 0.5 < rises[1] < 1.5
 
 
 @pytest.mark.parametrize("slope", [-1e-5, 3.0, 4e7])
 @pytest.mark.parametrize("lr", [0.003, 20.0])
 def test_a_steady_slope(slope, lr):
-    """Along a steady slope step $t$ has length $\\eta/\\sqrt t$, however steep the slope."""
+    """Along a steady slope step $t$ has length $\\eta/\\sqrt t$, however steep the slope, up to eps."""
     p, s = 0.0, 0.0
     for t in range(1, 300):
         before = p
@@ -64,10 +69,9 @@ def test_a_steady_slope(slope, lr):
 
 
 def test_steps_of_one_over_t_add_up_to_little():
-    """On a steady slope such steps add up to less than $8\\eta$ in a thousand steps, so a weight that has far to go \
-hardly arrives; $\\eta/\\sqrt t$ brakes late enough."""
-    assert sum(1 / t for t in range(1, 1001)) < 8
-    assert sum(t**-0.5 for t in range(1, 1001)) > 60
+    """On a slope of 1 a thousand such steps come to $7.5\\eta$, too little for a weight that has far to go; with $\\eta/\\sqrt t$ they come to $62\\eta$."""  # noqa: E501
+    assert sum(1 / t for t in range(1, 1001)) == pytest.approx(7.5, abs=0.02)
+    assert sum(t**-0.5 for t in range(1, 1001)) == pytest.approx(62, abs=0.3)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -95,14 +99,13 @@ def test_eps_inside_the_root_is_a_start(start):
 @pytest.mark.parametrize("condition", [10, 100])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, 2.0), (-1.0, 4.0)])
 def test_turning_costs_steps(start, condition):
-    """mirror it at the $x$ axis, to the other side of the turned floor, and at 45 degrees Adagrad keeps a lead, though a smaller one.
-    turned by 45 degrees, from most starts much of the advantage is gone."""  # noqa: E501
+    """turned by 45 degrees, its lead in the ravine shrank or was gone."""
     steps = [steps_of_adagrad(condition, angle, start) for angle in (5, 45)]
     assert steps[1] > 3 * steps[0]
 
 
 def test_whether_turning_costs_the_lead_depends_on_the_start():
-    """Where the two lines cross, and whether they do, depends on the start"""
+    """Mirror the start at the $x$ axis, to the other side of the turned floor, and Adagrad keeps a lead at 45 degrees, though a smaller one."""  # noqa: E501
     sgd = (descend(problems.quadratic(25), SGD, steps=200, lr=2 / 26).losses / 20.5 > 1e-6).sum()
     assert steps_of_adagrad(25, 45, (-1.0, 4.0)) < sgd < steps_of_adagrad(25, 45, (-4.0, 1.0))
 
@@ -117,93 +120,67 @@ def steps_of_adagrad(condition, angle, start):
     return (run.losses > 1e-6 * run.losses[0]).sum(0).min()
 
 
-@pytest.fixture(scope="module")
-def words_of():
-    """Held-out losses of a rule on ten collections of another seed, with rare, equally frequent or weak words."""
-    words, english = HELD_OUT["words"], HELD_OUT["english"]
-    sets = {kind: words(share, seed=5) for kind, share in (("rare", english), ("equal", english.mean()))}
-    sets["weak"] = words(english, english**0.75, seed=6)
-    rates = torch.logspace(-0.8, 2.6, 11, dtype=torch.float64)
-    return lambda rule, kind, at=(50, 200), **options: learn_words(rule, *sets[kind], rates, at, **options)
+@functools.cache
+def losses_of(kind, pull, seed=5):
+    """Held-out losses ``[sets]`` of the four rules after 50 steps on ten other collections, on another grid."""
+    share, strength = HELD_OUT["kinds"][kind]
+    texts, labels, _ = words(share, pull * strength, seed=seed)
+    entrants = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
+    entrants["clock"] = (from_rule(HELD_OUT["common_clock"]), {})
+    rates = torch.logspace(-1.9, 2.3, 15, dtype=torch.float64)
+    learn = functools.partial(learn_words, texts=texts, labels=labels, rates=rates, at=(50,))
+    return {name: learn(rule, **options)[0] for name, (rule, options) in entrants.items()}
 
 
-def test_rare_words_are_where_it_pays(words_of):
-    """With rare words Adagrad leads Nesterov in the mean
-    Where all are equally frequent, the lead is smaller"""
-    lead = {}
-    for kind in ("rare", "equal"):
-        ahead = words_of(SGD, kind, momentum=0.7, nesterov=True)
-        lead[kind] = ahead - words_of(Adagrad, kind)
-    assert (lead["rare"].mean(1) > 0.01).all() and ((lead["rare"] > 0).sum(1) >= 7).all()
-    assert lead["equal"].mean() < lead["rare"].mean() * 2 / 3
+def leads_of_adagrad(kind, pull, seed=5):
+    losses = losses_of(kind, pull, seed)
+    return torch.stack([losses[name] - losses["own"] for name in ("plain", "ahead", "clock")])
 
 
-def test_rare_words_must_tell_as_much_as_others(words_of):
-    """Where rare words are weak, Adagrad is last.
-    Take it where inputs are rare, a rare one tells as much as a frequent one, labels are clear and steps few"""
-    entrants = {"plain": (SGD, {}), "clock": (from_rule(HELD_OUT["common_clock"]), {})}
-    entrants["ahead"] = (SGD, {"momentum": 0.7, "nesterov": True})
-    own = words_of(Adagrad, "weak").mean(1)
-    assert all((words_of(rule, "weak", **options).mean(1) < own).all() for rule, options in entrants.values())
+def test_rare_words_and_clear_labels_are_where_it_pays():
+    """Where rare words pull as hard as frequent ones and the labels are clear, Adagrad leads the other three; the noisier the labels, the less, and at 35 % all four draw.
+    In those 50 steps it paid where three things met: inputs are rare, a rare one tells as much as a frequent one, and labels are clear."""  # noqa: E501
+    clear, middle, noisy = (leads_of_adagrad("rare words", pull).mean(1) for pull in (4, 1, 0.25))
+    assert (clear > 0.01).all() and (middle > 0.003).all() and (clear > middle).all()
+    assert (noisy.abs() < 0.004).all()
 
 
-def test_the_common_clock_overtakes(words_of):
-    """and the common clock is ahead at the end."""
-    clock, own = (words_of(rule, "equal", (200,)) for rule in (from_rule(HELD_OUT["common_clock"]), Adagrad))
-    assert clock.mean() < own.mean()
+def test_equally_frequent_words_leave_little_of_it():
+    """Where all words are equally frequent, most of that lead is missing."""
+    rare, equal = (leads_of_adagrad(kind, 4).mean(1) for kind in ("rare words", "equally frequent"))
+    assert (equal < rare / 2).all()
+
+
+def test_rare_words_must_tell_as_much_as_others():
+    """Where the rare ones are weak, Adagrad is last, most of all where labels are clearest."""
+    clear, noisy = (leads_of_adagrad("rare and weak", pull, seed=6).mean(1) for pull in (4, 0.5))
+    assert (noisy < 0).all() and (clear < noisy).all()
 
 
 def test_the_digits_are_a_draw():
-    """On these digits Adagrad does not win: after 50 and 200 steps Nesterov leads, and after 200 SGD and Adagrad draw.
-    A pixel that speaks in one image of two hundred hardly changes a mean, and even on its nine images the faint clue \
-counts for little."""
-    held_out, images = HELD_OUT["held_out"], HELD_OUT["images"]
+    """On these digits Adagrad does not win: after 50 and 200 steps Nesterov leads, and after 200 SGD and Adagrad draw."""  # noqa: E501
+    held_out = HELD_OUT["held_out"]
     plain, own = (held_out(rule, 200, 5) for rule in (SGD, Adagrad))
     ahead = held_out(SGD, 200, 5, momentum=0.9, nesterov=True)
     assert abs(plain.min() - own.min()) < 0.03 and ahead.min() < own.min()
     assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
-    blank = images * ~HELD_OUT["rare"]
-    assert abs(held_out(Adagrad, 200, 5, blank).min() - own.min()) < 0.03
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_clue_counts_for_little(seed):
-    """and even on its nine images the faint clue counts for little."""
+    """In its nine images the clue adds only 0.09 to the score of a 4."""
     images, labels, clue = HELD_OUT["images"], HELD_OUT["labels"], HELD_OUT["clue"]
     model, nine = problems.small_net(64, 10), images[:, clue] > 0
-    start = model[0].weight.detach().clone()
+    start = model[0].weight[4, clue].item()
     train(model, Adagrad, images, labels, steps=200, batch=32, lr=0.3, seed=seed)
-    before = cross_entropy(model(images[nine]), labels[nine]).item()
-    with torch.no_grad():
-        model[0].weight[:, clue] = start[:, clue]
-    assert before < cross_entropy(model(images[nine]), labels[nine]).item() < 1.3 * before
-
-
-@pytest.mark.parametrize("steps", [50, 200])
-def test_too_large_costs_with_minibatches(steps):
-    """In a turned ravine, on a slope that bends or with minibatches, too large can cost."""
-    losses = HELD_OUT["held_out"](Adagrad, steps, 7)
-    assert losses[-1] > 2 * losses.min()
-
-
-@pytest.mark.parametrize(
-    "loss",
-    [problems.quadratic(25, angle=15), problems.rosenbrock, lambda p: (p**4).sum(-1), lambda p: p.cosh().log().sum(-1)],
-)
-def test_too_large_costs_on_other_slopes(loss):
-    """In a turned ravine, on a slope that bends or with minibatches, too large can cost."""
-    start = torch.tensor([-3.0, 1.0], dtype=torch.float64)
-    rates = 0.5 * 2.0 ** torch.arange(4)
-    losses = [[descend(loss, Adagrad, 20, start=start, lr=lr * part).losses[-1] for lr in rates] for part in (1, 10)]
-    assert min(losses[1]) > min(losses[0])
+    assert 0.04 < images[nine, clue].mean() * (model[0].weight[4, clue].item() - start) < 0.2
 
 
 @pytest.mark.parametrize("condition", [9, 400])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (0.3, -2.0)])
 def test_too_large_a_rate_on_a_parabola(condition, start):
-    """Here ten times too small loses to SGD, and ten times too large is *better*.
-    from then on the weights' **own rates**, $\\eta/\\sqrt s$, are close to the ideal $1/\\lambda$
-    Nothing enlarges a rate that is too small."""
+    """In this ravine a rate ten times too small loses to SGD, and one ten times too large is *better*.
+    from then on the weights' **own rates**, $\\eta/\\sqrt s$, are close to the ideal $1/\\lambda$"""
     bowl, p = problems.quadratic(condition), torch.tensor(start, dtype=torch.float64)
     half = p.abs().max().item() / 2
     runs = [descend(bowl, Adagrad, 20, start=p, lr=part * half, keep_state=True) for part in (0.1, 1.0, 10.0)]
