@@ -1,6 +1,8 @@
 """Run the cells of a lesson, so that its formulas are tested as they are printed."""
 
+import dis
 import functools
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,9 +25,29 @@ class Lesson:
             exec(self.sources[id], names)
         return names
 
+    def rebound(self):
+        """The cells that read a name which a later cell binds anew, so that run once more they do something else."""
+        cells = [cell for cell in nbformat.read(self.path, as_version=4).cells if cell.cell_type == "code"]
+        found, bound = {}, set()
+        for cell in reversed(cells):
+            reads, binds = names_of(compile(cell.source, cell.id, "exec"))
+            found |= {cell.id: reads & bound} if reads & bound else {}
+            bound |= binds
+        return found
+
     def later(self, *ids):
         """What `run` returns, for the top of a test module: the cells run when a test first asks for a name."""
         return Later(lambda: self.run(*ids))
+
+
+def names_of(code):
+    """The names that a cell reads and does not bind, and those that it binds."""
+    found = list(dis.get_instructions(code))
+    binds = {one.argval for one in found if one.opname == "STORE_NAME"}
+    reads = {one.argval for one in found if one.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+    for inner in filter(inspect.iscode, code.co_consts):
+        reads |= names_of(inner)[0]
+    return reads - binds, binds
 
 
 class Later(Mapping):

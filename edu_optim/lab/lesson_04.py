@@ -64,6 +64,20 @@ def growing_momentum(p: Any, g: Any, memory: Any, *, lr: Any) -> tuple[Any, tupl
     return p - lr * g + (count - 1) / following * (p - before), (p, following)
 
 
+def worst_bowl(rule: Callable[..., Any], steps: int, **options: Any) -> Tensor:
+    """The largest loss after each step of ``rule`` on 4,001 bowls with curvatures from 1e-8 to 1, at a rate of 1.
+
+    >>> worst_bowl(momentum, 2, momentum=0.0)
+    tensor([0.0741, 0.0410], dtype=torch.float64)
+    """
+    bowls = torch.logspace(-8, 0, 4001, dtype=torch.float64)
+    p, memory, losses = torch.ones_like(bowls), 0.0, []
+    for _ in range(steps):
+        p, memory = rule(p, bowls * p, memory, lr=1.0, **options)
+        losses.append((bowls * p**2 / 2).max())
+    return torch.stack(losses)
+
+
 def bent_slopes(rule: Callable[..., Any], steps: int, lr: float = 1.0) -> Tensor:
     """The losses before each step of ``rule``, ``[steps, 2001]``, from 2,001 starts in [-30, 30].
 

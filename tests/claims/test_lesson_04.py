@@ -8,11 +8,11 @@ from cells import Lesson
 from torch.nn.functional import cross_entropy
 
 from edu_optim import descend, from_rule, train_many
-from edu_optim.lab.lesson_04 import bent_slopes, growing_momentum, held_out, old_buffer, rate
+from edu_optim.lab.lesson_04 import bent_slopes, growing_momentum, held_out, old_buffer, rate, worst_bowl
 from edu_optim.problems import digits, quadratic, rosenbrock, small_net
 from edu_optim.rules import momentum, nesterov
 
-LESSON = Lesson("04").later("imports", "form-of-1983", "worst-bowl", "bent-slope", "roll")
+LESSON = Lesson("04").later("imports", "form-of-1983")
 
 
 @pytest.mark.parametrize("lr, beta", [(0.02, 0.3), (0.07, 0.95), (0.13, 0.6)])
@@ -65,7 +65,7 @@ def test_on_bowls_it_is_slower_than_momentum_at_its_best(k):
 
 @pytest.mark.parametrize("k", [36, 400])
 def test_in_the_end_is_not_at_first(k):
-    """But from this start its loss is lower for 50 steps, for it is done with the steep directions sooner."""
+    """But from this start its loss is lower for 50 steps."""
     root, curves = math.sqrt(k), torch.linspace(1, k, 301, dtype=torch.float64)
     settings = [
         (momentum, (2 / (root + 1)) ** 2, ((root - 1) / (root + 1)) ** 2),
@@ -87,48 +87,29 @@ def test_in_the_end_is_not_at_first(k):
     assert overtaken[0] > 3 * overtaken[1]
 
 
-def test_gentler_bowls():
-    """At one learning rate, the smaller the curvature of a bowl, the nearer to 1 is its best $\\beta$.
-    After more steps the bowl with the largest loss is one of smaller curvature, for the others are done."""
-    betas = torch.linspace(0, 0.999, 1000, dtype=torch.float64)
-    found = []
-    for curvature in (0.3, 0.03, 0.003, 0.0003):
-        rates = torch.stack([rate(nesterov, torch.tensor(curvature).double(), 1.0, beta) for beta in betas.tolist()])
-        found.append(betas[rates.argmin()].item())
-        assert found[-1] == pytest.approx((1 - curvature**0.5) / (1 + curvature**0.5), abs=2e-3)
-    assert found == sorted(found)
-    bowls = torch.logspace(-8, 0, 801, dtype=torch.float64)
-    p, memory, worst = torch.ones_like(bowls), 0.0, []
-    for _ in range(2000):
-        p, memory = LESSON["nesterov_1983"](p, bowls * p, memory, lr=1.0)
-        worst.append(bowls[(bowls * p**2).argmax()].item())
-    assert worst[19] > 50 * worst[199] > 2500 * worst[1999]
-
-
 def test_tenth_and_hundredth():
     """From step 1,000 to 10,000 gradient descent falls to a tenth, and the method of 1983 to a hundredth."""
-    worst, form = LESSON.function("worst_bowl"), LESSON["nesterov_1983"]
-    plain, grows = worst(momentum, 3000, momentum=0.0), worst(form, 3000)
+    plain, grows = worst_bowl(momentum, 3000, momentum=0.0), worst_bowl(LESSON["nesterov_1983"], 3000)
     assert plain[2999] / plain[299] == pytest.approx(0.1, rel=0.01)
     assert grows[2999] / grows[299] == pytest.approx(0.01, rel=0.1)
 
 
 @pytest.mark.parametrize("rule", [momentum, nesterov])
 def test_constant_memory_gains_a_factor(rule):
-    """and so does a $\\beta$ that stays while the steps go on."""
-    worst = LESSON.function("worst_bowl")
-    kept, plain = worst(rule, 4000, momentum=0.75), worst(momentum, 4000, momentum=0.0)
+    """With $\\beta = 0.9$ for good Nesterov ends at a tenth of gradient descent's loss and falls like $1/k$ again.
+    With $\\beta = 0.9$ for good, as in torch, the loss on gentle bowls falls like $1/k$ again"""
+    kept, plain = worst_bowl(rule, 4000, momentum=0.75), worst_bowl(momentum, 4000, momentum=0.0)
     assert kept[3999] / kept[399] == pytest.approx(0.1, rel=0.05)
     factor = kept[-1] / plain[-1]
     assert factor == pytest.approx(1 - 0.75, rel=0.01)
 
 
 def test_chosen_memory():
-    """Up to these 10,000 steps, no: the constant $1 - 8/k$, chosen for the $k$ steps that will be taken, brings the hundredth, too.
-    But $1 - 3/k$ brings a tenth, and so does a $\\beta$ that stays while the steps go on."""  # noqa: E501
-    worst = LESSON.function("worst_bowl")
+    """Up to these 10,000 steps, no: $\\beta = 1 - 8/k$, the same in all of the $k$ steps that will be taken, does nearly as well.
+    Ten times the steps bring the loss down to a hundredth.
+    With $1 - 3/k$ they bring it to a tenth only."""  # noqa: E501
     for part, share in ((8, 0.01), (3, 0.1)):
-        ends = [worst(nesterov, steps, momentum=1 - part / steps)[-1].item() for steps in (500, 5000)]
+        ends = [worst_bowl(nesterov, steps, momentum=1 - part / steps)[-1].item() for steps in (500, 5000)]
         assert ends[1] / ends[0] == pytest.approx(share, rel=0.15)
         assert ends == pytest.approx([_after(steps, part) for steps in (500, 5000)], rel=0.01)
     far = [_after(10**power, 8) for power in (3, 4, 5, 6)]  # beyond 10,000 a tenth comes with 8, too
@@ -146,20 +127,11 @@ def _after(steps, part):
 
 
 def test_where_the_growing_memory_needs_the_look_ahead():
-    """On another slope that bends it does
-    On bowls momentum with that $\\beta$ keeps up; *Deeper* shows where it does not."""
+    """On a slope that bends it does
+    On these bowls momentum with that $\\beta$ keeps up."""
     ahead, plain = LESSON["nesterov_1983"], growing_momentum
-    worst = LESSON.function("worst_bowl")
-    assert worst(plain, 3000)[-1] == pytest.approx(worst(ahead, 3000)[-1].item(), rel=0.01)
+    assert worst_bowl(plain, 3000)[-1] == pytest.approx(worst_bowl(ahead, 3000)[-1].item(), rel=0.01)
     assert bent_slopes(plain, 3000, 0.7)[-1].max() > 0.01 > 1e-9 > bent_slopes(ahead, 200, 0.7)[-1].max()
-
-
-def test_a_cycle_needs_a_large_rate():
-    """At $\\eta = 0.3$ momentum arrives from all of them, too, but slowly."""
-    losses = bent_slopes(growing_momentum, 3000, 0.3)
-    assert losses[-1].max() < 1e-3 < losses[500].max()
-    caught = (bent_slopes(growing_momentum, 3000)[-50:].amax(0) > 1e-3).double().mean()
-    assert caught == pytest.approx(0.1, abs=0.01)
 
 
 @pytest.mark.parametrize("n, steps", [(41, 20), (101, 50)])
@@ -182,7 +154,7 @@ def test_lower_bound(n, steps):
 
 @pytest.mark.parametrize("beta", [0.05, 0.5, 0.99])
 def test_range_of_stable_learning_rates(beta):
-    """For $0 < \\beta < 1$ looking ahead narrows the range of stable learning rates, from $2 + 2\\beta$ to $(2+2\\beta)/(1+2\\beta)$."""  # noqa: E501
+    """On a bowl, for $0 < \\beta < 1$, looking ahead narrows the range of stable $\\eta\\lambda$, from $2 + 2\\beta$ to $(2+2\\beta)/(1+2\\beta)$."""  # noqa: E501
     curvature = torch.tensor(3.0, dtype=torch.float64)
     for rule, edge in [(momentum, 2 + 2 * beta), (nesterov, (2 + 2 * beta) / (1 + 2 * beta))]:
         assert rate(rule, curvature, 0.999 * edge / 3, beta) < 1 < rate(rule, curvature, 1.001 * edge / 3, beta)
@@ -198,49 +170,21 @@ def test_old_buffer_is_momentum():
     assert torch.equal(p, q)
 
 
-def test_cycle_stands_in_the_way():
-    """But for bowls momentum's best settings are those of lesson 03, and with those the cycle stands in the way."""
-    places = [LESSON["roll"](momentum, 3.25, steps, lr=1 / 9, beta=4 / 9) for steps in (600, 601, 602, 603)]
-    assert places[0] == pytest.approx(places[3]) and min(map(abs, places)) > 0.5
-
-
-def test_same_slope_cycles_only_at_the_best_settings():
-    """Lesson 03 ended with a slope on which momentum at its best can run in a cycle.
-    So does momentum with those settings: on this slope the look ahead is not needed."""
-    ends = [abs(LESSON["roll"](momentum, x, 400, lr=1 / 9, beta=4 / 9)) for x in (-4.7, 0.6, 3.28)]
-    assert max(ends) > 0.5 and min(ends) < 1e-9
-    assert abs(LESSON["roll"](momentum, 3.28, 400, lr=1 / 25, beta=2 / 3)) < 1e-9
-
-
 @pytest.mark.parametrize("batch, sizes", [(12, (64, 8, 10)), (32, (64, 16, 10))])
 def test_held_out_loss(batch, sizes):
-    """at 0.7 the sign hangs on the order.
-    in a short run it can help"""
-    betas, orders = torch.tensor([0.7, 0.9], dtype=torch.float64), range(30, 36)
+    """at 0.7 and below the sign hangs on the order.
+    in a short run it can help."""
+    betas, orders = torch.tensor([0.6, 0.9, 0.95], dtype=torch.float64), range(30, 36)
     losses = held_out(betas, [150], orders, batch=batch, sizes=sizes)[150]
     ahead, means = (losses[:, 1] < losses[:, 0]).sum(0), losses.mean(0)
-    assert 0 < ahead[0] < len(orders) and ahead[1] >= 4 and means[1, 1] < means[0, 1] - 0.004
+    assert 0 < ahead[0] < len(orders) and ahead[1] >= 4 and ahead[2] >= 5
+    assert (means[1, 1:] < means[0, 1:] - 0.004).all()
 
 
 def test_held_out_loss_later():
-    """After 600 steps even at 0.9 little is left"""
+    """after 600 steps even at 0.9 little is left"""
     losses = held_out(torch.tensor([0.9], dtype=torch.float64), [600], range(40, 44))[600].mean(0)
     assert abs(losses[0] - losses[1]) < 0.012
-
-
-def test_minibatches_keep_the_ball_apart():
-    """minibatches at a constant rate keep them a little apart, unless the model can fit every example."""
-    dice = torch.Generator().manual_seed(4)
-    inputs, truth = torch.randn(200, 10, generator=dice).double(), torch.randn(10, generator=dice).double()
-    apart = []
-    for noise in (0.1, 0.0):
-        labels = inputs @ truth + noise * torch.randn(200, generator=dice).double()
-        p = b = torch.zeros(10, dtype=torch.float64)
-        for _ in range(1500):
-            drawn = torch.randint(200, (8,), generator=dice)
-            p, b = nesterov(p, inputs[drawn].T @ (inputs[drawn] @ p - labels[drawn]) / 8, b, lr=0.02, momentum=0.9)
-        apart.append((0.02 * 0.9 * b).norm())
-    assert apart[0] > 1e-4 and apart[1] < 1e-12
 
 
 def test_held_out_is_what_train_many_teaches():
