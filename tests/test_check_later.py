@@ -133,12 +133,6 @@ def muon_with_its_own_numbers(p, grad, buf, lr, momentum=0.95, weight_decay=0.1)
     return p * (1 - lr * weight_decay) - lr * step, buf
 
 
-def muon_of_a_sum(p, grad, buf, lr, momentum=0.95, weight_decay=0.1):
-    buf = momentum * buf + grad
-    step = five_times(grad + momentum * buf) * max(1, grad.size(0) / grad.size(1)) ** 0.5
-    return p * (1 - lr * weight_decay) - lr * step, buf
-
-
 RIGHT = [
     (lion_in_place, "lion"),
     (lion_of_numpy, "lion"),
@@ -152,7 +146,6 @@ RIGHT = [
     (free_of_lerp, "schedule_free_sgd"),
     (averaged, "adam_ema"),
     (muon_with_its_own_numbers, "muon"),
-    (muon_of_a_sum, "muon"),
 ]
 
 
@@ -161,7 +154,7 @@ def test_right_answers_in_other_styles_are_correct(answer, like):
     assert check(answer, like=like).kind == "correct", check(answer, like=like)
 
 
-# Wrong, as in public code
+# Wrong, or in another convention, as in public code
 
 
 def lion_of_one_mean(p, grad, exp_avg, lr, wd, beta1, beta2):
@@ -178,6 +171,18 @@ def nadam_of_a_survey(p, g, m, v, t, lr, beta1, beta2, eps):
     m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
     ahead = beta1 * m / (1 - beta1**t) + (1 - beta1) * g / (1 - beta1**t)
     return p - lr / ((v / (1 - beta2**t)) ** 0.5 + eps) * ahead, m, v
+
+
+def muon_of_a_sum(p, grad, buf, lr, momentum=0.95, weight_decay=0.1):
+    buf = momentum * buf + grad
+    step = five_times(grad + momentum * buf) * max(1, grad.size(0) / grad.size(1)) ** 0.5
+    return p * (1 - lr * weight_decay) - lr * step, buf
+
+
+def muon_of_a_sum_without_look(p, grad, buf, lr, momentum=0.95, weight_decay=0.1):
+    buf = momentum * buf + grad
+    step = five_times(buf) * max(1, grad.size(0) / grad.size(1)) ** 0.5
+    return p * (1 - lr * weight_decay) - lr * step, buf
 
 
 def muon_without_shape(p, grad, buf, lr, momentum=0.95, weight_decay=0.1):
@@ -269,6 +274,8 @@ NAMED = [
     (lion_of_one_mean, "lion", "the decay goes through the gradient, and beta1 makes both means"),
     (asked_at_the_average, "schedule_free_sgd", "the gradient is asked for at the average"),
     (nadam_of_a_survey, "nadam", "the factor does not rise, and both parts are corrected alike"),
+    (muon_of_a_sum, "muon", "b is a sum, and not a mean"),
+    (muon_of_a_sum_without_look, "muon", "the newest gradient counts once"),
     (muon_without_shape, "muon", "the step is not scaled for its shape"),
     (rounded_as_in_torch, "muon", "the iteration is rounded to bfloat16, with addmm"),
     (rounded_as_in_jordans_code, "muon", "the iteration and its scale are rounded to bfloat16"),
@@ -306,7 +313,7 @@ def test_a_rule_that_goes_wrong_late_or_for_one_shape_is_called_wrong():
         return rules.muon(p, -g if p.shape[0] < p.shape[1] else g, b, **options)
 
     assert check(late, like="muon").difference[0] == "p after step 9 of the second run"
-    assert check(wide, like="muon").difference[0] == "p after step 1 of the second run"
+    assert check(wide, like="muon").difference[0] == "b after step 1 of the second run"
 
 
 def test_what_programs_did_is_kept_for_the_next_answer_and_forgotten_where_a_check_is_interrupted(monkeypatch):

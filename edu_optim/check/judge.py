@@ -152,7 +152,7 @@ def _family_of(name, is_class):
 def _family(exercise, is_class):
     if exercise.observe:
         return _family_of(exercise.name, False), lambda answer: trials_of_task(answer, exercise)
-    if is_class and exercise.name in {"muon", *JUDGED}:
+    if is_class and exercise.name in JUDGED:
         raise TypeError(f"{exercise.name} is judged as a function, and a class was passed")
     watch = trials_of_class if is_class else trials_of_rule
     return _family_of(exercise.name, is_class), lambda answer: watch(answer, exercise.reference)

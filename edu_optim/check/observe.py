@@ -38,7 +38,7 @@ LIKELY["momentum_decay"] = 1e-6, 0.1
 # The shapes of the parameters, a tall and a wide matrix for what is not elementwise and many weights where only signs
 # are seen; and the buffers that are what a rule is for.
 SHAPES = {"muon": ((3, 2), (2, 3), (2, 3)), "lion": ((60,), (2, 30))}
-JUDGED = {"adam_ema": "a"}
+JUDGED = {"adam_ema": "a", "muon": "b"}
 # Buffers that others keep in the place of one of the course: from it, and back to it.
 OTHERS = {
     ("c", "muproduct"): (lambda c, p, beta: 1 - c, lambda product, p, beta: 1 - product),

@@ -86,7 +86,7 @@ def _watch_sign_descent(answer):
     side = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
     for t in range(9):  # one large gradient, and two tiny ones against it
         size = torch.rand(3, generator=draw, dtype=torch.float64) + 0.5
-        g = (-1e-12 if t % 3 else 1e12) * side * size
+        g = (-1e-12 if t % 3 else 1e150) * side * size
         moved, m = rules.lion(p, g, m, lr=0.5, betas=betas)
         yield f"the signs of step {t + 1}", (moved - p) / 0.5
         p = moved
@@ -180,7 +180,7 @@ EXERCISES = [
         sign_descent,
         [
             "Sign descent looks at the newest gradient alone. In which line of `lion` do older ones reach the step?",
-            "The step takes the sign of beta1 * m + (1 - beta1) * g. What must beta1 be for m to have no say?",
+            "The step takes the sign of beta1 * m + (1 - beta1) * g. With which betas has m no say?",
         ],
         [
             edit(

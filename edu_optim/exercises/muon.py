@@ -5,6 +5,7 @@ from .after_adam import NO_DECAY, decays_after, moved
 from .exercise import convention, edit
 
 VELOCITY, LOOK = "b = momentum * b + (1 - momentum) * g", "u = momentum * b + (1 - momentum) * g if nesterov else b"
+SUMMED = "u = momentum * b + g if nesterov else b"  # where b is a sum
 ADDED = "((x * x).sum((-2, -1), keepdim=True) ** 0.5 + eps)"
 LENGTH = "((x * x).sum((-2, -1), keepdim=True) ** 0.5).clamp(min=eps)"
 STEP = "    p = p - lr * stretch(p.shape, adjust_lr_fn) * o  # (5) the step\n"
@@ -49,7 +50,7 @@ MUON = [
     ),
     edit(
         "the iteration is the cubic one",
-        {"a, b, c = ns_coefficients": "a, b, c = 1.5, -0.5, 0.0"},
+        {"k1, k3, k5 = ns_coefficients": "k1, k3, k5 = 1.5, -0.5, 0.0"},
         why="Its coefficients are 1.5, -0.5 and 0; after few steps small singular values are still small.",
         ask="Which three coefficients does the rule take?",
     ),
@@ -80,6 +81,7 @@ MUON = [
     edit(
         "the newest gradient counts once",
         {LOOK: "u = b"},
+        {SUMMED: "u = b"},
         why="The step is that of the mean, without Nesterov's look ahead.",
         ask="What does the rule do with the newest gradient where nesterov is True?",
     ),
@@ -135,14 +137,10 @@ MUON = [
         ask="They differ most where a mean gradient is hardly longer than eps. Which do you want to match?",
     ),
     convention(
-        "the velocity is a sum, and eps is added to its length",
-        {
-            VELOCITY: "b = momentum * b + g",
-            LOOK: "u = momentum * b + g if nesterov else b",
-            LENGTH: ADDED,
-        },
-        why="The length is divided out, so only eps tells it from torch's running mean.",
-        ask="They differ most where a velocity is hardly longer than eps. Which do you want to match?",
+        "b is a sum, and not a mean",
+        {VELOCITY: "b = momentum * b + g", LOOK: SUMMED},
+        why="So it is in momentum as torch's SGD has it. Its length is divided out of the step, but b itself is larger.",
+        ask="By what is a sum of equal gradients, each fading by momentum, larger than their mean?",
     ),
     decays_after({DECAY: "", STEP: STEP + DECAY}, whose="torch"),
     rounded("the iteration is rounded to bfloat16", {TURNED: BACK}, why="So it is in J. Liu et al. 2025."),
@@ -150,7 +148,7 @@ MUON = [
         "the iteration is rounded to bfloat16, with addmm",
         {
             TURNED: BACK,
-            "x = a * x + (b * s + c * s @ s) @ x": ("x = x.addmm(s.addmm(s, s, beta=b, alpha=c), x, beta=a)"),
+            "x = k1 * x + (k3 * xx + k5 * xx @ xx) @ x": "x = x.addmm(xx.addmm(xx, xx, beta=k3, alpha=k5), x, beta=k1)",
         },
         why="So it is in torch.",
     ),

@@ -1,8 +1,8 @@
 """The experiment of lesson 15, the Newton-Schulz iteration; its race, and what its pictures show.
 
 ``python -m edu_optim.lab.lesson_15 FILE NEW`` holds the race on four tasks, in about an hour, and writes it to a file,
-and its first task with forty new seeds to another; what came of it is stored in ``after_adam.json`` and
-``after_adam_new_seeds.json``.
+and to another what each rule reaches on the first with a constant rate, a cosine and an average; what came of it is
+stored in ``after_adam.json`` and ``after_adam_treatments.json``.
 """
 
 import functools
@@ -10,7 +10,6 @@ import json
 import math
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +35,10 @@ from .experiment import Experiment
 COEFFICIENTS = {"quintic": (3.4445, -4.775, 2.0315), "cubic": (1.5, -0.5, 0.0)}
 LRS = tuple(float(f"{10 ** (power / 3):.3g}") for power in range(-9, 0))  # what everyone tries in the race
 COSINE, AVERAGE, AVERAGED = "AdamW, cosine", "AdamW, average", "schedule-free"
-ALONE = "average at 0.01"  # the average of the weights at the rate that was chosen for AdamW without it
-NEW = [first + k for first in (200, 300, 400, 500) for k in range(10)]  # seeds of the race's first task, once more
-DECAY = 0.97  # of the average: the best of five on the tuning seeds of the digits in 120 steps
+TREATMENTS = ("constant", "cosine", "average")
+DECAYS = (0.9, 0.95, 0.97, 0.99, 0.997)  # of the average: what everyone tries where all get all treatments
+DECAY = 0.97  # the one that was chosen for AdamW's average in the race on four tasks
+NEW = [first + k for first in (200, 300, 400, 500) for k in range(10)]  # seeds where all get all treatments
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -157,16 +157,15 @@ def _muon(groups: list[dict[str, Any]]) -> _Mixed:
     return _Mixed(hidden["params"], muon, AdamW(others, weight_decay=0))
 
 
-ENTRANTS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay; each group brings its lr
+RULES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay; each group brings its lr
     "AdamW": functools.partial(AdamW, weight_decay=0),
-    COSINE: functools.partial(AdamW, weight_decay=0),
-    AVERAGE: functools.partial(from_rule(rules.adam_ema), lr=1.0, decay=DECAY),
     "NAdam": NAdam,
     "RAdam": RAdam,
     "Lion": functools.partial(from_rule(rules.lion), lr=1.0),
     AVERAGED: functools.partial(from_rule(rules.schedule_free_adamw), lr=1.0),
     "Muon": _muon,
 }
+ENTRANTS = ("AdamW", COSINE, AVERAGE, *list(RULES)[1:])  # of the race on four tasks
 MATRIX = Task(lambda seed: small_net(64, 32, 32, 10, seed=seed), **DIGITS, steps=120, tuning=range(6))
 LONGER = replace(MATRIX, steps=400)
 LOWER = (0.000215, 0.000464, *LRS)  # in 400 steps Lion's best rate is below 0.00215
@@ -217,7 +216,7 @@ def again(
 
 
 def learned(task: Task, name: str, lrs: Sequence[float], seeds: Iterable[int]) -> tuple[Tensor, Tensor]:
-    """What a task measures, on examples to tune with and held out, each ``[seeds, lrs]``: all networks at once.
+    """What an entrant reaches on examples to tune with and held out, each ``[seeds, lrs]``.
 
     Args:
         task: what is learned, and how long.
@@ -230,15 +229,43 @@ def learned(task: Task, name: str, lrs: Sequence[float], seeds: Iterable[int]) -
     >>> tune.shape, bool(tune[0, 0] > tune[0, 1])
     (torch.Size([1, 2]), True)
     """
+    rule, _, treatment = name.partition(", ")
+    decays = (DECAY,) if treatment == "average" else ()
+    tune, held = trained(task, rule, lrs, seeds, decays, cosine=treatment == "cosine")
+    return tune[-1], held[-1]
+
+
+def trained(
+    task: Task, rule: str, lrs: Sequence[float], seeds: Iterable[int], decays: Sequence[float] = (), cosine: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What a task measures of a rule and of averages of its weights: all networks at once.
+
+    On examples to tune with and held out, each ``[1 + decays, seeds, lrs]``; the first is without an average.
+
+    Args:
+        task: what is learned, and how long.
+        rule: one of `RULES`.
+        lrs: learning rates.
+        seeds: of the start, the minibatches and the split of the data.
+        decays: of averages of the weights, or of what the rule answers with.
+        cosine: whether the rate falls along a cosine.
+
+    >>> from dataclasses import replace
+    >>> tune, held = trained(replace(MATRIX, steps=2), "Lion", [0.001, 0.01], [0], [0.5])
+    >>> tune.shape, held.shape
+    (torch.Size([2, 1, 2]), torch.Size([2, 1, 2]))
+    """
     seeds = list(seeds)
     nets = [task.model(seed) for seed in seeds for _ in lrs]
     state, _ = torch.func.stack_module_state(nets)  # type: ignore[arg-type]
     scores = torch.vmap(lambda weights, x: torch.func.functional_call(nets[0], weights, x))
     entropy = torch.vmap(torch.nn.functional.cross_entropy)
     data = [task.data(seed) for seed in seeds]
-    optimizer = ENTRANTS[name](_groups(nets[0], state, torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds))))
+    optimizer = RULES[rule](_groups(nets[0], state, torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds))))
     at_first = [group["lr"] for group in optimizer.param_groups]
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+    means = [{key: torch.zeros_like(p) for key, p in state.items()} for _ in decays]
+    answer = {key: p.detach() for key, p in state.items()}
     for step in range(task.steps):
         rows = [
             torch.randint(len(learn[0]), (task.batch,), generator=draw)
@@ -253,23 +280,33 @@ def learned(task: Task, name: str, lrs: Sequence[float], seeds: Iterable[int]) -
         loss = entropy(scores(state, inputs), labels).sum()
         for p, gradient in zip(state.values(), torch.autograd.grad(loss, list(state.values())), strict=True):
             p.grad = gradient
-        if name == COSINE:
+        if cosine:
             for group, lr in zip(optimizer.param_groups, at_first, strict=True):
                 group["lr"] = lr * (1 + math.cos(math.pi * step / task.steps)) / 2
         optimizer.step()
+        if rule == AVERAGED:
+            answer = {key: p.detach() + (1 - 0.9) * optimizer.state[p]["e"] for key, p in state.items()}
+        for decay, mean in zip(decays, means, strict=True):
+            for key, p in answer.items():
+                mean[key].lerp_(p, 1 - decay)
+    for decay, mean in zip(decays, means, strict=True):
+        for p in mean.values():
+            p /= 1 - decay**task.steps
     with torch.no_grad():
-        for p in state.values():
-            if name == AVERAGED:
-                p += (1 - 0.9) * optimizer.state[p]["e"]
-            elif name == AVERAGE:
-                p.copy_(optimizer.state[p]["a"] / (1 - DECAY**task.steps))
-        measured = []
-        for k, (_, *others) in enumerate(data):
-            own = {key: value[k * len(lrs) : (k + 1) * len(lrs)] for key, value in state.items()}
-            answers = ((scores(own, inputs.expand(len(lrs), *inputs.shape)), labels) for inputs, labels in others)
-            measured.append([task.measure(*answer) for answer in answers])
-    tune, held = zip(*measured, strict=True)
-    return torch.stack(tune), torch.stack(held)
+        return tuple(
+            torch.stack([_measured(task, scores, one, [parts[at] for parts in data]) for one in (answer, *means)])
+            for at in (1, 2)
+        )
+
+
+def _measured(task: Task, scores: Callable[..., Tensor], state: Mapping[str, Tensor], examples: Sequence[Any]) -> Tensor:
+    """What a task measures of stacked networks, ``[seeds, lrs]``, where each seed has its own examples."""
+    found = []
+    for k, (inputs, labels) in enumerate(examples):
+        parts = {key: p.unflatten(0, (len(examples), -1))[k] for key, p in state.items()}
+        many = len(next(iter(parts.values())))
+        found.append(task.measure(scores(parts, inputs.expand(many, *inputs.shape)), labels))
+    return torch.stack(found)
 
 
 def _groups(net: torch.nn.Module, state: Mapping[str, Tensor], rates: Tensor) -> list[dict[str, Any]]:
@@ -309,70 +346,94 @@ def table(races: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 
 
 def _cell(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    beats = beaten(results)
-    signs = [
-        "." if to == name else "+" if to in beats[name] else "-" if name in beats[to] else "?"
-        for to in ("AdamW", COSINE)
-    ]
-    mean = sum(results[name]["held_out"]) / len(results[name]["held_out"])
-    return f"{results[name]['best']:<8}{mean:5.2f} {' '.join(signs)}"
+    signs = " ".join(_sign(name, to, results) for to in ("AdamW", COSINE))
+    return f"{results[name]['best']:<8}{_mean(results[name]):5.2f} {signs}"
 
 
-def once_more(results: Mapping[str, Mapping[str, Any]], racing: Iterable[int] = NEW) -> dict[str, dict[str, Any]]:
-    """The entrants on the first task at the same rates with new seeds, and AdamW's average at AdamW's own rate.
-
-    Args:
-        results: what `raced` returns.
-        racing: the seeds.
-
-    >>> list(once_more({"AdamW": {"best": 0.01}}, [200]))
-    ['AdamW', 'average at 0.01']
-    """
-    racing = list(racing)
-    rates = {name: {"best": result["best"]} for name, result in results.items()}
-    alone = again({AVERAGE: rates["AdamW"]}, racing)[AVERAGE]
-    return {**again(rates, racing), ALONE: alone}
+def _sign(name: str, to: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    if name == to:
+        return "."
+    beats = beaten({one: results[one] for one in (name, to)})
+    return "+" if beats[name] else "-" if beats[to] else "?"
 
 
-def wins(results: Mapping[str, Mapping[str, Any]], part: slice = slice(None)) -> set[tuple[str, str]]:
-    """Who beats whom on the digits, as `edu_optim.contest.beaten` has it, for any number of seeds.
+def _mean(result: Mapping[str, Any]) -> float:
+    return sum(result["held_out"]) / len(result["held_out"])
 
-    All choices of the signs are counted by their sum, since each difference is a number of the 360 held-out images.
+
+def treated(
+    task: Task = MATRIX, tuning: Iterable[int] = range(20), racing: Iterable[int] = NEW
+) -> dict[str, dict[str, Any]]:
+    """Each rule with a constant rate, a cosine and an average, which choose from the same rates on the same seeds.
+
+    An average chooses its decay too, of five: ``tuning`` is then a list for each decay.
 
     Args:
-        results: of one task.
-        part: which of the seeds count.
+        task: what is learned, and how long.
+        tuning, racing: seeds to choose with, and to compare with.
 
-    >>> good, poor = {"held_out": [100 / 360] * 40}, {"held_out": [200 / 360] * 40}
-    >>> wins({"Adam": good, "SGD": poor}), wins({"Adam": good, "SGD": poor}, slice(0, 7))
-    ({('Adam', 'SGD')}, set())
+    >>> from dataclasses import replace
+    >>> found = treated(replace(MATRIX, steps=1), [0], [1])
+    >>> list(found)[:4], len(found), len(found["Lion, average"]["tuning"])
+    (['AdamW, constant', 'AdamW, cosine', 'AdamW, average', 'NAdam, constant'], 18, 5)
     """
-    held_out = {name: result["held_out"][part] for name, result in results.items()}
+    tuning, racing, found = list(tuning), list(racing), {}
+    for rule in RULES:
+        plain, *averages = trained(task, rule, LRS, tuning, DECAYS)[0].mean(1).tolist()
+        falling = trained(task, rule, LRS, tuning, cosine=True)[0][0].mean(0).tolist()
+        for treatment, tried in zip(TREATMENTS, ([plain], [falling], averages), strict=True):
+            least = [min(row) for row in tried]
+            at = least.index(min(least))
+            lr, decays = LRS[tried[at].index(least[at])], DECAYS[at : at + 1] if treatment == "average" else ()
+            held = trained(task, rule, [lr], racing, decays, treatment == "cosine")[1][-1, :, 0]
+            own = {"tuning": tried, "decay": decays[0]} if decays else {"tuning": tried[0]}
+            found[f"{rule}, {treatment}"] = {"lrs": LRS, **own, "best": lr, "held_out": held.tolist()}
+    return found
 
-    def beats(a: Sequence[float], b: Sequence[float]) -> bool:
-        differences, ways = [round((x - y) * 3.6) for x, y in zip(a, b, strict=True)], Counter({0: 1})
-        if sum(differences) >= 0:
-            return False
-        for one in differences:
-            up, down = ({total + turn: many for total, many in ways.items()} for turn in (one, -one))
-            ways = Counter(up) + Counter(down)
-        far = sum(many for total, many in ways.items() if abs(total) >= -sum(differences))
-        return far / 2 ** len(differences) < 0.01
 
-    return {(name, other) for name, a in held_out.items() for other, b in held_out.items() if beats(a, b)}
+def treated_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """For each rule and treatment the mean of the held-out digits that are wrong, in %, and two signs as in `table`.
+
+    The first is against AdamW with the same treatment, the second against the rule's own constant rate.
+
+    Args:
+        results: what `treated` returns.
+
+    >>> print(treated_table(treatments()).partition("NAdam")[0])
+    rule           constant     cosine       average
+    AdamW           5.91 . .     4.33 . +     4.17 . +
+    <BLANKLINE>
+    """
+    counts, rows = counted(results), [f"{'rule':15}{''.join(f'{treatment:13}' for treatment in TREATMENTS)}"]
+    for rule in RULES:
+        cells = []
+        for treatment in TREATMENTS:
+            name = f"{rule}, {treatment}"
+            signs = (_sign(name, to, counts) for to in (f"AdamW, {treatment}", f"{rule}, constant"))
+            cells.append(f"{_mean(results[name]):5.2f} {' '.join(signs)}")
+        rows.append(f"{rule:15}{''.join(f'{cell:13}' for cell in cells)}")
+    return "\n".join(map(str.rstrip, rows))
+
+
+def counted(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """How many of the 360 held-out digits are wrong: with whole numbers, forty seeds can be tested.
+
+    >>> counted({"Lion": {"held_out": [0.27778, 100.0]}})
+    {'Lion': {'held_out': [1, 360]}}
+    """
+    return {name: {"held_out": [round(3.6 * wrong) for wrong in race["held_out"]]} for name, race in results.items()}
 
 
 def race_and_write(to: str, new: str) -> None:
-    """Hold the race on four tasks, in about an hour, and write it to a file; its first once more, to another.
+    """Hold the race on four tasks, in about an hour, and write it to a file, and what `treated` returns to another.
 
-    >>> race_and_write("after_adam.json", "after_adam_new_seeds.json")  # doctest: +SKIP
+    >>> race_and_write("after_adam.json", "after_adam_treatments.json")  # doctest: +SKIP
     """
     begun = time.monotonic()
     results = {name: raced(task, lrs=LOWER if task is LONGER else LRS) for name, task in RACES.items()}
     Path(to).write_text(as_text(circumstances(begun), results), "utf-8")
     begun = time.monotonic()
-    more = {"digits, MLP": once_more(results["digits, MLP"])}
-    Path(new).write_text(as_text(circumstances(begun), more), "utf-8")
+    Path(new).write_text(as_text(circumstances(begun), {"digits, MLP": treated()}), "utf-8")
 
 
 def stored() -> dict[str, Any]:
@@ -384,13 +445,13 @@ def stored() -> dict[str, Any]:
     return json.loads(STORED.read_text("utf-8"))
 
 
-def with_new_seeds() -> dict[str, dict[str, Any]]:
-    """What `once_more` returned, stored with the course.
+def treatments() -> dict[str, dict[str, Any]]:
+    """What `treated` returned, stored with the course.
 
-    >>> {len(result["held_out"]) for result in with_new_seeds().values()}
+    >>> {len(result["held_out"]) for result in treatments().values()}
     {40}
     """
-    return json.loads(STORED.with_name("after_adam_new_seeds.json").read_text("utf-8"))["results"]["digits, MLP"]
+    return json.loads(STORED.with_name("after_adam_treatments.json").read_text("utf-8"))["results"]["digits, MLP"]
 
 
 def hidden_layer(steps: int = 60, seed: int = 0) -> dict[int, Tensor]:

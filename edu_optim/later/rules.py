@@ -173,12 +173,12 @@ def muon(
 def orthogonal(u, ns_coefficients=(3.4445, -4.775, 2.0315), ns_steps=5, eps=1e-7):
     """The Newton-Schulz iteration: the same singular vectors, and singular values driven towards 1.
 
-    A singular value s becomes a s + b s³ + c s⁵ at each step. Sources: K. Jordan et al. 2024, as in `muon`, and
+    A singular value s becomes k1 s + k3 s³ + k5 s⁵ at each step. Sources: K. Jordan et al. 2024, as in `muon`, and
     J. Bernstein & L. Newhouse 2024, Old optimizer, new norm: an anthology, arXiv 2409.20325.
 
     Args:
         u: a tensor ``[..., rows, columns]``.
-        ns_coefficients: a, b and c; (1.5, -0.5, 0) is the cubic iteration, which converges to 1.
+        ns_coefficients: k1, k3 and k5; (1.5, -0.5, 0) is the cubic iteration, which converges to 1.
         ns_steps: how often.
         eps: the least length that ``u`` is divided by.
 
@@ -187,12 +187,12 @@ def orthogonal(u, ns_coefficients=(3.4445, -4.775, 2.0315), ns_steps=5, eps=1e-7
     tensor([[1., 0.],
             [0., 1.]])
     """
-    a, b, c = ns_coefficients
+    k1, k3, k5 = ns_coefficients
     x = u.mT if u.shape[-2] > u.shape[-1] else u  # so that x @ x.mT is the smaller product
     x = x / ((x * x).sum((-2, -1), keepdim=True) ** 0.5).clamp(min=eps)  # so that no singular value is above 1
     for _ in range(ns_steps):
-        s = x @ x.mT
-        x = a * x + (b * s + c * s @ s) @ x
+        xx = x @ x.mT
+        x = k1 * x + (k3 * xx + k5 * xx @ xx) @ x
     return x.mT if u.shape[-2] > u.shape[-1] else x
 
 
