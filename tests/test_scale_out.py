@@ -47,7 +47,7 @@ def alone(folder):
 
 @pytest.fixture(scope="module")
 def shared(folder):
-    states = ["whole", "zero", "sharded"]
+    states = ["whole", "zero", "sharded", "unlike"]
     on_ranks(TRAIN, folder / "four", *STEPS, "--state", *states, ranks=4)
     return {state: result(folder / "four" / state) for state in states}
 
@@ -57,6 +57,11 @@ def test_four_ranks_have_the_losses_of_one(alone, shared, state):
     print(f"largest difference of the losses, {state}: {apart(alone, shared[state]):.1e}")
     assert alone["losses"][0] > 2 > 0.6 > alone["losses"][-1]
     assert apart(alone, shared[state]) < 1e-12
+
+
+def test_ranks_that_begin_unlike_train_another_network(alone, shared):
+    assert apart(alone, shared["unlike"]) > 0.01
+    assert shared["unlike"]["bytes"] == shared["sharded"]["bytes"]
 
 
 def test_state_a_rank_is_what_is_said(alone, shared):

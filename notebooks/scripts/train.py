@@ -47,9 +47,13 @@ def join():
 
 
 def build(state, device):
-    """A model and its Adam; the state is whole, zero: shared out, or sharded."""
-    model = problems.small_net(64, 48, 48, 10).to(device)
-    if state == "sharded":
+    """A model and its Adam; the state is whole, zero: shared out, or sharded.
+
+    The ranks of the state unlike are sharded too, and each draws its own start.
+    """
+    seed = dist.get_rank() if state == "unlike" else 0
+    model = problems.small_net(64, 48, 48, 10, seed=seed).to(device)
+    if state in ("sharded", "unlike"):
         fully_shard(model)
         return model, Adam(model.parameters(), lr=0.01)
     model = DistributedDataParallel(model)
@@ -137,7 +141,7 @@ def train(folder, state, device, steps, every, die):
             first = os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0"
             if len(losses) == die and first and rank == ranks - 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if len(losses) % every == 0 and state != "zero":
+            if len(losses) % every == 0 and state in ("whole", "sharded"):
                 save(folder, model, optimizer, losses)
     everyone = [None] * ranks
     dist.all_gather_object(everyone, held(model, optimizer))

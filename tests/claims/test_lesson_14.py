@@ -19,7 +19,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, Muon, NAdam, RAdam, RMSprop
-from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, round_trip
+from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, launch, round_trip
 from edu_optim.problems import digits, small_net
 
 data = functools.cache(digits)
@@ -190,7 +190,7 @@ def trained(ranks, average, lr, seed, steps=60, sizes=(64, 16, 10)):
 @pytest.mark.parametrize(("sizes", "seed", "lr"), [((64, 16, 10), 3, 0.01), ((64, 24, 24, 10), 5, 0.005)])
 def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
     """Those of a share are noisier, so their squares are larger, and the steps are shorter.
-    At this rate the loss falls more slowly, here to 0.27 instead of 0.22, and on four ranks more slowly still.
+    At this rate the loss falls more slowly, here to 0.27 instead of 0.22.
     """
     net = small_net(*sizes, seed=seed)
     parts = [gradient(net, slice(rank, 64, 4)).clone() for rank in range(4)]
@@ -202,16 +202,6 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
     (two, shorter), (four, shortest) = others
     assert 1.05 * loss < two < 0.95 * four and length > shorter > shortest
     assert trained(2, "gradients", lr, seed, sizes=sizes)[0] == pytest.approx(loss, rel=1e-6)
-
-
-@pytest.mark.parametrize(("seed", "lower"), [(2, "gradients"), (3, "parameters")])
-def test_which_ends_lower_when_both_are_tuned(seed, lower):
-    """With a rate tuned for each way it is now the one, now the other that ends lower."""
-    alone, theirs = (
-        min(trained(ranks, average, lr, seed, steps=40)[0] for lr in (0.06, 0.08, 0.12, 0.16))
-        for ranks, average in ((1, None), (2, "parameters"))
-    )
-    assert 1.1 * alone < theirs if lower == "gradients" else theirs < 0.95 * alone
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -244,17 +234,6 @@ def test_zero_deals_out_whole_tensors(two_ranks):
     assert max(counts) >= 0.85 * sum(counts)
 
 
-@pytest.mark.parametrize("two_ranks", [4, 9], indirect=True)
-def test_zero_keeps_a_tensor_in_one_piece(two_ranks):
-    """On four ranks the fullest still keeps 145 kB: it has the buffers of the largest tensor, half of all weights."""
-    parameters = list(small_net(64, 48, 48, 10).parameters())
-    parts = ZeroRedundancyOptimizer(parameters, Adam, lr=0.1)._partition_parameters()
-    fullest = max(sum(p.numel() for group in part for p in group["params"]) for part in parts)
-    weights = sum(p.numel() for p in parameters)
-    assert fullest == max(p.numel() for p in parameters) and fullest / weights == pytest.approx(0.5, abs=0.02)
-    assert (16 * weights + 16 * fullest) / 1000 == pytest.approx(145, abs=0.7)
-
-
 def test_buckets():
     """That is why DDP does not send small gradients one by one: it lays them end to end in *buckets* and sends \
 each at 25 MiB, the first at 1."""
@@ -278,8 +257,9 @@ def test_a_checkpoint_of_zero(two_ranks):
 
 @pytest.mark.parametrize("lost", [None, "parameters", "buffers", "count", "steps"])
 def test_what_a_checkpoint_must_hold(lost):
-    """No result is lost, because the checkpoint holds all that the run depends on.
-    That is the parameters, Adam's buffers and count, and the number of steps, from which epoch and place follow.
+    """Nothing is lost but time, because the checkpoint holds all that this run depends on.
+    That is the parameters, Adam's buffers and count, and the number of steps, from which epoch and place follow; \
+Dropout's draws or a schedule would have to be in it too.
     """
 
     def begun():
@@ -317,11 +297,28 @@ def test_small_gradients_cost_messages_and_large_ones_bytes(ranks):
     assert parts / whole == pytest.approx(2 / ranks, rel=0.01)
 
 
-def test_where_parts_lose():
-    """With these 8 ranks and a delay of 20 µs, parts lose below some 83,000 weights; try another delay."""
-    (less, more), (whole, parts) = round_trip(8, 81_000, 20), round_trip(8, 85_000, 20)
-    assert less < more and parts < whole
-    assert round_trip(8, 85_000, 40)[0] < round_trip(8, 85_000, 40)[1]
+START = """
+import torch, torch.distributed as dist
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+from edu_optim.problems import small_net
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+copied = DistributedDataParallel(small_net(4, 6, 3, seed=rank)).parameters()
+own, first = (small_net(4, 6, 3, seed=seed).parameters() for seed in (rank, 0))
+net = small_net(4, 6, 3, seed=rank)
+fully_shard(net)
+rows = [torch.equal(p.to_local(), q.chunk(2)[rank]) for p, q in zip(net.parameters(), own)]
+print(rank, all(map(torch.equal, copied, first)), all(rows))
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_whose_start_it_is(tmp_path):
+    """DDP copies rank 0's weights to all; `fully_shard` takes from each rank the rows that it keeps."""
+    (tmp_path / "start.py").write_text(START)
+    assert sorted(launch(tmp_path / "start.py", ranks=2)) == ["0 True True", "1 True True"]
 
 
 def test_what_the_clock_said():
