@@ -14,7 +14,19 @@ from edu_optim import Adam, AdamW, Muon, from_rule
 from edu_optim.contest import beaten
 from edu_optim.contest.tasks import mixed_digits
 from edu_optim.lab import lesson_15
-from edu_optim.lab.lesson_15 import ENTRANTS, LRS, MATRIX, RACES, again, hidden_layer, learned, play, raced, stored
+from edu_optim.lab.lesson_15 import (
+    ENTRANTS,
+    LRS,
+    MATRIX,
+    RACES,
+    RULES,
+    again,
+    hidden_layer,
+    learned,
+    play,
+    raced,
+    stored,
+)
 from edu_optim.later import rules
 from edu_optim.problems import small_cnn, small_net
 
@@ -116,7 +128,7 @@ def test_a_network_of_the_race_learns_what_a_loop_learns(name):
 def test_the_hidden_matrices_alone_are_muons_in_the_race():
     net = small_net(3, 4, 4, 2)
     state, _ = torch.func.stack_module_state([net, net])
-    muon, adamw = ENTRANTS["Muon"](lesson_15._groups(net, state, torch.tensor([0.1, 0.2]))).parts
+    muon, adamw = RULES["Muon"](lesson_15._groups(net, state, torch.tensor([0.1, 0.2]))).parts
     assert [p.shape for group in muon.param_groups for p in group["params"]] == [(2, 4, 4)]
     assert sum(len(group["params"]) for group in adamw.param_groups) == 5
     assert [group["lr"].shape for group in [*muon.param_groups, *adamw.param_groups]] == [(2, 1, 1), (2, 1), (2, 1, 1)]
@@ -125,7 +137,7 @@ def test_the_hidden_matrices_alone_are_muons_in_the_race():
 def test_muon_steps_the_second_kernel_of_the_cnn_as_a_matrix():
     net, lr = small_cnn(3), 0.05
     state, _ = torch.func.stack_module_state([net])
-    both = ENTRANTS["Muon"](lesson_15._groups(net, state, torch.tensor([lr], dtype=torch.float64)))
+    both = RULES["Muon"](lesson_15._groups(net, state, torch.tensor([lr], dtype=torch.float64)))
     kernel = net[4].weight
     alone = Muon([matrix := kernel.detach().reshape(16, 72)], lr=lr, weight_decay=0, adjust_lr_fn="match_rms_adamw")
     adamw = AdamW([p for p in net.parameters() if p is not kernel], lr=lr, weight_decay=0)
@@ -142,7 +154,7 @@ def test_muon_steps_the_second_kernel_of_the_cnn_as_a_matrix():
 
 def test_the_race_tunes_all_on_one_grid_and_its_verdict_can_be_asked():
     found = raced(replace(MATRIX, steps=2, tuning=range(1)), racing=[1])
-    assert found.keys() == ENTRANTS.keys() == beaten(found).keys()
+    assert found.keys() == set(ENTRANTS) == beaten(found).keys()
     assert all(len(result["tuning"]) == len(LRS) == 9 for result in found.values())
     assert all(result["best"] == LRS[result["tuning"].index(min(result["tuning"]))] for result in found.values())
 
@@ -150,7 +162,7 @@ def test_the_race_tunes_all_on_one_grid_and_its_verdict_can_be_asked():
 def test_the_stored_race_is_tuned_inside_its_grid():
     assert stored()["results"].keys() == RACES.keys()
     for results in stored()["results"].values():
-        assert ENTRANTS.keys() == results.keys()
+        assert set(ENTRANTS) == results.keys()
         for result in results.values():
             assert result["best"] == result["lrs"][result["tuning"].index(min(result["tuning"]))]
             assert result["lrs"][0] < result["best"] < result["lrs"][-1] and len(result["held_out"]) == 10

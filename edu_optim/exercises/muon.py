@@ -139,7 +139,7 @@ MUON = [
     convention(
         "b is a sum, and not a mean",
         {VELOCITY: "b = momentum * b + g", LOOK: SUMMED},
-        why="So it is in momentum as torch's SGD has it. Its length is divided out of the step, but b itself is larger.",
+        why="So it is in momentum as torch's SGD has it. Its length is divided out of the step; b itself is larger.",
         ask="By what is a sum of equal gradients, each fading by momentum, larger than their mean?",
     ),
     decays_after({DECAY: "", STEP: STEP + DECAY}, whose="torch"),

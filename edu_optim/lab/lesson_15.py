@@ -236,7 +236,12 @@ def learned(task: Task, name: str, lrs: Sequence[float], seeds: Iterable[int]) -
 
 
 def trained(
-    task: Task, rule: str, lrs: Sequence[float], seeds: Iterable[int], decays: Sequence[float] = (), cosine: bool = False
+    task: Task,
+    rule: str,
+    lrs: Sequence[float],
+    seeds: Iterable[int],
+    decays: Sequence[float] = (),
+    cosine: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """What a task measures of a rule and of averages of its weights: all networks at once.
 
@@ -293,13 +298,16 @@ def trained(
         for p in mean.values():
             p /= 1 - decay**task.steps
     with torch.no_grad():
-        return tuple(
+        tune, held = (
             torch.stack([_measured(task, scores, one, [parts[at] for parts in data]) for one in (answer, *means)])
             for at in (1, 2)
         )
+    return tune, held
 
 
-def _measured(task: Task, scores: Callable[..., Tensor], state: Mapping[str, Tensor], examples: Sequence[Any]) -> Tensor:
+def _measured(
+    task: Task, scores: Callable[..., Tensor], state: Mapping[str, Tensor], examples: Sequence[Any]
+) -> Tensor:
     """What a task measures of stacked networks, ``[seeds, lrs]``, where each seed has its own examples."""
     found = []
     for k, (inputs, labels) in enumerate(examples):

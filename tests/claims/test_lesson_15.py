@@ -1,7 +1,5 @@
 """What lesson 15 says in general, tried beside its own settings."""
 
-import functools
-import inspect
 from dataclasses import replace
 
 import pytest
@@ -10,24 +8,25 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from edu_optim import Muon, from_rule, sweep
-from edu_optim.contest import beaten
-from edu_optim.lab import lesson_15
+from edu_optim.contest import RACING, beaten
 from edu_optim.lab.lesson_15 import (
-    ALONE,
-    AVERAGE,
-    AVERAGED,
+    COSINE,
+    DECAYS,
+    LRS,
     MATRIX,
     NEW,
     RACES,
+    RULES,
+    TREATMENTS,
     brought,
     careful_steps,
+    counted,
     hidden_layer,
     learned,
     noisy_bowl,
-    once_more,
     stored,
-    wins,
-    with_new_seeds,
+    trained,
+    treatments,
 )
 from edu_optim.later import rules
 from edu_optim.problems import quadratic
@@ -53,20 +52,20 @@ def test_radam_climbs_far_more_slowly_where_beta2_is_larger():
 
 @pytest.mark.parametrize("g", [0.01, 1.0, -300.0])
 def test_r_has_not_reached_a_quarter_in_120_steps(g):
-    """At $\\beta_2 = 0.999$ a run of 120 steps ends before `r` has reached a quarter."""
+    """at $\\beta_2 = 0.999$ its `r` stays below a quarter for 120 steps"""
     m = v = 0.0
     for t in range(1, 121):
         p, m, v = rules.radam(0.0, g, m, v, t=t, lr=1.0, eps=0)
         assert t <= 5 or abs(p) < 0.25
 
 
-@pytest.mark.parametrize("decay", [0.97, 0.999])
+@pytest.mark.parametrize("decay", [0.9, 0.97, 0.999])
 def test_an_average_remembers_that_many_steps(decay):
-    """Here it is Adam's, with a memory of about `1 / (1 - decay)` steps: 1,000 at torch's `decay` of 0.999, 33 at the 0.97 of the race below."""  # noqa: E501
+    """Here it is Adam's, with a memory of about `1 / (1 - decay)` steps: 33 at the 0.97 that AdamW chooses in the race below."""  # noqa: E501
     ages = torch.arange(20_000, dtype=torch.float64)
     mean_age = (ages * (1 - decay) * decay**ages).sum().item()
-    assert abs(mean_age * (1 - decay) / decay - 1) < 1e-6 and round(1 / (1 - decay)) in (33, 1000)
-    assert inspect.signature(torch.optim.swa_utils.get_ema_multi_avg_fn).parameters["decay"].default == 0.999
+    assert abs(mean_age * (1 - decay) / decay - 1) < 1e-6 and round(1 / (1 - decay)) in (10, 33, 1000)
+    assert treatments()["AdamW, average"]["decay"] == 0.97
 
 
 class Counts(TorchDispatchMode):
@@ -124,13 +123,11 @@ def test_the_average_of_schedule_free_is_that_of_the_fast_points(beta):
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 15])
 def test_the_fast_point_wanders_and_the_average_less(seed):
-    """At this rate and `beta` $z$ wanders farther than plain SGD, and $x$ less; at a thirtieth of it $x$ lags behind $z$, for it remembers the start."""  # noqa: E501
+    """At this rate and `beta` $z$ wanders farther than plain SGD, and $x$ less."""
     for lr in (0.3, 0.6):
         lines = noisy_bowl(rules.schedule_free_sgd, lr, seed).values()
         fast, plain, mean = (torch.tensor(line)[-100:].std() for line in lines)
         assert mean < 0.8 * plain and plain < 0.8 * fast
-    fast, _, mean = (torch.tensor(line)[-100:] for line in noisy_bowl(rules.schedule_free_sgd, 0.01, seed).values())
-    assert mean.square().mean() > fast.square().mean()
 
 
 @pytest.mark.parametrize("weight_decay", [0, 0.3])
@@ -148,95 +145,104 @@ def test_schedule_free_adamw_is_schedule_free_descent_of_adams_quotient(beta2, w
         assert abs(p - q) < 1e-12
 
 
-WINS = {("AdamW", "RAdam"), ("AdamW, cosine", "NAdam"), ("AdamW, cosine", "RAdam"), ("Muon", "RAdam")}
-WINS |= {("schedule-free", name) for name in ("AdamW", "NAdam", "RAdam", "Lion")}
-WINS |= {("AdamW, average", "NAdam"), ("AdamW, average", "RAdam")}
+def won(results):
+    """Who beats whom, as pairs."""
+    return {(name, other) for name, others in beaten(results).items() for other in others}
 
 
-def share(results, name, part=slice(None)):
-    """How much of schedule-free's lead over AdamW an entrant makes up."""
-    adamw, other, free = (sum(results[who]["held_out"][part]) for who in ("AdamW", name, AVERAGED))
-    return (adamw - other) / (adamw - free)
-
-
-def test_ten_seeds_are_too_few_and_forty_tell_most_pairs_apart():
-    """There are ten, four of them schedule-free's, and RAdam is last.
-    Ten seeds show nobody ahead of the cosine, and neither Muon nor Lion apart from any of the three AdamWs.
-    Forty seeds show all ten wins again, and ten seeds three to eight of them: ten are too few to find each difference.
-    At a p below 0.01, chance alone would tell 0.3 of our 28 pairs apart; forty seeds tell 22 apart.
-    Who is first stays open: the average and schedule-free now beat the cosine and not each other; with forty others (600 to 639) the average beats both.
-    """  # noqa: E501
-    results, new = stored()["results"]["digits, MLP"], with_new_seeds()
-    assert wins(results) == WINS == {(name, other) for name, others in beaten(results).items() for other in others}
+def test_ten_seeds_at_a_constant_rate():
+    """Schedule-free beats four, and RAdam is last.
+    - Ten seeds did not tell Muon from AdamW on the MLP; forty did.
+    """
+    results = {rule: stored()["results"]["digits, MLP"][rule] for rule in RULES}
+    wins = {("schedule-free", name) for name in ("AdamW", "NAdam", "RAdam", "Lion")}
+    assert won(results) == wins | {("AdamW", "RAdam"), ("Muon", "RAdam")}
     assert max(results, key=lambda name: sum(results[name]["held_out"])) == "RAdam"
-    assert [len(wins(new, slice(k, k + 10)) & WINS) for k in (0, 10, 20, 30)] == [3, 6, 8, 6]
-    entrants = {name: race for name, race in new.items() if name != ALONE}
-    assert len(entrants) == 8 and WINS < wins(entrants) and len(wins(entrants)) == 22
-    ahead = {(name, "AdamW, cosine") for name in (AVERAGED, AVERAGE)}
-    assert ahead < wins(new) and not {(AVERAGED, AVERAGE), (AVERAGE, AVERAGED)} & wins(new)
 
 
-def test_chance_alone_tells_hardly_a_pair_apart():
-    """At a p below 0.01, chance alone would tell 0.3 of our 28 pairs apart; forty seeds tell 22 apart."""
-    draw, names = torch.Generator().manual_seed(1), [*map(str, range(8))]
-    drawn = torch.randint(10, 30, (8, 8, 40), generator=draw) / 3.6
-    told = [len(wins({n: {"held_out": row} for n, row in zip(names, race.tolist(), strict=True)})) for race in drawn]
-    assert sum(told) / 8 < 1
+def mean(name):
+    held_out = treatments()[name]["held_out"]
+    return sum(held_out) / len(held_out)
 
 
-def test_the_average_at_adamws_own_rate_has_a_part_of_the_lead():
-    """At AdamW's own rate, 0.01, with the 0.97 chosen at 0.0215, the average makes up two thirds of schedule-free's lead over AdamW, three quarters with the forty others; at 0.0215, all."""  # noqa: E501
-    new = with_new_seeds()
-    assert 0.6 < share(new, ALONE) < 0.7 and 0.95 < share(new, AVERAGE)
-    assert (AVERAGED, ALONE) in wins(new) and (AVERAGE, ALONE) in wins(new) and (ALONE, "AdamW") in wins(new)
-    assert new[ALONE]["best"] == new["AdamW"]["best"] < new[AVERAGE]["best"]
-
-
-def test_the_forty_seeds_come_out_as_they_are_stored():
-    """Here are forty new seeds, and a row for the average at AdamW's own rate."""
-    new = with_new_seeds()
-    for name, race in once_more({"AdamW": new["AdamW"]}, [NEW[12]]).items():
-        assert race["held_out"] == pytest.approx(new[name]["held_out"][12:13], abs=0.6)
-    assert not set(NEW) & {*range(6), *range(100, 110)}
-
-
-@pytest.mark.slow
-def test_other_seeds_say_so_too():
-    """Who is first stays open: the average and schedule-free now beat the cosine and not each other; with forty others (600 to 639) the average beats both.
-    At AdamW's own rate, 0.01, with the 0.97 chosen at 0.0215, the average makes up two thirds of schedule-free's lead over AdamW, three quarters with the forty others; at 0.0215, all.
+def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
+    """Everybody but schedule-free gains, with the cosine and with the average, and the rules draw together: from 4.01 to 6.69 in the first column, from 3.65 to 4.66 in the last.
+    There forty seeds do not tell RAdam from AdamW, nor schedule-free.
+    Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, it does too.
+    But an average gains AdamW 1.7 points, Muon at a constant rate 0.8.
+    - On our MLP in 120 steps an average of its weights gains AdamW 1.7 points; with a cosine or an average for everyone, only Muon beats it.
+    expecting much: no table here tells it from AdamW with the same treatment
     """  # noqa: E501
-    results = stored()["results"]["digits, MLP"]
-    others = once_more({name: results[name] for name in ("AdamW", "AdamW, cosine", AVERAGE, AVERAGED)}, range(600, 640))
-    assert {(AVERAGE, "AdamW, cosine"), (AVERAGE, AVERAGED), (ALONE, "AdamW")} <= wins(others)
-    assert 0.7 < share(others, ALONE) < 0.8 and share(others, AVERAGE) > 1
+    wins = won(counted(treatments()))
+    for rule in RULES:
+        gains = [(f"{rule}, {better}", f"{rule}, constant") in wins for better in ("cosine", "average")]
+        assert gains == [rule != "schedule-free"] * 2
+    for treatment in TREATMENTS:
+        ours = f"AdamW, {treatment}"
+        assert mean(ours) - mean(f"Muon, {treatment}") > 0.5 and (f"Muon, {treatment}", ours) in wins
+        assert not {(ours, f"NAdam, {treatment}"), (f"NAdam, {treatment}", ours)} & wins
+        ahead = {name for name, other in wins if other == ours and name.endswith(treatment)}
+        free = {"schedule-free, constant"} if treatment == "constant" else set()
+        assert ahead == free | {f"Muon, {treatment}"}
+    assert not {(f"AdamW, {treatment}", f"RAdam, {treatment}") for treatment in ("cosine", "average")} & wins
+    assert ("AdamW, average", "schedule-free, average") not in wins
+    for treatment, ends in (("constant", (4.01, 6.69)), ("average", (3.65, 4.66))):
+        means = [mean(f"{rule}, {treatment}") for rule in RULES]
+        assert (min(means), max(means)) == pytest.approx(ends, abs=0.005)
+    assert mean("AdamW, constant") - mean("AdamW, average") == pytest.approx(1.7, abs=0.05)
+    assert mean("AdamW, constant") - mean("Muon, constant") == pytest.approx(0.8, abs=0.05)
+
+
+def test_the_treatments_are_chosen_alike_and_on_other_seeds():
+    """So now each rule starts three times, and chooses anew, from the nine rates with twenty seeds; the average chooses one of five decays too."""  # noqa: E501
+    assert len(treatments()) == 18 and not set(NEW) & {*range(20), *RACING}
+    for name, race in treatments().items():
+        rows = race["tuning"] if "decay" in race else [race["tuning"]]
+        assert len(race["lrs"]) == 9 and {len(row) for row in rows} == {9} and len(rows) in (1, len(DECAYS))
+        row = rows[DECAYS.index(race["decay"])] if "decay" in race else rows[0]
+        assert min(map(min, rows)) == min(row) == row[race["lrs"].index(race["best"])]
+        assert race["lrs"][0] < race["best"] < race["lrs"][-1]
+        # Lion chooses the last decay, which is nearly the mean of all 120 steps: there is nothing beyond it.
+        assert race.get("decay") not in DECAYS[:: len(DECAYS) - 1] or name == "Lion, average"
+
+
+def held(name, seeds, lr=None):
+    """What a rule with a treatment reaches with these seeds, at its own rate or another."""
+    rule, _, treatment = name.partition(", ")
+    race = treatments()[name]
+    decays = [race["decay"]] if "decay" in race else []
+    found = trained(MATRIX, rule, [lr or race["best"]], seeds, decays, treatment == "cosine")[1]
+    return {"held_out": found[-1, :, 0].tolist()}
+
+
+@pytest.mark.parametrize("name", ["RAdam, cosine", "schedule-free, average"])
+def test_a_part_of_the_treatments_comes_out_as_it_is_stored(name):
+    """What was chosen has run with forty new seeds; here are the means, in % of the held-out digits."""
+    assert held(name, [NEW[12]])["held_out"] == pytest.approx(treatments()[name]["held_out"][12:13], abs=0.6)
 
 
 @pytest.mark.slow
-def test_in_240_steps_too_the_average_does_what_schedule_free_does():
-    """- Lion keeps a sign, schedule-free an average, and RAdam waits; in none of our races does schedule-free beat a tuned average beside AdamW."""  # noqa: E501
-    longer, found = replace(MATRIX, steps=240), {}
-    for name in ("AdamW", AVERAGE, AVERAGED):
-        tuned, held = learned(longer, name, (0.01, 0.0215, 0.0464), range(300, 306))
-        found[name] = held[:, tuned.mean(0).argmin()].mean().item()
-    assert abs(found[AVERAGE] - found[AVERAGED]) < 0.3 and max(found, key=found.__getitem__) == "AdamW"
+def test_other_seeds_and_finer_rates_say_so_too():
+    """Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, it does too."""  # noqa: E501
+    for treatment, finer in zip(TREATMENTS, (0.00681, 0.0316, 0.0316), strict=True):
+        ours, theirs = f"Muon, {treatment}", f"AdamW, {treatment}"
+        assert (ours, theirs) in won(counted({name: held(name, range(600, 640)) for name in (ours, theirs)}))
+        assert (ours, theirs) in won(counted({ours: treatments()[ours], theirs: held(theirs, NEW, finer)}))
 
 
 @pytest.mark.slow
-def test_the_decay_is_the_best_of_five_on_the_tuning_seeds(monkeypatch):
-    """AdamW starts three times: at a constant rate, as all others, with the cosine of [lesson 10](10_schedules.ipynb), and with an average of its weights, whose `decay` was chosen from five with the tuning seeds: the average tries 45 settings, the others nine.
-    At 0.01 a `decay` of 0.95 does better.
-    """  # noqa: E501
-    found, at_adamws, new = {}, {}, {}
-    for decay in (0.8, 0.9, 0.95, 0.97, 0.99):
-        monkeypatch.setattr(lesson_15, "DECAY", decay)
-        rule = functools.partial(from_rule(rules.adam_ema), lr=1.0, decay=decay)
-        monkeypatch.setitem(lesson_15.ENTRANTS, lesson_15.AVERAGE, rule)
-        tried = learned(MATRIX, lesson_15.AVERAGE, (0.01, 0.0215, 0.0464), MATRIX.tuning)[0].mean(0)
-        found[decay], at_adamws[decay] = tried.min(), tried[0]
-        if decay in (0.95, 0.97):
-            new[decay] = learned(MATRIX, lesson_15.AVERAGE, [0.01], NEW)[1].mean()
-    assert min(found, key=found.__getitem__) == 0.97
-    assert at_adamws[0.95] < at_adamws[0.97] - 0.2 and new[0.95] < new[0.97] - 0.2
+def test_a_cosine_pays_in_the_longer_runs():
+    """In 60 steps the cosine wins, as in 120 and 400; in 20 it does not.
+    Here is AdamW on the digits in fewer steps, with forty seeds; for each length the rates were chosen with six.
+    """
+    for steps, constant, wins in ((20, 0.0215, False), (60, 0.01, True)):
+        task, results = replace(MATRIX, steps=steps), {}
+        for name, lr in (("AdamW", constant), (COSINE, 0.0464)):
+            assert LRS[2:8][int(learned(task, name, LRS[2:8], range(6))[0].mean(0).argmin())] == lr
+            results[name] = {"held_out": learned(task, name, [lr], range(600, 640))[1][:, 0].tolist()}
+        assert ((COSINE, "AdamW") in won(counted(results))) == wins
+    assert ("AdamW, cosine", "AdamW, constant") in won(counted(treatments()))
+    assert (COSINE, "AdamW") in won(stored()["results"]["digits, 400 steps"])
 
 
 @pytest.mark.slow
@@ -251,22 +257,17 @@ def test_muon_is_ahead_on_the_text_with_each_seed():
     assert (muon < adamw).all()
 
 
-def test_schedule_free_and_the_average_beat_both_adamws_on_the_stored_tasks():
-    """On the CNN one flattened kernel is enough for it to beat AdamW at a constant rate and with the cosine.
-    Schedule-free and the average also beat these two on the CNN and on the text; neither beats the other on any task.
-    In 400 steps on the digits the cosine beats four, schedule-free and the constant rate among them.
-    - Lion keeps a sign, schedule-free an average, and RAdam waits; in none of our races does schedule-free beat a tuned average beside AdamW.
+def test_who_beats_both_adamws_on_the_other_tasks():
+    """On the CNN one flattened kernel is enough for it to beat AdamW at a constant rate and with the cosine; so do schedule-free and AdamW's average, on both.
+    In 400 steps on the digits AdamW's cosine beats its constant rate; on the text it loses to it ([when does it pay?](#Deeper)).
     """  # noqa: E501
     results = stored()["results"]
     for task in ("digits, CNN", "text, transformer"):
         found = beaten(results[task])
         for name in ("schedule-free", "AdamW, average", "Muon"):
-            assert {"AdamW", "AdamW, cosine"} <= set(found[name])
-    for found in results.values():
-        assert AVERAGE not in beaten(found)[AVERAGED] and AVERAGED not in beaten(found)[AVERAGE]
-    assert (AVERAGED, AVERAGE) not in wins(with_new_seeds())
-    longer = beaten(results["digits, 400 steps"])["AdamW, cosine"]
-    assert len(longer) == 4 and {"schedule-free", "AdamW"} < set(longer)
+            assert {"AdamW", COSINE} <= set(found[name])
+    assert "AdamW" in beaten(results["digits, 400 steps"])[COSINE]
+    assert COSINE in beaten(results["text, transformer"])["AdamW"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -350,11 +351,8 @@ def test_bfloat16_shows_where_singular_values_are_small(seed):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_muon_brings_near_one(seed):
     """From 0.003 of the matrix's length on, a singular value comes to between 0.68 and 1.21, so the step is about as long in small directions as in large ones.
-    A gradient with one direction alone, at the right edge, comes to 0.70.
     Below 0.003 the curve falls to 0, and 9 of the 32 lie above it at step 1, 22 at step 61.
     """  # noqa: E501
-    one = torch.outer(torch.arange(1.0, 5), seed * torch.arange(3.0)).double()
-    assert abs(torch.linalg.matrix_norm(rules.orthogonal(one), 2) - 0.70) < 0.005
     sizes = torch.logspace(-2.5, 0, 3001, dtype=torch.float64)
     made = brought(rules.orthogonal, sizes)
     assert 0.68 < made.min() and made.max() < 1.21
