@@ -317,6 +317,13 @@ def five_cubic_steps(u):
     return rules.orthogonal(u, (1.5, -0.5, 0), 5)
 
 
+def over_the_largest_entry(u):
+    x = u / torch.max(torch.abs(u))
+    for _ in range(40):
+        x = 1.5 * x - 0.5 * x @ x.mT @ x
+    return x
+
+
 def late_warmup(t, length, total, last):
     if t < length:
         return t / length
@@ -520,6 +527,7 @@ WRONG = [
     ),
     (with_muons_numbers, "orthogonalize", "these are the five steps of Muon"),
     (five_cubic_steps, "orthogonalize", "five steps are too few"),
+    (over_the_largest_entry, "orthogonalize", "it is divided by its largest entry"),
     (lambda u: rules.orthogonal(u, (1.5, -0.5, 0), 12), "orthogonalize", "twelve steps are too few"),
     (
         lambda u: torch.linalg.inv(torch.linalg.cholesky(u @ u.mT)) @ u,
@@ -527,6 +535,7 @@ WRONG = [
         "the rows are made orthogonal one after another",
     ),
     (lambda: (1e-12, 0.5), "sign_descent", "older gradients steer"),
+    (lambda: (1e-30, 0.9), "sign_descent", "older gradients steer"),
     (lambda: (0.1, 0.9), "sign_descent", "older gradients steer"),
     (lambda: (0.5, 0), "sign_descent", "the gradient before has a say"),
     (lambda: (1, 0.99), "sign_descent", "the newest gradient has no say"),

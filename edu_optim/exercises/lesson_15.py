@@ -135,6 +135,12 @@ EXERCISES = [
                 ask="If u is a tenth as long, by what does what you divide by shrink?",
             ),
             edit(
+                "it is divided by its largest entry",
+                {"u / (u * u).sum() ** 0.5": "u / u.abs().max()"},
+                why="A singular value may be larger than every entry; above the root of 3 it may go to -1.",
+                ask="Which length of a matrix is never below its largest singular value?",
+            ),
+            edit(
                 "these are the five steps of Muon",
                 {
                     "range(60)": "range(5)",
