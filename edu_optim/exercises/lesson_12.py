@@ -1,5 +1,7 @@
 """Lesson 12, fast: its exercises, their hints, and the answers that go wrong."""
 
+import itertools
+
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -97,19 +99,27 @@ def _watch_launches_of(answer, draw):
         first.append(p)
         return rules.momentum(p, g, b, lr=lr)
 
-    for number in (2, 20):
-        columns = _columns_of(rules.momentum, [torch.ones(2, dtype=torch.float64) for _ in range(number)], draw)
+    shapes = [(2,), (3,), (3, 1), (2, 2), (5,), (1, 4)]
+    for number in (1, 19):
+        starts = [torch.ones(shapes[k % 6], dtype=torch.float64) for k in range(number)]
+        columns = _columns_of(rules.momentum, starts, draw)
         first.clear()
         with _Arithmetic() as arithmetic:
             answer(watched, columns, {"lr": 0.1})
         counts.append(arithmetic.count)
     yield "the number of launches that momentum needs for one more tensor", (counts[1] - counts[0]) / 18
-    yield "what momentum gets as p, for 20 tensors of two elements,", _passed(first)
+    yield "what momentum gets as p, for 19 tensors of six shapes,", _passed(first)
 
 
 def _one_after_the_other(rule, columns, hyper):
     for arguments in zip(*columns, strict=True):
         concatenated(rule, [[tensor] for tensor in arguments], hyper)
+
+
+def _shape_by_shape(rule, columns, hyper):
+    for shape in dict.fromkeys(p.shape for p in columns[0]):
+        alike = [p.shape == shape for p in columns[0]]
+        concatenated(rule, [list(itertools.compress(column, alike)) for column in columns], hyper)
 
 
 WRITE = "old.copy_(part.view_as(old))"
@@ -185,6 +195,12 @@ EXECUTOR = [
         _one_after_the_other,
         why="All numbers are right, but the rule is called for each tensor, as `per_tensor` does it.",
         ask="How many times should the rule be called, however many tensors there are?",
+    ),
+    instead(
+        "the rule is run once for each shape",
+        _shape_by_shape,
+        why="All numbers are right, but tensors of another shape get a call of their own.",
+        ask="Once a tensor is flattened, what is left of its shape, and can it lie behind one of another shape?",
     ),
     instead(
         "the rule gets lists",

@@ -67,10 +67,11 @@ SECONDS = [
         ask="How many tensors go into a product of a number and a tensor, and how many come out?",
     ),
     edit(
-        "a copy moves one array",
+        "one array for each result is left out",
         {"2 + 3 + 2)": "2 + 3 + 1)", "2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
-        why="Over lists a copy reads the result and writes it.",
-        ask="Where does the result lie before it is copied, and where after it?",
+        why="The launches are counted right; over lists gradient descent is one array short, and momentum two.",
+        ask="A sum or a difference of two tensors touches three arrays, and a copy two. Which launch has one fewer with "
+        "you?",
     ),
     edit(
         "the bytes are multiplied by the speed",
@@ -91,10 +92,10 @@ SECONDS = [
         ask="Which two new tensors does momentum return, and what does each copy read and write?",
     ),
     edit(
-        "momentum's buffer is not written back",
+        "momentum lacks one launch of two arrays",
         {"5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "5 + 1, 2 + 2 + 3 + 2 + 3 + 2)"},
-        why="Gradient descent is counted right; over lists momentum has two results, and both have to be copied.",
-        ask="Which two new tensors does momentum return, and what does each copy read and write?",
+        why="Gradient descent is counted right; over lists momentum has three products and two copies.",
+        ask="Is `(1 - dampening) * g` among yours, though the number is 1, and are both results copied?",
     ),
     edit(
         "the temporaries are free",

@@ -7,21 +7,23 @@ from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..optimizers import SGD
-from ..plot import BLUE, GREEN, ORANGE, RED, basins, figure, heat, label_ends
+from ..plot import BASINS, BLACK, BLUE, GREEN, ORANGE, RED, figure, heat, label_ends
 from ..problems import himmelblau, rosenbrock
 from ..trace import sweep
-from .maps import AGAINST, LRS
+from .maps import AGAINST, LRS, RING
 
 # Starts at once -> milliseconds of CPU time for 150 steps on Himmelblau's function, and what `descend` takes for one;
 # medians of interleaved rounds, 27 November 2026, one core of an AMD EPYC in a virtual machine, torch 2.13.
 AT_ONCE = {1: 70.6, 256: 77.3, 4096: 103.0, 65_536: 529.0, 262_144: 2650.0}
 ALONE = 2.09
-CORNERS = [(-5.0, 5.0), (2.5, 5.0), (4.375, 5.0)]  # across and up, the parts of the window that are drawn
+WILD, CALM = (-0.97311, -4.72709), (0.5, 2.0)  # places around which borders go on, or settle at once, at 0.95
+ZOOMS = [((0.0, 0.0), 10.0), (WILD, 1.0), (WILD, 0.1), (WILD, 0.01), (WILD, 0.001), (CALM, 0.1)]
 Table = tuple[Tensor, Tensor]  # learning rates, and the loss that each ends at
 
 
@@ -31,18 +33,18 @@ def at_once(taken: Mapping[int, float] = AT_ONCE, alone: float = ALONE) -> Figur
     The star is one ``alone``, as `edu_optim.descend` takes it.
 
     >>> [text.get_text() for text in at_once({1: 30.0, 1000: 60.0}).axes[0].texts]
-    ['30 ms for 1', '60 ms for 1,000', '2 ms for 1 in descend']
+    ['1 in 30 ms', '1,000 in 60 ms', '1 in descend in 2 ms']
     """
     fig, ax = figure(width=7.5, height=3.8)
-    each = {count: 1000 * ms / count for count, ms in taken.items()}
+    each = {count: ms / count for count, ms in taken.items()}
     ax.plot(list(each), list(each.values()), "o-", color=BLUE, label="_each")
     for index, (count, ms) in enumerate(taken.items()):
         above = -18 if index == len(taken) - 2 else 8  # the last two stand close
-        ax.annotate(f"{ms:.0f} ms for {count:,}", (count, each[count]), (2, above), textcoords="offset points")
-    ax.plot(1, 1000 * alone, "*", color=RED, markersize=14, label="_alone")
-    ax.annotate(f"{alone:.0f} ms for 1 in descend", (1, 1000 * alone), (-4, -20), color=RED, textcoords="offset points")
-    ax.set(xscale="log", yscale="log", xlim=(0.7, 9e6), ylim=(1, 3e5))
-    ax.set(xlabel="descents at once, log scale", ylabel="µs for each, log scale")
+        ax.annotate(f"{count:,} in {ms:.0f} ms", (count, each[count]), (2, above), textcoords="offset points")
+    ax.plot(1, alone, "*", color=RED, markersize=14, label="_alone")
+    ax.annotate(f"1 in descend in {alone:.0f} ms", (1, alone), (-4, -20), color=RED, textcoords="offset points")
+    ax.set(xscale="log", yscale="log", xlim=(0.7, 9e6), ylim=(1e-3, 3e2))
+    ax.set(xlabel="descents at once, log scale", ylabel="ms for each, log scale")
     return fig
 
 
@@ -61,7 +63,7 @@ def from_start(x: float, y: float) -> Tensor:
 
 
 def two_starts(*starts: tuple[float, float]) -> Figure:
-    """The maps of `from_start`, each with a star where that of the first start is lowest.
+    """The maps of `from_start`, each with a ring around the place where that of the first start is lowest.
 
     >>> [ax.get_title() for ax in two_starts((-1.2, 1), (-1.5, 1)).axes[:2]]
     ['from (-1.2, 1)', 'from (-1.5, 1)']
@@ -72,8 +74,7 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
     for ax, start in zip(axes, starts, strict=True):
         heat(ax, LRS[seen], momenta, from_start(*start)[seen], "loss after 100 steps")
         ax.collections[0].set_clim(1e-4, 100)  # one scale for all
-        star = {"markersize": 15, "markeredgecolor": "black", "label": "_best of the first"}
-        ax.plot(LRS[best // len(momenta)], momenta[best % len(momenta)], "*", color="white", **star)
+        ax.plot(LRS[best // len(momenta)], momenta[best % len(momenta)], label="_best of the first", **RING)
         ax.set(title=f"from {start}", xlabel="learning rate, log scale")
     axes[0].set_ylabel("momentum")
     return fig
@@ -130,24 +131,6 @@ def _table(ax: Axes, name: str, table: Table, above: float, *, color: str, **loo
     ax.annotate(words, (rates[best], losses[best]), (-8, above), color=color, textcoords="offset points", ha="right")
 
 
-def finer(side: int = 64) -> Figure:
-    """Which of Himmelblau's minima momentum leads to: a map, its corner, and the corner of the corner, each drawn anew.
-
-    >>> [ax.get_title() for ax in finer(16).axes]
-    ['all', 'the corner', 'its corner']
-    """
-    fig, axes = figure(3, width=11, height=4)
-    for ax, title, (low, high) in zip(axes, ("all", "the corner", "its corner"), CORNERS, strict=True):
-        problem = replace(himmelblau, window=((low, high), (low, high)))
-        basins(ax, problem, sweep(problem, SGD, 150, problem.grid(side, side), lr=0.01, momentum=0.8))
-        ax.get_legend().remove()
-        ax.set(title=title, aspect=1, ylabel="", xlim=(low, high), ylim=(low, high))
-    axes[0].set_ylabel("y")
-    for ax, (low, high) in zip(axes, CORNERS[1:], strict=False):
-        ax.add_patch(Rectangle((low, low), high - low, high - low, fill=False, linewidth=2, label="the corner"))
-    return fig
-
-
 def length_of_borders(colors: Tensor) -> float:
     """How long the borders between the squares of a map are, in widths of the map.
 
@@ -155,6 +138,46 @@ def length_of_borders(colors: Tensor) -> float:
     1.0
     """
     return sum(int((colors.diff(dim=axis) != 0).sum()) for axis in (0, 1)) / len(colors)
+
+
+def zoomed(place: tuple[float, float], width: float, side: int, momentum: float, steps: int) -> Tensor:
+    """To which of Himmelblau's minima ``side`` by ``side`` starts lead, in a square around ``place``; -1 for none.
+
+    >>> zoomed((3.0, 2.0), 0.1, 2, 0.8, 100)
+    tensor([[0, 0],
+            [0, 0]])
+    """
+    window = tuple((at - width / 2, at + width / 2) for at in place)
+    starts = replace(himmelblau, window=window).grid(side, side)
+    return sweep(himmelblau, SGD, steps, starts, lr=0.01, momentum=momentum).minimum
+
+
+def _every(colors: Tensor, nth: int) -> Tensor:
+    return colors[nth // 2 :: nth, nth // 2 :: nth]
+
+
+def closer(side: int = 64, momentum: float = 0.95, steps: int = 300) -> Figure:
+    """Which of Himmelblau's minima momentum leads to: a map, four zooms into it, and one of another place.
+
+    Under each is the length of its borders, if every fourth row is kept, every second, and all.
+
+    >>> [ax.get_title() for ax in closer(16, steps=10).axes][:2]
+    ['10 wide', '1 wide']
+    """
+    fig, axes = figure(3, 2, width=11, height=4.2)
+    colors = ListedColormap([*list(dict(BASINS))[: len(himmelblau.minima)], BLACK])
+    for ax, (place, width) in zip(axes.flat, ZOOMS, strict=True):
+        minimum = zoomed(place, width, side, momentum, steps)
+        extent = [at + end * width / 2 for at in place for end in (-1, 1)]
+        ax.imshow(minimum.remainder(5), cmap=colors, vmin=0, vmax=4, origin="lower", extent=extent)
+        lengths = (f"{length_of_borders(_every(minimum, nth)):.3g}" for nth in (4, 2, 1))
+        ax.set(title=f"{width:g} wide", xlabel="borders " + " → ".join(lengths), xticks=[], yticks=[], autoscale_on=False)
+    for ax, (place, width) in zip(axes.flat, ZOOMS[1:-1], strict=False):
+        corner = place[0] - width / 2, place[1] - width / 2
+        ax.add_patch(Rectangle(corner, width, width, fill=False, edgecolor="white", linewidth=2.5, label="the next"))
+    axes[0, 0].plot(*CALM, "o", markersize=12, color="none", markeredgecolor="white", markeredgewidth=2.5, label="the last")
+    axes[-1, -1].set_title(f"{ZOOMS[-1][1]:g} wide, elsewhere")
+    return fig
 
 
 def borders(maps: Mapping[str, Tensor], sides: Sequence[int] = (16, 32, 64, 128, 256)) -> Figure:
@@ -167,7 +190,7 @@ def borders(maps: Mapping[str, Tensor], sides: Sequence[int] = (16, 32, 64, 128,
     fig, ax = figure(width=7.5, height=3.6)
     for (name, colors), (color, marker) in zip(maps.items(), ((BLUE, "o"), (GREEN, "s"), (RED, "D")), strict=False):
         seen = [side for side in sides if side <= len(colors)]
-        coarser = [colors[nth // 2 :: nth, nth // 2 :: nth] for nth in (len(colors) // side for side in seen)]
+        coarser = [_every(colors, len(colors) // side) for side in seen]
         ax.plot(seen, [length_of_borders(each) for each in coarser], marker + "-", color=color, label=name)
     ax.set(xscale="log", yscale="log", xlabel="squares each way, log scale", ylabel="length in widths, log scale")
     ax.set_xticks(sides, [str(side) for side in sides])

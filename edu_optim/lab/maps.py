@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from .. import problems
@@ -100,6 +101,14 @@ AGAINST = {  # option: its label, how it is drawn, and its values
     "weight_decay": ("weight decay, log scale", RATIOS, RATIOS),
 }
 LRS = torch.logspace(-4.5, 0.5, 51, dtype=torch.float64)
+RING: dict[str, Any] = {  # around a cell, which stays in sight
+    "marker": "o",
+    "markersize": 17,
+    "markerfacecolor": "none",
+    "markeredgecolor": "white",
+    "markeredgewidth": 2,
+    "path_effects": [withStroke(linewidth=4, foreground="black")],
+}
 
 
 def sensitivity(optimizer: Callable[..., Any] = SGD, *, steps: int = 100) -> Experiment:
@@ -137,7 +146,7 @@ def _surface_and_options(ax: Axes, surface: str, against: str) -> None:
 
 
 def _sensitivity(ax: Axes, *, surface: str, against: str, steps: int, optimizer: Callable[..., Any]) -> dict[str, Any]:
-    """The loss that each pair of settings ends at: dark is low, hatched has diverged, and the star is the lowest."""
+    """The loss that each pair of settings ends at: dark is low, hatched has diverged, and the ring is around the lowest."""
     problem, cls = EXACT[surface], as_class(optimizer)
     _, y, values = AGAINST[against]
     found = sweep(problem, cls, steps, **_options(cls, {"lr": LRS, against: values}))
@@ -148,7 +157,7 @@ def _sensitivity(ax: Axes, *, surface: str, against: str, steps: int, optimizer:
     if lost.all():
         return {"diverged": "all settings"}
     i, j = divmod(int(losses.argmin()), len(values))
-    ax.plot(LRS[i], y[j], "*", color="white", markersize=15, markeredgecolor="black", label="_best")
+    ax.plot(LRS[i], y[j], label="_best", **RING)
     best = f"learning rate {number(LRS[i])}, {against} {number(values[j])}"
     return {"best": best, "its loss above the minimum": losses[i, j], "diverged": f"{share(lost)} of the settings"}
 

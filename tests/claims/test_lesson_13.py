@@ -1,13 +1,12 @@
 """What lesson 13 says of maps and of many descents at once, tried beside its own settings."""
 
-import math
 from dataclasses import replace
 
 import pytest
 import torch
 
 from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, from_rule, problems, rules, sweep, train_many
-from edu_optim.lab.lesson_13 import from_start, length_of_borders
+from edu_optim.lab.lesson_13 import CALM, WILD, from_start, length_of_borders, zoomed
 from edu_optim.problems import himmelblau, rosenbrock
 from edu_optim.signature import signature
 
@@ -26,7 +25,7 @@ def test_a_batch_of_points_moves_as_each_alone(rule):
 @pytest.mark.parametrize("momentum", [0.7, 0.85, 0.9])
 @pytest.mark.parametrize("lr", [0.006, 0.01])
 def test_strips_come_with_momentum_and_lie_along_the_rim(lr, momentum):
-    """Mostly along the rim, where the walls are steep, strips and patches of one color lie in the field of another."""
+    """Mostly along the rim, where the walls are steep, strips and patches of one color lie in the field of another"""
     starts = himmelblau.grid(64, 64)
     found = sweep(himmelblau, SGD, 400, starts, lr=lr, momentum=momentum).minimum
     corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()
@@ -62,7 +61,7 @@ def test_with_longer_steps_the_fields_differ_in_size():
 
 @pytest.mark.parametrize("start", [(-1.0, 0.5), (-1.5, 2.0), (0.0, 1.5)])
 def test_the_best_setting_lies_near_the_cliff(start):
-    """From this start the star lies near the cliff: with its momentum, twice its learning rate is lost."""
+    """From this start the ring lies near the cliff: with its momentum, twice its learning rate is lost."""
     lrs = torch.logspace(-4, -1, 61, dtype=torch.float64)
     momenta = torch.linspace(0, 0.98, 50, dtype=torch.float64)
     for steps in (100, 300):
@@ -72,7 +71,7 @@ def test_the_best_setting_lies_near_the_cliff(start):
 
 
 def test_twice_the_learning_rate_of_the_star_is_lost():
-    """From this start the star lies near the cliff: with its momentum, twice its learning rate is lost."""
+    """From this start the ring lies near the cliff: with its momentum, twice its learning rate is lost."""
     lrs, momentum = torch.tensor([0.002, 0.004], dtype=torch.float64), torch.tensor([0.88], dtype=torch.float64)
     losses = sweep(rosenbrock, SGD, 100, lr=lrs, momentum=momentum).losses.flatten()
     assert losses[0] < 0.001 and not losses[1] < 1e3
@@ -107,29 +106,16 @@ def test_from_the_floor_of_the_valley_the_band_is_not_lost(first):
 
 @pytest.mark.parametrize("start", [(4.49, 4.49), (-4.6, 4.7), (-4.8, -4.8)])
 def test_the_first_step_leaps_past_the_nearest_minimum(start):
-    """The first step, the same in both, goes down the steep wall and leaps past the nearest minimum.
-    At a tenth of the learning rate next to none are left here, with this momentum too;
-    """
+    """The first step, the same in both, goes down the steep wall and leaps past the nearest minimum."""
     start = torch.tensor(start, dtype=torch.float64)
     nearest = min(himmelblau.minima, key=lambda place: (torch.tensor(place) - start).norm())
     ends = {}
-    for lr, momentum in ((0.01, 0.0), (0.01, 0.8), (0.001, 0.8)):
+    for lr, momentum in ((0.01, 0.0), (0.01, 0.8)):
         points = descend(himmelblau, SGD, 400, start, lr=lr, momentum=momentum).points
         past = ((points[1] - torch.tensor(nearest)) * (start - torch.tensor(nearest))).sum() < 0
-        assert past == (lr == 0.01)
-        ends[lr, momentum] = (points[-1] - torch.tensor(nearest)).norm() < 0.1
-    assert ends[0.01, 0.0] and ends[0.001, 0.8]
-
-
-@pytest.mark.parametrize(("momentum", "steps"), [(0.7, 1200), (0.8, 1200), (0.9, 1500)])
-def test_with_short_steps_strips_take_more_momentum(momentum, steps):
-    """At a tenth of the learning rate next to none are left here, with this momentum too; with 0.9 a quarter of the starts beyond 3.5 on either axis lead elsewhere."""  # noqa: E501
-    starts = himmelblau.grid(50, 50)
-    found = sweep(himmelblau, SGD, steps, starts, lr=0.001, momentum=momentum).minimum
-    corner = (starts[..., 0] > 0).int() + 2 * (starts[..., 1] > 0).int()
-    usual = torch.stack([found[corner == quarter].mode().values for quarter in range(4)])[corner]
-    elsewhere = (found != usual)[starts.abs().amax(-1) > 3.5].double().mean()
-    assert 0.23 < elsewhere < 0.27 if momentum == 0.9 else elsewhere < 0.02
+        assert past
+        ends[momentum] = (points[-1] - torch.tensor(nearest)).norm() < 0.1
+    assert ends[0.0] and not ends[0.8]
 
 
 def test_a_range_that_is_low_from_one_start_need_not_be_low_from_another():
@@ -152,18 +138,18 @@ def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
 
 @pytest.mark.parametrize("momentum", [0.7, 0.85])
 def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(momentum):
-    """For the shares of the four a small map will do here; the strips need a finer one."""  # noqa: E501
+    """For the shares a small map will do here."""
     fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.008, momentum=momentum).minimum
     coarse = fine[4::8, 4::8]
     for index in range(4):
         assert abs((fine == index).double().mean() - (coarse == index).double().mean()) < 0.03
     painted = coarse.repeat_interleave(8, 0).repeat_interleave(8, 1)
-    assert (painted != fine).double().mean() > 0.04
+    assert (painted != fine).double().mean() > 0.04  # and a detail not
 
 
 @pytest.mark.parametrize("momentum", [0.8, 0.9, 0.95])
 def test_the_shares_can_be_read_off_a_small_map_wherever_its_points_lie(momentum):
-    """For the shares of the four a small map will do here; the strips need a finer one."""
+    """For the shares a small map will do here."""
     fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.01, momentum=momentum).minimum
     maps = [fine] + [fine[up::4, across::4] for up in range(4) for across in range(4)]
     shares = torch.stack([torch.stack([(found == k).double().mean() for k in range(4)]) for found in maps])
@@ -171,7 +157,7 @@ def test_the_shares_can_be_read_off_a_small_map_wherever_its_points_lie(momentum
 
 
 def test_each_point_of_a_sweep_is_a_path_of_its_own():
-    """Each of them is a path that you could have followed alone; here is one, from (4.49, 4.49), near the upper right corner, without momentum and with it."""  # noqa: E501
+    """Each strip is made of paths that you could have followed alone; here is one, from (4.49, 4.49), without momentum and with it."""  # noqa: E501
     found = sweep(rosenbrock, Adam, 40, rosenbrock.grid(5, 4), lr=0.2)
     alone = descend(rosenbrock, Adam, 40, rosenbrock.grid(5, 4)[3, 1], lr=0.2)
     torch.testing.assert_close(alone.points[-1], found.points[3, 1], rtol=1e-12, atol=0)
@@ -214,7 +200,7 @@ def test_with_much_momentum_the_fields_break_up(lr):
     assert max(parted[0]) < 0.2 and max(parted[1][2:]) < 0.3 and min(parted[1][:2]) > 0.35
 
 
-def test_the_star_jumps():
+def test_the_ring_jumps():
     """with half of them it sits lower, and with 20 steps at 0.9 again."""
     momenta = torch.linspace(0, 0.98, 50, dtype=torch.float64)
     lrs = torch.logspace(-4, -1, 61, dtype=torch.float64)
@@ -224,13 +210,13 @@ def test_the_star_jumps():
         assert (best < 0.75) == (steps == 50)
 
 
-@pytest.mark.parametrize("seed", [0, 5])
+@pytest.mark.parametrize("seed", [5])
 def test_with_more_steps_the_small_rates_read_more(seed):
     """Below 0.01 a hundred steps were too few; from there to 0.1 the copies differ by a point or two; above, steps become too long."""  # noqa: E501
     images, labels = problems.digits()
     net, lrs = problems.small_net(64, 16, 10, seed=seed), torch.logspace(-4, 0, 9, dtype=torch.float64)
     shares = []
-    for steps in (100, 1000):
+    for steps in (100, 500):
         copies = train_many(net, Adam, images[:797], labels[:797], steps, lr=lrs)
         shares.append(copies.accuracy(images[797:], labels[797:]))
     assert (shares[1] - shares[0] > 0.02)[:4].all()
@@ -239,21 +225,9 @@ def test_with_more_steps_the_small_rates_read_more(seed):
     assert shares[0][level].max() - shares[0][level].min() < 0.025 < shares[0][level].min() - shares[0][7:].max()
 
 
-@pytest.mark.parametrize(("momentum", "steps"), [(0.7, 200), (0.9, 300)])
-def test_twice_the_resolution_changes_less_and_less_but_something(momentum, steps):
-    """Before you trust a detail, draw it at twice the resolution."""
-    fine = sweep(himmelblau, SGD, steps, himmelblau.grid(128, 128), lr=0.01, momentum=momentum).minimum
-    maps = [fine[nth // 2 :: nth, nth // 2 :: nth] for nth in (8, 4, 2, 1)]
-    pairs = zip(maps, maps[1:], strict=False)
-    changed = [
-        (coarse.repeat_interleave(2, 0).repeat_interleave(2, 1) != twice).double().mean() for coarse, twice in pairs
-    ]
-    assert changed[0] > changed[1] > changed[2] > 0.005
-
-
 @pytest.mark.parametrize("lr", [0.008, 0.01])
 def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale(lr):
-    """Without momentum the borders are about as long on each map; with 0.8 they grow.
+    """Without momentum the borders are about as long on each map; with 0.8 they grow by two thirds in all.
     With 0.95 twice the squares each way find 1.6 to 1.8 times the length, each time: no map here has settled it."""
     growths = {}
     for momentum, steps in ((0.0, 80), (0.8, 150), (0.95, 300)):
@@ -264,23 +238,17 @@ def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale(lr):
     assert (growths[0.0].prod() < growths[0.8].prod()) and (growths[0.8] < 1.35).all()
 
 
-def test_one_ratio_of_a_straight_line_says_little():
-    """The share falls by 1.5, 1.8 and 1.8, but one such ratio says little: for straight lines most lie between 1.2 and 2.3.
-    Only squares that a border crosses can change, and a straight border crosses about twice as many that are each a quarter as large: the share should halve.
+@pytest.mark.parametrize(("width", "steps"), [(0.3, 300), (0.002, 500), (1e-4, 300)])
+def test_around_one_place_borders_go_on_and_around_another_they_settle(width, steps):
+    """Ten thousand times closer the map is as full of crumbs as before, and twice the squares each way still find 1.6 to 2 times the length.
+    The last map, around the ring at (0.5, 2), shows that other parts settle at once.
+    Before you trust a detail, draw it at twice the resolution.
     """  # noqa: E501
-    x, y = himmelblau.grid(128, 128).unbind(-1)
-    draw, changed = torch.Generator().manual_seed(1), []
-    for _ in range(60):
-        turn, away = torch.rand(2, generator=draw).tolist()
-        sides = x * math.cos(math.pi * turn) + y * math.sin(math.pi * turn) > 6 * away - 3
-        maps = [sides[nth // 2 :: nth, nth // 2 :: nth] for nth in (8, 4, 2, 1)]
-        pairs = zip(maps, maps[1:], strict=False)
-        changed.append([(a.repeat_interleave(2, 0).repeat_interleave(2, 1) != b).double().mean() for a, b in pairs])
-    changed = torch.tensor(changed, dtype=torch.float64)
-    ratios = (changed[:, :-1] / changed[:, 1:]).flatten()
-    assert ((ratios > 1.2) & (ratios < 2.3)).double().mean() > 0.8
-    assert ((ratios < 1.5) | (ratios > 2.2)).double().mean() > 0.1
-    assert abs(changed[:, 0].sum() / changed[:, 1].sum() - 2) < 0.3
+    for place, wide in ((WILD, width), (CALM, min(width, 0.15))):
+        colors = zoomed(place, wide, 64, 0.95, steps)
+        lengths = torch.tensor([length_of_borders(colors[nth // 2 :: nth, nth // 2 :: nth]) for nth in (4, 2, 1)])
+        grown = lengths[1:] / lengths[:-1].clamp(min=1)
+        assert (grown > 1.6).all() and grown.max() < 2.05 if place == WILD else (grown < 1.1).all()
 
 
 def test_one_descent_of_a_rule_that_is_not_elementwise_may_agree():
