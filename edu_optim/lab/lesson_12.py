@@ -57,7 +57,7 @@ MANY = {
 }
 MANY_PRICES = {"Python": 52e-6 - 3.66e-6, "launch": 3.66e-6}
 COUNTED_BY = {"one number": 0.35, "a number for each weight": 14.6}
-# Then what the loop takes off a step of training on the digits, gradients and all, in float32, of small_net(64, n, n, 10)
+# Then what the loop takes off a step of training on the digits, gradients and all, of small_net(64, n, n, 10).float()
 # for n in NEURONS with so many images, in place of Adam's other ways, in percent. Each way is a program of its own, so
 # that none gets another's memory; they step in turn, a quarter of a second and more together, and CPU times are
 # divided in each round. The median of the rounds; then of seven runs, while others used the machine.
@@ -372,7 +372,9 @@ def grid(
         ax.imshow(rows, cmap="cividis", vmin=0, vmax=100, aspect="auto", origin="lower")
         for (row, column), share in numpy.ndenumerate(numpy.array(rows)):
             color = "white" if share < 50 else "black"
-            ax.text(column, row, f"{round(share)} %".replace("-", "−"), color=color, ha="center", va="center", fontsize=11)
+            ax.text(
+                column, row, f"{round(share)} %".replace("-", "−"), color=color, ha="center", va="center", fontsize=11
+            )
         ax.set(title=f"in place of {way}", xlabel="images a step", xticks=range(len(images)))
         ax.set(xticklabels=[f"{count:,}" for count in images], yticks=range(len(neurons)))
         ax.set_yticklabels([f"{width * max(width, 64):,}" for width in neurons])

@@ -171,11 +171,15 @@ def closer(side: int = 64, momentum: float = 0.95, steps: int = 300) -> Figure:
         extent = [at + end * width / 2 for at in place for end in (-1, 1)]
         ax.imshow(minimum.remainder(5), cmap=colors, vmin=0, vmax=4, origin="lower", extent=extent)
         lengths = (f"{length_of_borders(_every(minimum, nth)):.3g}" for nth in (4, 2, 1))
-        ax.set(title=f"{width:g} wide", xlabel="borders " + " → ".join(lengths), xticks=[], yticks=[], autoscale_on=False)
+        ax.set(
+            title=f"{width:g} wide", xlabel="borders " + " → ".join(lengths), xticks=[], yticks=[], autoscale_on=False
+        )
     for ax, (place, width) in zip(axes.flat, ZOOMS[1:-1], strict=False):
         corner = place[0] - width / 2, place[1] - width / 2
         ax.add_patch(Rectangle(corner, width, width, fill=False, edgecolor="white", linewidth=2.5, label="the next"))
-    axes[0, 0].plot(*CALM, "o", markersize=12, color="none", markeredgecolor="white", markeredgewidth=2.5, label="the last")
+    axes[0, 0].plot(
+        *CALM, "o", markersize=12, color="none", markeredgecolor="white", markeredgewidth=2.5, label="the last"
+    )
     axes[-1, -1].set_title(f"{ZOOMS[-1][1]:g} wide, elsewhere")
     return fig
 

@@ -146,7 +146,7 @@ def _surface_and_options(ax: Axes, surface: str, against: str) -> None:
 
 
 def _sensitivity(ax: Axes, *, surface: str, against: str, steps: int, optimizer: Callable[..., Any]) -> dict[str, Any]:
-    """The loss that each pair of settings ends at: dark is low, hatched has diverged, and the ring is around the lowest."""
+    """The loss that each pair of settings ends at: dark is low, hatched has diverged, the ring holds the lowest."""
     problem, cls = EXACT[surface], as_class(optimizer)
     _, y, values = AGAINST[against]
     found = sweep(problem, cls, steps, **_options(cls, {"lr": LRS, against: values}))

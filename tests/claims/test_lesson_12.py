@@ -88,10 +88,10 @@ def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
 
 
 def test_with_many_images_the_way_to_step_is_hidden():
-    """with 1,797 images there is little to save.
-    In place of lists the loop saves most with many weights and few images; in place of torch's default, with one image, about half as much.
-    In place of `fused=True`, a loop as well, it saves next to nothing; with 16 or 64 neurons and up to 256 images it is the slower one.
-    In the trainings here the loop saves much beside lists with few examples a step, and little with 1,797."""  # noqa: E501
+    """with 1,797 images little is left to save.
+    In place of lists the loop saves most with many weights and few images; of torch's default, with one image, about half as much.
+    In place of `fused=True` it saves next to nothing; with 16 or 64 neurons and up to 256 images it loses.
+    In the trainings here it saves much beside lists with few examples a step."""  # noqa: E501
     lists, default, fused = lab.TAKEN_OFF.values()
     for column in (0, 1):
         assert max(row[column] for row in lists) == lists[-1][column]
@@ -106,7 +106,9 @@ def test_with_many_images_the_way_to_step_is_hidden():
 def test_torch_has_a_fused_loop_for_four(name):
     """Torch has this for Adam, AdamW, SGD and Adagrad."""
     adam_of(getattr(torch.optim, name), 50, fused=True)
-    classes = [c for c in vars(torch.optim).values() if isinstance(c, type) and "params" in inspect.signature(c).parameters]
+    classes = [
+        c for c in vars(torch.optim).values() if isinstance(c, type) and "params" in inspect.signature(c).parameters
+    ]
     takes = {c.__name__ for c in classes if "fused" in inspect.signature(c).parameters}
     assert takes == {"Adam", "AdamW", "SGD", "Adagrad"}
 
@@ -169,7 +171,8 @@ def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
 def test_in_the_middle_the_bill_is_too_long():
     """In the middle bills are up to 2.3 times too long: in a cache bytes are cheap.
     At 120,000 weights, the kink in the first picture, lists took 1.13 ms, and 0.57 with an allocator that keeps its memory: half of it was fresh pages.
-    At 120,000 and at 3.8 million weights lists paid for fresh pages, of which our bill has none below 32 MiB a tensor: it is too short at the second, and at the first too long bytes hide it."""  # noqa: E501
+    At 120,000 and at 3.8 million weights lists paid for fresh pages, and our bill has none below 32 MiB a tensor.
+    At the second it is too short; at the first its dear bytes make up for them."""  # noqa: E501
     ways = {"lists": False, "lists, memory kept": True, "loop in C": False}
     ratios = []
     for way, kept in ways.items():

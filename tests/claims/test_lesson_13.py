@@ -212,7 +212,7 @@ def test_the_ring_jumps():
 
 @pytest.mark.parametrize("seed", [5])
 def test_with_more_steps_the_small_rates_read_more(seed):
-    """Below 0.01 a hundred steps were too few; from there to 0.1 the copies differ by a point or two; above, steps become too long."""  # noqa: E501
+    """Below 0.01 a hundred steps were too few; from there to 0.1 the copies differ by a point or two; at 0.3 steps are too long."""  # noqa: E501
     images, labels = problems.digits()
     net, lrs = problems.small_net(64, 16, 10, seed=seed), torch.logspace(-4, 0, 9, dtype=torch.float64)
     shares = []
@@ -241,7 +241,7 @@ def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale(lr):
 @pytest.mark.parametrize(("width", "steps"), [(0.3, 300), (0.002, 500), (1e-4, 300)])
 def test_around_one_place_borders_go_on_and_around_another_they_settle(width, steps):
     """Ten thousand times closer the map is as full of crumbs as before, and twice the squares each way still find 1.6 to 2 times the length.
-    The last map, around the ring at (0.5, 2), shows that other parts settle at once.
+    Other parts settle: around the ring at (0.5, 2), in the last map, at once.
     Before you trust a detail, draw it at twice the resolution.
     """  # noqa: E501
     for place, wide in ((WILD, width), (CALM, min(width, 0.15))):
