@@ -70,7 +70,7 @@ SECONDS = [
         "one array for each result is left out",
         {"2 + 3 + 2)": "2 + 3 + 1)", "2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
         why="The launches are counted right; over lists gradient descent is one array short, and momentum two.",
-        ask="A sum or a difference of two tensors touches three arrays, and a copy two. Which launch has fewer with you?",
+        ask="A sum or a difference of tensors touches three arrays, and a copy two. Which launch has fewer with you?",
     ),
     edit(
         "the bytes are multiplied by the speed",
