@@ -169,7 +169,7 @@ def closer(side: int = 64, momentum: float = 0.95, steps: int = 300) -> Figure:
     for ax, (place, width) in zip(axes.flat, ZOOMS, strict=True):
         minimum = zoomed(place, width, side, momentum, steps)
         extent = [at + end * width / 2 for at in place for end in (-1, 1)]
-        ax.imshow(minimum.remainder(5), cmap=colors, vmin=0, vmax=4, origin="lower", extent=extent)
+        ax.imshow(minimum.remainder(5).numpy(), cmap=colors, vmin=0, vmax=4, origin="lower", extent=extent)
         lengths = (f"{length_of_borders(_every(minimum, nth)):.3g}" for nth in (4, 2, 1))
         ax.set(
             title=f"{width:g} wide", xlabel="borders " + " → ".join(lengths), xticks=[], yticks=[], autoscale_on=False
