@@ -1,6 +1,7 @@
 """Lesson 07, Adadelta: its exercises, their hints, and the answers that go wrong."""
 
 import dataclasses
+import functools
 
 import torch
 
@@ -98,7 +99,10 @@ CATALOG = [
         ask="Whose size should stand on top?",
     ),
 ]
-MENDED = [dataclasses.replace(entry, kind="mistake") if entry is LR_IN_ACCUMULATOR else entry for entry in CATALOG]
+STILL_LR = dataclasses.replace(
+    LR_IN_ACCUMULATOR, kind="mistake", ask="With lr = 2, does torch's memory keep the squares of d or of 2 * d?"
+)
+MENDED = [STILL_LR if entry is LR_IN_ACCUMULATOR else entry for entry in CATALOG]
 MENDED += [
     edit(
         "eps stands outside the upper root, and lr still scales what the memory keeps",
@@ -114,26 +118,23 @@ def first_step_of_adadelta(g, rho, eps):
     return -(eps**0.5) / (s + eps) ** 0.5 * g
 
 
+_steps = functools.partial(torch.tensor, dtype=torch.float64)
 OPTIMIZERS = {
-    "gradient descent": lambda unit: torch.tensor([-0.1, -0.09]) / unit,
-    "Newton's method": lambda unit: torch.tensor([-0.5, -0.25]) * unit,
-    "Adagrad": lambda unit: torch.tensor([-0.1, -0.1 / 2**0.5]),
+    "gradient descent": lambda unit: _steps([-0.1, -0.09]) / unit,
+    "Newton's method": lambda unit: _steps([-0.5, -0.25]) * unit,
+    "Adagrad": lambda unit: _steps([-0.1, -0.1 / 2**0.5]),
     "Adadelta with eps = 0": lambda unit: _adadelta(unit),
     "an optimizer that goes a tenth too far in the new unit": lambda unit: (
-        torch.tensor([-0.4, 0.3]) * (unit if unit == 1 else 1.1 * unit)
+        _steps([-0.4, 0.3]) * (unit if unit == 1 else 1.1 * unit)
     ),
-    "an optimizer that takes its first step in the new unit and its second in the old": lambda unit: torch.tensor(
-        [-0.5 * unit, -0.25]
-    ),
-    "an optimizer that takes its first step in the old unit and its second in the new": lambda unit: torch.tensor(
-        [-0.5, -0.25 * unit]
-    ),
+    "an optimizer whose second step stays in the old unit": lambda unit: _steps([-0.5 * unit, -0.25]),
+    "an optimizer whose first step stays in the old unit": lambda unit: _steps([-0.5, -0.25 * unit]),
     "an optimizer that swaps its steps in the new unit": lambda unit: (
-        torch.tensor([-0.4, 0.3] if unit == 1 else [0.3, -0.4]) * unit
+        _steps([-0.4, 0.3] if unit == 1 else [0.3, -0.4]) * unit
     ),
-    "an optimizer of tiny steps that keeps their number in the new unit": lambda unit: torch.tensor([-4e-6, 3e-6]),
+    "an optimizer of tiny steps that keeps their number in the new unit": lambda unit: _steps([-4e-6, 3e-6]),
     "an optimizer that changes direction with the unit": lambda unit: (
-        torch.tensor([-0.4, 0.3] if unit == 1 else [0.4, -0.3]) * unit
+        _steps([-0.4, 0.3] if unit == 1 else [0.4, -0.3]) * unit
     ),
 }
 
@@ -142,7 +143,7 @@ def _adadelta(unit):
     g = 2.0 / unit
     p, s, u = rules.adadelta(0.0, g, unit**-2.0, unit**2.0, eps=0.0)
     q, s, u = rules.adadelta(p, g, s, u, eps=0.0)
-    return torch.tensor([p, q - p], dtype=torch.float64)
+    return _steps([p, q - p])
 
 
 def keeps_units(travel):
@@ -212,6 +213,12 @@ EXERCISES = [
                 ask="With u = 0 and eps = 1e-6, what is the root of u + eps, and what is the root of u, plus eps?",
             ),
             edit(
+                "below, s and eps each have a root of their own",
+                {"(s + eps) ** 0.5": "(s**0.5 + eps**0.5)"},
+                why="The rule takes one root, of their sum.",
+                ask="With s = 9 and eps = 16, what is the root of the sum, and what is the sum of the roots?",
+            ),
+            edit(
                 "eps stands outside the lower root",
                 {"(s + eps) ** 0.5": "(s**0.5 + eps)"},
                 why="The rule adds eps to the mean square before its root is taken.",
@@ -265,6 +272,18 @@ EXERCISES = [
                 {"travel(1000), 1000 * travel(1)": "travel(1000)[-1], 1000 * travel(1)[-1]"},
                 why="The earlier steps may still differ.",
                 ask="Which of the steps must be the same in both units?",
+            ),
+            edit(
+                "only the longest steps are compared",
+                {"travel(1000), 1000 * travel(1)": "travel(1000).abs().max(), 1000 * travel(1).abs().max()"},
+                why="The other steps, and the signs of all, may still differ.",
+                ask="Which of the steps must be the same in both units?",
+            ),
+            edit(
+                "any ratio passes that is the same for all steps",
+                {"torch.allclose(travel(1000), 1000 * travel(1))": "bool((travel(1000) / travel(1)).std() < 1e-3)"},
+                why="Gradient descent passes too, and its steps become shorter in the smaller unit.",
+                ask="How many times the number must a step be in millimeters?",
             ),
             edit(
                 "one length for all steps is compared",

@@ -1,10 +1,12 @@
 """The experiment of lesson 07, how far Adadelta comes in a hundred steps, and its other pictures."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, as_tensor
+from torch.nn import Module, Sequential
 
 from ..optimizers import Adadelta
 from ..plot import BLUE, RED, SKY, contour, figure, look
@@ -102,7 +104,8 @@ def paces(runs: Mapping[str, Trace]) -> Figure:
 
 
 def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
-    """A figure of two tests for units, a bar for each name: the largest distance between the paths before and after.
+    """A figure of two tests for units, a bar for each name: the largest distance between the paths before and after,
+    as a share of the old way, which is the largest distance from the start.
 
     Args:
         paths: name -> the path as it was, with the loss times 0.01, and with the unit halved, all ``[n, 2]``.
@@ -110,15 +113,16 @@ def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     >>> import torch
     >>> path = torch.tensor([[-4.0, 1.0], [-2.0, 0.0]])
     >>> [ax.texts[0].get_text() for ax in gaps({"one": (path, path, path + 0.5)}).axes]
-    ['the same path', '0.50 m']
+    ['the same path', '25.0 %']
     """
     fig, axes = figure(2, width=10, height=2.8, sharey=True)
     for ax, test, place in zip(axes, ("the loss times 0.01", "the unit halved"), (1, 2), strict=True):
         for row, each in enumerate(paths.values()):
-            gap = (each[0] - each[place]).abs().max().item()
+            way = (each[0] - each[0][0]).abs().max()
+            gap = 100 * ((each[0] - each[place]).abs().max() / way).item()
             ax.barh(row, gap, color=RED, height=0.6)
-            ax.text(gap + 0.05, row, f"{gap:.2f} m" if gap >= 0.005 else "the same path", va="center")
-        ax.set(title=test, xlim=(0, 3.3), xlabel="largest distance between the paths (m)")
+            ax.text(gap + 2, row, f"{gap:.1f} %" if gap >= 0.05 else "the same path", va="center")
+        ax.set(title=test, xlim=(0, 115), xlabel="distance between the paths (% of the way)")
     axes[0].set_yticks(range(len(paths)), list(paths))
     axes[0].invert_yaxis()
     return fig
@@ -147,6 +151,34 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     return fig
 
 
+class _Ruler(Module):
+    def __init__(self, unit: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("unit", unit)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * self.unit
+
+
+def in_unit(net: Sequential, unit: float | Tensor) -> Sequential:
+    """A net that reads its inputs times ``unit`` and computes what ``net`` does: its first weights are divided by it.
+
+    Args:
+        net: begins with a ``Linear``, whose weights are changed.
+        unit: a number, or one for each input.
+
+    >>> import torch
+    >>> from edu_optim.problems import small_net
+    >>> x = torch.tensor([[3.0, 5.0]], dtype=torch.float64)
+    >>> torch.allclose(in_unit(small_net(2, 1), 100)(x), small_net(2, 1)(x))
+    True
+    """
+    weight = next(net.parameters())
+    unit = as_tensor(unit, dtype=weight.dtype).expand(weight.shape[1])
+    weight.data /= unit
+    return Sequential(_Ruler(unit), net)
+
+
 def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[float]) -> Figure:
     """A figure of the loss that each lr leads to, a panel for each race, with Adadelta's lr of 1 marked.
 
@@ -163,14 +195,13 @@ def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[fl
             style, low = look(name), min(losses)
             ax.plot(rates, [min(loss, 1) for loss in losses], label=name, linewidth=2, **style)
             place = rates[losses.index(low)], low - 0.02
-            ax.text(
-                *place, f"{name} {low:.2f}", color=style["color"], ha="right" if name == "SGD" else "center", va="top"
-            )
+            side = "right" if name in ("SGD", "RMSprop") else "center"
+            ax.text(*place, f"{name} {low:.2f}", color=style["color"], ha=side, va="top")
         at_one = ends["Adadelta"][rates.index(1)]
         words = {"arrowprops": {"arrowstyle": "->"}, "color": look("Adadelta")["color"]}
         ax.annotate(f"lr 1: {at_one:.2f}", (1, at_one), (4, 0.6), **words)
-        ax.set(xscale="log", xlim=(7e-4, 150), ylim=(-0.06, 0.8), title=title, xlabel="lr, log scale")
-    axes[0][0].set_ylabel("loss after 100 steps")
+        ax.set(xscale="log", xlim=(2e-4, 150), ylim=(-0.06, 0.8), title=title, xlabel="lr, log scale")
+    axes[0][0].set_ylabel("loss after 300 steps")
     return fig
 
 
@@ -184,16 +215,17 @@ def kept(
 
     >>> found = kept({"Adadelta": [0.4, 0.2]}, {"Adadelta": [0.8, 0.3]}, [1, 10])
     >>> [ax.get_title() for ax in found.axes]
-    ['tuned before the change', "torch's defaults"]
+    ['tuned before the change', "torch's lr"]
     """
     fig, axes = figure(2, width=10, height=3.6, sharey=True)
-    titles = ("tuned before the change", "torch's defaults")
+    titles = ("tuned before the change", "torch's lr")
     for ax, title, ends in zip(axes, titles, (tuned, default), strict=True):
         for name, losses in ends.items():
             ax.plot(units, losses, label=name, linewidth=2, **look(name))
-        ax.set(xscale="log", ylim=(0, 1.9), title=title, xlabel="all pixels times, log scale")
-        ax.legend()
-    axes[0].set_ylabel("loss after 100 steps")
+        ax.axhline(math.log(10), color="0.4", linewidth=0.8, label="guessing")
+        ax.set(xscale="log", yscale="log", ylim=(0.05, 6), title=title, xlabel="all pixels times, log scale")
+    axes[0].legend(loc="lower right")
+    axes[0].set_ylabel("loss after 300 steps, log scale")
     return fig
 
 
