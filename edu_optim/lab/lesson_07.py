@@ -152,6 +152,8 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
 
 
 class _Ruler(Module):
+    unit: Tensor
+
     def __init__(self, unit: Tensor) -> None:
         super().__init__()
         self.register_buffer("unit", unit)
