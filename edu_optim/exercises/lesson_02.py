@@ -58,6 +58,12 @@ EXERCISES = [
                 ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
             ),
             edit(
+                "the weights are taken to add up to t + 1",
+                {"2 / (t + 1)": "t / (t + 1)"},
+                why="The newest number counts t times, but the weights 1 to t do not add up to t + 1.",
+                ask="What do the weights of the first three numbers add up to?",
+            ),
+            edit(
                 "the weight, not its share",
                 {"2 / (t + 1)": "t"},
                 why="t is how often the newest number counts; the rate is its share in all weights.",
@@ -105,6 +111,15 @@ EXERCISES = [
                 {" + lr**2 * growth / batch": "", "variance / batch": "variance"},
                 why="It is for noise that is the same at every place, and it has no batch.",
                 ask="Once the places have variance V, what is the mean of growth * x**2?",
+            ),
+            edit(
+                "the growth is fed with the variance of formula (2), once",
+                {
+                    " + lr**2 * growth / batch": "",
+                    "variance / batch": "(variance + growth * lr**2 * variance / batch / (1 - keeps)) / batch",
+                },
+                why="The growing part widens the cloud, and the wider cloud grows it again; one round falls short.",
+                ask="In the equation of the settled cloud, which variance stands beside growth, and is it known yet?",
             ),
             edit(
                 "the growth adds to the variance as if every place were at 1",
