@@ -136,8 +136,8 @@ EXERCISES = [
             edit(
                 "converted the other way",
                 {"* (1 - beta)": "/ (1 - beta)"},
-                why="This makes a rate for the running mean out of one of torch's.",
-                ask="torch's velocity is the larger one; does it need the larger or the smaller rate?",
+                why="This makes a learning rate for the running mean out of one of torch's.",
+                ask="torch's velocity is the larger one; does it need the larger or the smaller learning rate?",
             ),
             edit(
                 "the same number in both forms",
@@ -184,9 +184,21 @@ EXERCISES = [
                 ask="In the recurrence, what multiplies the gradient in the running mean's form?",
             ),
             edit(
+                "1 - beta is taken to be a tenth",
+                {"((1 - x) / (1 + x)) ** 2": "(1 - (0.1 * x) ** 0.5) ** 2"},
+                why="The running mean's step is 1 - beta times as long, and this beta is the one you look for.",
+                ask="In 1 + beta - 2 * sqrt(beta) = (1 - beta) * x, how often does beta stand?",
+            ),
+            edit(
+                "torch's critical momentum is put in for beta, once",
+                {"((1 - x) / (1 + x)) ** 2": "(1 - ((1 - (1 - x**0.5) ** 2) * x) ** 0.5) ** 2"},
+                why="One round comes nearer, but both sides of the equation must hold the same beta.",
+                ask="In 1 + beta - 2 * sqrt(beta) = (1 - beta) * x, how often does beta stand?",
+            ),
+            edit(
                 "the root of the momentum",
                 {"((1 - x) / (1 + x)) ** 2": "(1 - x) / (1 + x)"},
-                why="This is the rate at which the ball comes in; the momentum is its square.",
+                why="This is the convergence rate; the momentum is its square.",
                 ask="What do the two roots multiply to, and what is each of them if they are equal?",
             ),
             edit(
@@ -210,7 +222,7 @@ EXERCISES = [
             edit(
                 "no momentum",
                 {"((1 - x) / (1 + x)) ** 2": "0"},
-                why="Without momentum there is nothing to swing; at small rates the ball creeps.",
+                why="Without momentum there is nothing to swing; at small learning rates the ball creeps.",
                 ask="With this momentum, are the two roots of the recurrence equal?",
             ),
             edit(
@@ -220,9 +232,9 @@ EXERCISES = [
                 ask="Which of the two solutions lies between 0 and 1?",
             ),
             edit(
-                "the rate of torch's form",
+                "the convergence rate of torch's form",
                 {"((1 - x) / (1 + x)) ** 2": "1 - x**0.5"},
-                why="This is the rate at the critical momentum of torch's velocity, not of the running mean.",
+                why="This is the convergence rate at torch's critical momentum, not at the running mean's.",
                 ask="In the recurrence, what multiplies the gradient in the running mean's form?",
             ),
             edit(
@@ -253,7 +265,7 @@ EXERCISES = [
             edit(
                 "both numbers are those of torch's form",
                 {"return torch_place, place": "return torch_place, torch_place"},
-                why="In the second form the velocity must keep the old, larger rates.",
+                why="In the second form the velocity must keep the old, larger learning rates.",
                 ask="With lr inside, what is in the velocity at the moment of the drop?",
             ),
             edit(
@@ -266,7 +278,7 @@ EXERCISES = [
                 "the learning rate never drops",
                 {" if t < steps // 2 else lr / 10": ""},
                 why="The learning rate is the same all the way.",
-                ask="Which rate holds in the second half of the steps?",
+                ask="Which learning rate holds in the second half of the steps?",
             ),
             *[
                 edit(
@@ -300,9 +312,15 @@ EXERCISES = [
                 ask="Who touches the velocity when a learning rate drops?",
             ),
             edit(
+                "the learning rate drops again in every later step",
+                {"lr if t < steps // 2 else lr / 10": "lr if t < steps // 2 else rate / 10"},
+                why="It is divided by ten anew in each step of the second half.",
+                ask="In the last step, which learning rate should hold?",
+            ),
+            edit(
                 "the drop comes one step late",
                 {"t < steps // 2": "t <= steps // 2"},
-                why="One step of the second half is still taken at the full rate.",
+                why="One step of the second half is still taken at the full learning rate.",
                 ask="If the first step has the number 0, which is the last one of the first half?",
             ),
             edit(

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from ..optimizers import SGD
 from ..plot import BLACK, BLUE, RED, contour, figure
-from ..problems import digits, small_net
-from ..trace import Trace, race, train
+from ..problems import digits, quadratic, small_net
+from ..trace import Trace, descend, race, train
 from .comparison import overlay, rivals
 from .controls import Player, slider, switch
 from .controls import rate as log_slider
@@ -35,7 +35,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     learning rate: 0.04
     β (of the velocity kept): 0.5
     step (of 60): 1
-    rate by the formula: 0.911
+    convergence rate by the formula: 0.911
     square root of β: 0.707
     step 1, along the floor: 0.16
     farthest right, x: -0.0173
@@ -78,7 +78,7 @@ def _ball(
     yours, slowest = runs[-1].points, larger_root(1 + beta - lr * CURVATURES, beta).max()
     _draw_step(axes[0], yours.clamp(-1e3, 1e3), step)
     _draw_distance(axes[1], yours.norm(dim=-1), None if broken else slowest, step)
-    rates = {} if broken else {"rate by the formula": slowest, "square root of β": sqrt(beta)}
+    rates = {} if broken else {"convergence rate by the formula": slowest, "square root of β": sqrt(beta)}
     return {
         **rates,
         f"step {step}, along the floor": yours[step, 0] - yours[step - 1, 0],
@@ -101,10 +101,12 @@ def _draw_step(ax: Axes, points: Tensor, step: int) -> None:
 
 
 def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor | None, step: int) -> None:
-    ax.plot(off.clamp(max=1e4), color=BLACK, label="distance of the ball")
+    if off.max() > 1e3:
+        ax.set_ylim(0.1, 10 * min(off.max().item(), 1e40))
+    ax.plot(off.clamp(max=1e40), color=BLACK, label="distance of the ball")
     if slowest is not None:
         falls = off[0] * slowest ** torch.arange(STEPS + 1)
-        ax.plot(falls.clamp(max=1e4), "--", color=BLUE, label="falls by the rate")
+        ax.plot(falls.clamp(max=1e40), "--", color=BLUE, label="falls by the convergence rate")
     ax.plot(step, off[step], "o", color=RED, markersize=9, label="_ball")
     ax.legend()
 
@@ -155,24 +157,44 @@ def lengths(form: Callable[..., tuple[float, float]], lrs: Sequence[float]) -> l
     return found
 
 
-def best_on_digits(batch: int | None, steps: int, beta: float, seed: int = 0) -> tuple[float, float, float]:
+def arrival(lr: float, beta: float, condition: float, steps: int = 4000) -> tuple[int | str, int]:
+    """When a ball in a ravine has a millionth of its distance left for good, and how often it crosses along the floor.
+
+    Args:
+        lr, beta: of the descent.
+        condition: of the ravine.
+        steps: after which the first word is "never".
+
+    >>> arrival(0.037, 0.9, condition=100)
+    (270, 242)
+    """
+    points = descend(quadratic(condition=condition), SGD, steps, lr=lr, momentum=beta).points
+    far = ~(points.norm(dim=1) <= 1e-6 * points[0].norm())  # what is not a number is far, too
+    crossings = int((points[1:, 0] * points[:-1, 0] < 0).sum())
+    return "never" if far[-1] else int(far.nonzero().max()) + 1, crossings
+
+
+def best_on_digits(
+    batch: int | None, steps: int, beta: float, seed: int = 0, slowest: float = 0.5
+) -> tuple[float, float, float]:
     """The best learning rate of a network on the digits, the loss on all of them that it ends with, and the largest.
 
     The largest is that at which training still ends lower than it began.
-    The rate is doubled from (1 - β) / 2, a terminal speed of a half, until training ends higher than it began.
+    It is doubled from (1 - β) * slowest, a terminal speed of slowest, until training ends higher than it began.
 
     Args:
         batch: how many images are drawn for a step; all of them if None.
         steps: how many steps to take.
         beta: the momentum.
         seed: of the network and the draws.
+        slowest: the terminal speed to begin with.
 
     >>> lr, loss, largest = best_on_digits(128, steps=14, beta=0)
     >>> f"{lr}: {loss:.1f}, up to {largest}"
     '1.0: 1.3, up to 2.0'
     """
     images, labels = digits()
-    tried, lr, begin, end = {}, (1 - beta) / 2, torch.inf, 0.0
+    tried, lr, begin, end = {}, (1 - beta) * slowest, torch.inf, 0.0
     while end < begin:
         model = small_net(64, 16, 10, seed=seed)
         begin = cross_entropy(model(images), labels).item()
@@ -204,10 +226,10 @@ def draw_zigzag(run: Trace, gradients: Tensor) -> Figure:
 
 
 def draw_rates(rate: Callable[[float, float, Tensor], Tensor], betas: Sequence[float]) -> Figure:
-    """The rate at each learning rate times curvature, a line for each β.
+    """The convergence rate at each learning rate times curvature, a line for each β.
 
     Args:
-        rate: of a learning rate, a β and curvatures.
+        rate: the convergence rate of a learning rate, a β and curvatures.
         betas: of the lines, at most three.
 
     >>> [text.get_text() for text in draw_rates(lambda lr, beta, x: abs(1 - lr * x), [0]).axes[0].texts]
@@ -220,12 +242,12 @@ def draw_rates(rate: Callable[[float, float, Tensor], Tensor], betas: Sequence[f
         ax.plot(x[y < 1.095], y[y < 1.095], dash, color=color, linewidth=2.5, label=f"β = {beta}")
         at = (1.12, 0.06) if beta == 0 else (2.6 * sqrt(beta) + 0.35, sqrt(beta) - 0.07)
         ax.text(*at, f"β = {beta}", color=color)
-    ax.set(xlabel="learning rate × curvature", ylabel="rate, per step")
+    ax.set(xlabel="learning rate × curvature", ylabel="convergence rate, per step")
     return fig
 
 
 def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
-    """Level lines of the slowest rate of curvatures 1 to 100 over learning rate and β, with its edges and two stars.
+    """Level lines of the slowest convergence rate of curvatures 1 to 100 over learning rate and β, its edges and best.
 
     >>> lrs, betas = torch.meshgrid(torch.linspace(0, 0.02, 3), torch.linspace(0, 1, 3), indexing="xy")
     >>> draw_map(lrs, betas, 1 - lrs).axes[0].get_xlabel()
@@ -247,7 +269,7 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     ax.plot(lr, (1 - lr.sqrt()) ** 2, "--", color=RED, linewidth=2.5, label="critical at curvature 1")
     ax.plot(2 / 101, 0, "o", color=BLUE, markersize=9, clip_on=False, zorder=5)
     ax.plot(4 / 121, 81 / 121, "*", color=BLUE, markersize=18, zorder=5)
-    ax.text(0.0165, 0.873, "all curvatures swing: rate √β", ha="left", va="center", bbox=box)
+    ax.text(0.0165, 0.873, "all swing: convergence rate √β", ha="left", va="center", bbox=box)
     ax.text(0.003, 0.4, "curvature 1 creeps", color=BLACK, bbox=box)
     ax.text(0.0148, 0.71, "critical β of curvature 1", color=RED, ha="right", bbox=box)
     ax.text(0.0345, 0.63, "best of all: 0.818", color=BLUE)
