@@ -127,7 +127,7 @@ def _after(steps, part):
 
 
 def test_where_the_growing_memory_needs_the_look_ahead():
-    """On a slope that bends it does
+    """On a slope that bends it can
     On these bowls momentum with that $\\beta$ keeps up."""
     ahead, plain = LESSON["nesterov_1983"], growing_momentum
     assert worst_bowl(plain, 3000)[-1] == pytest.approx(worst_bowl(ahead, 3000)[-1].item(), rel=0.01)

@@ -116,7 +116,7 @@ apart; SGD ends at 0.15.
     Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31; RMSprop and Adadelta end at \
 about half of that.
     Adadelta at its lr of 1 is behind all of these, with 0.51 and 0.46
-    Tuned, with a unit for each pixel, both end there at about half the loss of SGD and momentum.
+    Tuned, with a unit for each pixel, both end at about half the loss of SGD and momentum.
     """
     near = {"SGD": [0.1, 0.2, 0.5, 1], "momentum": [0.01, 0.02, 0.05, 0.1], "RMSprop": [0.005, 0.01, 0.02]}
     best = {name: ends(name, rates, [1, units_of_their_own(dice)], **setting) for name, rates in near.items()}
