@@ -345,5 +345,14 @@ EXERCISES = [
         ],
         _watch_units,
     ),
-    Exercise("mended_adadelta", rules.adadelta, RULES["adadelta"], [*lesson_01.CATALOG, *MENDED]),
+    Exercise(
+        "mended_adadelta",
+        rules.adadelta,
+        [
+            "Take the first step by hand: what are `u`, and so `d`, before anything has moved?",
+            "A small number below keeps the quotient finite; which keeps the step from being nothing?",
+            "ε stands under both roots; and `u` remembers `d`, whatever lr makes of it.",
+        ],
+        [*lesson_01.CATALOG, *MENDED],
+    ),
 ]

@@ -158,7 +158,7 @@ def lengths(form: Callable[..., tuple[float, float]], lrs: Sequence[float]) -> l
 
 
 def arrival(lr: float, beta: float, condition: float, steps: int = 4000) -> tuple[int | str, int]:
-    """When a ball in a ravine has a millionth of its distance left for good, and how often it crosses along the floor.
+    """When a ball in a ravine has a millionth of its distance left for good, and how often it crosses on its way there.
 
     Args:
         lr, beta: of the descent.
@@ -166,12 +166,13 @@ def arrival(lr: float, beta: float, condition: float, steps: int = 4000) -> tupl
         steps: after which the first word is "never".
 
     >>> arrival(0.037, 0.9, condition=100)
-    (270, 242)
+    (270, 16)
     """
     points = descend(quadratic(condition=condition), SGD, steps, lr=lr, momentum=beta).points
     far = ~(points.norm(dim=1) <= 1e-6 * points[0].norm())  # what is not a number is far, too
-    crossings = int((points[1:, 0] * points[:-1, 0] < 0).sum())
-    return "never" if far[-1] else int(far.nonzero().max()) + 1, crossings
+    arrived = int(far.nonzero().max()) + 1
+    crossings = int((points[1:arrived, 0] * points[: arrived - 1, 0] < 0).sum())
+    return "never" if far[-1] else arrived, crossings
 
 
 def best_on_digits(

@@ -154,7 +154,7 @@ def test_on_the_digits_too_larger_batches_bear_larger_rates_and_then_no_more(see
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
     """At this rate each doubling of the passes about halves the loss, and no floor is in sight.
     The error of one example shrinks too, from 2.4 at the start to 0.9.
-    Formula (2) is for noise that stays; this noise fades with the loss."""
+    Formula (2) is for noise that stays; this noise does not."""
     images, right = digits()
     draws = torch.Generator().manual_seed(seed)
     wrong = torch.where(

@@ -298,7 +298,7 @@ def test_the_star_lies_against_the_edge(kappa):
 
 def test_a_larger_rate_on_the_plateau_gains_nothing():
     """Move the learning rate with it, like $1 + \\beta$: lowered alone, 0.8 throws the ball out.
-    So while the ball swings often, lower $\\beta$; while it creeps, raise it, halving $1 - \\beta$.
+    So while it crosses often, lower $\\beta$; while it creeps, raise it, halving $1 - \\beta$.
     """
 
     def steps(share, beta, kappa):
