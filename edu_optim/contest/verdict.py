@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,10 @@ def flip_test(a: Sequence[float], b: Sequence[float]) -> float:
     If neither is better, each difference could as well have had the other sign.
 
     Args:
-        a, b: what two optimizers have reached with the same seeds; more than 16 only where many sums are equal, as of
+        a, b: what two optimizers have reached with the same seeds; more than 20 only where many sums are equal, as of
             whole numbers.
 
-    Errors: ValueError if they are not of one length, or empty, or have more than 2^16 sums.
+    Errors: ValueError if they are not of one length, or empty, or have more than 2^20 sums.
 
     Source: R. A. Fisher 1935, The Design of Experiments, section 21.
 
@@ -37,15 +36,15 @@ def flip_test(a: Sequence[float], b: Sequence[float]) -> float:
     """
     if len(a) != len(b) or not a:
         raise ValueError(f"a and b must be of one length, 1 or more, got {len(a)} and {len(b)}")
-    differences = [float(x) - float(y) for x, y in zip(a, b, strict=True)]
-    ways = Counter({0.0: 1})  # a sum -> how many choices of the signs have it
-    for one in differences:
-        up, down = (Counter({round(total + turn, 9): many for total, many in ways.items()}) for turn in (one, -one))
-        ways = up + down
-        if len(ways) > 2**16:
-            raise ValueError(f"a and b must have at most 2^16 sums, got more of {len(a)} differences")
-    far = sum(many for total, many in ways.items() if abs(total) >= abs(sum(differences)) - 1e-8)
-    return far / 2 ** len(differences)
+    differences = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)
+    sums, ways = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    for one in differences:  # each sum once, and how many choices of the signs have it
+        sums, place = torch.cat([sums + one, sums - one]).round(decimals=9).unique(return_inverse=True)
+        ways = torch.zeros_like(sums).index_add(0, place, ways.repeat(2))
+        if len(sums) > 2**20:
+            raise ValueError(f"a and b must have at most 2^20 sums, got more of {len(a)} differences")
+    far = sums.abs() >= differences.sum().abs() - 1e-8
+    return (ways[far].sum() / ways.sum()).item()
 
 
 def beaten(results: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
