@@ -144,8 +144,8 @@ def test_the_counts_that_are_asked_for_are_those_of_the_executors():
 
 
 def count_of_lines(rule, tensors, run):
-    signs = {"momentum": [3, 2], "adadelta": [4, 6, 4, 2]}[rule]
-    writes = {"momentum": 2, "adadelta": 3}[rule]
+    signs = {"nesterov": [2, 4], "rmsprop_momentum": [4, 5, 2]}[rule]
+    writes = {"nesterov": 2, "rmsprop_momentum": 3}[rule]
     return float(sum(signs) + writes) * {"per_tensor": tensors, "multi_tensor": 1}[run]
 
 
@@ -157,7 +157,7 @@ def test_counts_that_are_worked_out_differently_are_correct(answer):
 def test_a_wrong_count_is_told_on_which_side_it_is_and_no_more():
     verdict = check(lambda rule, tensors, run: tensors, like="launches")
     assert (
-        verdict.name is None and verdict.text == "not yet\nlaunches('momentum', 1, 'per_tensor'): yours 1, right larger"
+        verdict.name is None and verdict.text == "not yet\nlaunches('nesterov', 1, 'per_tensor'): yours 1, right larger"
     )
 
 

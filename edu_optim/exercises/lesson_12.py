@@ -227,7 +227,7 @@ EXECUTOR = [
 
 
 def launches(rule, tensors, run):
-    of_one = {"momentum": 5 + 2, "adadelta": 16 + 3}[rule]
+    of_one = {"nesterov": 6 + 2, "rmsprop_momentum": 11 + 3}[rule]
     return of_one * tensors if run == "per_tensor" else of_one
 
 
@@ -253,7 +253,8 @@ EXERCISES = [
         launches,
         [
             "Which of the signs in the rule have a tensor on at least one side? The others Python works out by itself.",
-            "Line (1) of `adadelta` has five signs, and four of them are launches: a power, two products and a sum.",
+            "Line (1) of `rmsprop_momentum` has five signs, and four of them are launches: a power, two products and a "
+            "sum.",
             "Each result is written back, which is one launch more. All this happens once for each tensor, or once "
             "for the "
             "list.",
@@ -261,13 +262,13 @@ EXERCISES = [
         [
             edit(
                 "signs between two numbers are counted too",
-                {"5 + 2": "6 + 2", "16 + 3": "18 + 3"},
-                why="Such as that of 1 - rho, which never leaves Python.",
-                ask="In `(1 - rho) * g**2`, which signs have a tensor beside them?",
+                {"11 + 3": "12 + 3"},
+                why="Such as that of 1 - alpha, which never leaves Python.",
+                ask="In `(1 - alpha) * g**2`, which signs have a tensor beside them?",
             ),
             edit(
                 "each `=` is counted too",
-                {"5 + 2": "7 + 2", "16 + 3": "20 + 3"},
+                {"6 + 2": "8 + 2", "11 + 3": "14 + 3"},
                 why="The signs are counted right, and `=` only gives a result its name.",
                 ask="What does Python ask of the machine when it gives a tensor a name?",
             ),
@@ -281,7 +282,7 @@ EXERCISES = [
             edit(
                 "as many launches are missing as the rule has buffers",
                 {" + 2": " + 1", " + 3": " + 1"},
-                why="For momentum it is one, for Adadelta two.",
+                why="For Nesterov it is one, for RMSprop with momentum two.",
                 ask="Is each sign beside a tensor counted? And what does the rule return beside the parameter, that "
                 "must be in its place at the next step?",
             ),
@@ -294,8 +295,9 @@ EXERCISES = [
             edit(
                 "over lists the results are written back one by one",
                 {
-                    'of_one = {"momentum": 5 + 2, "adadelta": 16 + 3}[rule]': (
-                        'signs, results = {"momentum": (5, 2), "adadelta": (16, 3)}[rule]\n    of_one = signs + results'
+                    'of_one = {"nesterov": 6 + 2, "rmsprop_momentum": 11 + 3}[rule]': (
+                        'signs, results = {"nesterov": (6, 2), "rmsprop_momentum": (11, 3)}[rule]\n'
+                        "    of_one = signs + results"
                     ),
                     "else of_one": "else signs + results * tensors",
                 },
@@ -311,12 +313,12 @@ EXERCISES = [
         ],
         at(
             "launches",
-            ("momentum", 1, "per_tensor"),
-            ("momentum", 23, "multi_tensor"),
-            ("momentum", 17, "per_tensor"),
-            ("adadelta", 1, "multi_tensor"),
-            ("adadelta", 131, "per_tensor"),
-            ("adadelta", 131, "multi_tensor"),
+            ("nesterov", 1, "per_tensor"),
+            ("nesterov", 23, "multi_tensor"),
+            ("nesterov", 17, "per_tensor"),
+            ("rmsprop_momentum", 1, "multi_tensor"),
+            ("rmsprop_momentum", 131, "per_tensor"),
+            ("rmsprop_momentum", 131, "multi_tensor"),
         ),
         secret=True,
     ),
