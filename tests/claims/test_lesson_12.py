@@ -20,39 +20,24 @@ others = pytest.mark.parametrize("rule", OTHERS, ids=lambda rule: rule.__name__)
 
 
 class Made(TorchDispatchMode):
-    """Counts new tensors of a size."""
+    """Counts new tensors of a size, and how many of them live at once at the most."""
 
     def __init__(self, size):
         super().__init__()
-        self.size, self.count = size, 0
+        self.size, self.count, self.alive, self.most = size, 0, 0, 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         given = {x.data_ptr() for x in torch.utils._pytree.tree_leaves(args) if torch.is_tensor(x)}
         result = function(*args, **(kwargs or {}))
         for x in torch.utils._pytree.tree_leaves(result):
-            self.count += torch.is_tensor(x) and x.numel() == self.size and x.data_ptr() not in given
-        return result
-
-
-class Live(TorchDispatchMode):
-    """Counts the tensors that are made and not yet given up."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = self.most = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        given = {x.data_ptr() for x in torch.utils._pytree.tree_leaves(args) if torch.is_tensor(x)}
-        result = function(*args, **(kwargs or {}))
-        for x in torch.utils._pytree.tree_leaves(result):
-            if torch.is_tensor(x) and x.data_ptr() not in given:
-                self.now += 1
+            if torch.is_tensor(x) and x.numel() == self.size and x.data_ptr() not in given:
+                self.count, self.alive = self.count + 1, self.alive + 1
+                self.most = max(self.most, self.alive)
                 weakref.finalize(x, self.gone)
-        self.most = max(self.most, self.now)
         return result
 
     def gone(self):
-        self.now -= 1
+        self.alive -= 1
 
 
 def kinds(rule):
@@ -116,7 +101,7 @@ def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
     most = {}
     for run, tensors in ((per_tensor, 1), (per_tensor, 20), (per_tensor, 100), (multi_tensor, 20), (multi_tensor, 100)):
         columns = [[torch.ones(3) for _ in range(tensors)] for _ in range(rule.__code__.co_argcount)]
-        with Live() as live:
+        with Made(3) as live:
             run(rule, columns, settings)
         most[run, tensors] = live.most
     assert all(most[multi_tensor, tensors] == tensors * most[per_tensor, 1] for tensors in (20, 100))
@@ -129,7 +114,7 @@ def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
 def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
     """A number that a rule takes from outside keeps the value that it had when the loop was written, without a word.
     For other rules of plain arithmetic on their arguments, yours too, there is the loop: `run="compiled"`.
-    - A rule of plain arithmetic on its arguments can be traced into that loop, unchanged.
+    - A rule of arithmetic on its arguments can be traced into that loop.
     """
     for steps in (2, 5):
         outside = [1.0]

@@ -119,7 +119,7 @@ def test_twice_the_learning_rate_of_the_star_is_lost():
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5), (0.0, 1.5)])
 def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
     """the band lies along a cliff that moves with the start.
-    At a fifth of its rates none is lost from four of the starts, but that costs: from the first the median loss is 60 times that of the band.
+    At a fifth of its rates none is lost from four starts, but from the first the median loss is 60 times that of the band.
     From (3, 3) three quarters are lost there too.
     """  # noqa: E501
     at_first = from_start(*first)
@@ -241,7 +241,7 @@ def test_with_much_momentum_the_fields_break_up(lr):
 
 def test_the_ring_jumps():
     """with three times the steps it has moved up, to more momentum; with half of them it sits lower, and with 20 steps higher again.
-    (Read the direction, not the place: drawn with more points, the ring moves, once by 0.2 in momentum.)
+    (Read the direction, not the place: with more points it moves, once by 0.2 in momentum.)
     """  # noqa: E501
     places = {}
     for finer in (1, 2, 4):
@@ -293,7 +293,7 @@ def test_with_longer_steps_borders_grow_without_momentum(steps):
 
 
 def test_most_borders_settle():
-    """Of thirty borders drawn at random and followed as far, over half had settled."""
+    """Other parts settle: around the ring at (0.5, 2), in the last map, at once; over half of thirty borders followed at random."""  # noqa: E501
     followed = (  # where twenty borders of the map led, each drawn at random in a square, then in a tenth of that, ...
         *((-2.481767, -4.740916), (3.496234, -3.68055), (-4.854817, 1.37641), (0.29563, -4.342529)),
         *((1.159161, 4.429948), (-0.170913, -0.535582), (4.839455, -1.163567), (5.198548, -4.203697)),
@@ -311,8 +311,8 @@ def test_most_borders_settle():
 
 @pytest.mark.parametrize(("width", "steps"), [(0.3, 300), (0.002, 500), (1e-4, 300)])
 def test_around_one_place_borders_go_on_and_around_another_they_settle(width, steps):
-    """Around this place, picked for it, the map is still full of crumbs ten thousand times closer, and twice the squares each way still find 1.6 to 2 times the length.
-    Other parts settle: around the ring at (0.5, 2), in the last map, at once.
+    """Around this place, picked for it, the map is full of crumbs ten thousand times closer, and twice the squares each way still find 1.6 to 2 times the length.
+    Other parts settle: around the ring at (0.5, 2), in the last map, at once; over half of thirty borders followed at random.
     Before you trust a detail, draw it at twice the resolution.
     """  # noqa: E501
     for place, wide in ((WILD, width), (CALM, min(width, 0.15))):
