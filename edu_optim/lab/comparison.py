@@ -120,5 +120,5 @@ def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
     if not apart.any():
         return {SAME: f"the same in all {len(yours) - 1} steps"}
     step = int(apart.int().argmax())
-    ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=5)
+    ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=10)
     return {APART: f"step {step}, {pair(yours[step])} instead of {pair(torchs[step])}"}

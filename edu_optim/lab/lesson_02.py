@@ -64,9 +64,6 @@ def _paths(
     runs = _runs(lr, batch, seed, broken, optimizer)
     variance = floor_variance(lr, CURVATURES, NOISE / batch**0.5)
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
-    for mark in axes[0].get_lines():
-        if mark.get_label() == "_mismatch":
-            mark.set_zorder(10)  # over the ball, which may hide it
     places = list(runs.values())[-1]
     rim = [withStroke(linewidth=4.5, foreground="w")]
     _ellipse(axes[0], variance, "-", color=RED, linewidth=2.5, zorder=9, label="ball", path_effects=rim)

@@ -104,8 +104,9 @@ def paces(runs: Mapping[str, Trace]) -> Figure:
 
 
 def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
-    """A figure of two tests for units, a bar for each name: the largest distance between the paths before and after,
-    as a share of the old way, which is the largest distance from the start.
+    """A figure of two tests for units, a bar for each name: how far apart the paths before and after are at most.
+
+    The distance is a share of the old way, which is the largest distance from the start.
 
     Args:
         paths: name -> the path as it was, with the loss times 0.01, and with the unit halved, all ``[n, 2]``.

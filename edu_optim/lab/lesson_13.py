@@ -177,9 +177,7 @@ def closer(side: int = 64, momentum: float = 0.95, steps: int = 300) -> Figure:
     for ax, (place, width) in zip(axes.flat, ZOOMS[1:-1], strict=False):
         corner = place[0] - width / 2, place[1] - width / 2
         ax.add_patch(Rectangle(corner, width, width, fill=False, edgecolor="white", linewidth=2.5, label="the next"))
-    axes[0, 0].plot(
-        *CALM, "o", markersize=12, color="none", markeredgecolor="white", markeredgewidth=2.5, label="the last"
-    )
+    axes[0, 0].plot(*CALM, label="the last", **RING)
     axes[-1, -1].set_title(f"{ZOOMS[-1][1]:g} wide, elsewhere")
     return fig
 
