@@ -69,7 +69,7 @@ def test_launches_that_grow_are_counted_for_the_reader():
 
     for answer in (per_tensor, list_by_list):
         text = check(answer, like="concatenated").text
-        assert "the number of launches that momentum needs for one more tensor: yours 5, right 0" in text
+        assert "the number of launches of arithmetic that momentum needs for one more tensor: yours 5, right 0" in text
 
 
 def assigns(rule, columns, hyper):

@@ -107,7 +107,7 @@ def _watch_launches_of(answer, draw):
         with _Arithmetic() as arithmetic:
             answer(watched, columns, {"lr": 0.1})
         counts.append(arithmetic.count)
-    yield "the number of launches that momentum needs for one more tensor", (counts[1] - counts[0]) / 18
+    yield "the number of launches of arithmetic that momentum needs for one more tensor", (counts[1] - counts[0]) / 18
     yield "what momentum gets as p, for 19 tensors of six shapes,", _passed(first)
 
 

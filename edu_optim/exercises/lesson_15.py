@@ -59,11 +59,18 @@ def orthogonalize(u):
 
 
 def _watch_orthogonalize(answer):
-    draw = torch.Generator().manual_seed(15)
+    draw, found = torch.Generator().manual_seed(15), []
     for largest in (0.3, 2.0, 5.0):
         u = torch.randn(3, 4, generator=draw, dtype=torch.float64)
-        yield f"u whose largest singular value is {largest}", answer(largest * u / torch.linalg.matrix_norm(u, 2))
-    yield "u with a singular value of 0.001", answer(torch.tensor([1.0, 0.3, 0.001], dtype=torch.float64).diag())
+        found.append(answer(largest * u / torch.linalg.matrix_norm(u, 2)))
+        yield f"u whose largest singular value is {largest}", found[-1]
+    found.append(answer(torch.tensor([1.0, 0.3, 0.001], dtype=torch.float64).diag()))
+    yield "u with a singular value of 0.001", found[-1]
+    values = torch.cat([torch.linalg.svdvals(torch.as_tensor(one).detach().double()) for one in found])
+    yield (
+        "how many of the twelve singular values are not within nine digits of 1",
+        int(((values - 1).abs() > 1e-9).sum()),
+    )
 
 
 def _rows_one_by_one(u):
@@ -205,6 +212,12 @@ EXERCISES = [
                 "the newest gradient has no say",
                 {"(0.0, 0.9)": "(1.0, 0.9)"},
                 why="With beta1 = 1 the sign is that of the mean that is kept; the first step does not move.",
+                ask="With which weight does g enter what the sign is taken of?",
+            ),
+            edit(
+                "m stays 0",
+                {"(0.0, 0.9)": "(1.0, 1.0)"},
+                why="With beta2 = 1 nothing enters m, and with beta1 = 1 the step has the sign of m: nothing moves.",
                 ask="With which weight does g enter what the sign is taken of?",
             ),
             edit(

@@ -127,6 +127,8 @@ def adam_ema(p, g, m, v, a, *, t, lr, betas=(0.9, 0.999), eps=1e-8, decay=0.99):
 def sign(x):
     """1, -1 or 0, elementwise, for every kind of argument that a rule takes; what is below 1e-30 counts as nearly 0.
 
+    In float16, where 1e-30 is 0, it gives nan for 0.
+
     >>> sign(-2.0), sign(0.0)
     (-1.0, 0.0)
     """
