@@ -44,7 +44,7 @@ def test_corrected_memories_start_slower(g, rho):
 @pytest.mark.parametrize("curvature", [3.0, 10.0])
 @pytest.mark.parametrize("rho, eps", [(0.8, 1e-6), (0.9, 1e-8), (0.95, 1e-7)])
 def test_how_the_steps_grow(curvature, rho, eps):
-    """On the wall the steps come back and grow, in the long run along the dashed line: at torch's lr \
+    """On the wall the steps come back and grow, in the long run along the dashed line: at torch's lr and ρ \
 step $t$ has the square $\\varepsilon\\,(1 - 4/\\lambda^2)\\,t$."""
     assert last_step(curvature, rho, eps, 40_000) == pytest.approx((eps * (1 - 4 / curvature**2) * 40_000) ** 0.5, 0.05)
 
@@ -144,7 +144,7 @@ def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
 @pytest.mark.parametrize("setting", [WIDE, pytest.param(NARROW, marks=SLOW)], ids=["wide", "narrow"])
 def test_adadelta_is_ahead_where_pixels_are_large(setting):
     """Right, RMSprop is ahead up to times 3.
-    From times 10 on Adadelta is ahead of all
+    At times 10 and 100 Adadelta is ahead of all
     On these minibatches, at torch's lr and ε, RMSprop leads with pixels times 0.1 to 3, Adadelta with 10 and 100.
     and Adadelta at 1 and torch's ε above that in each of these units.
     """

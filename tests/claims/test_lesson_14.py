@@ -290,7 +290,7 @@ Dropout's draws or a schedule would have to be in it too.
 
 @pytest.mark.parametrize("ranks", [4, 8, 32])
 def test_small_gradients_cost_messages_and_large_ones_bytes(ranks):
-    """Parts take twice as long: the messages are so short that only their number counts, 14 against 7."""
+    """Parts take twice as long: beside this delay the messages are so short that only their number counts, 14 against 7."""  # noqa: E501
     whole, parts = round_trip(ranks, weights=100, delay=50)
     assert parts / whole == pytest.approx(2, abs=0.01)
     whole, parts = round_trip(ranks, weights=1e9, delay=50)

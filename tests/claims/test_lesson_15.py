@@ -101,7 +101,7 @@ def test_what_a_step_of_muon_costs(shape):
 @pytest.mark.parametrize("lr", [0.01, 0.3])
 @pytest.mark.parametrize("g", [-7.0, 1e-6, 3.0, 0.0])
 def test_every_weight_moves_by_lr_under_lion(lr, g):
-    """Without decay every weight moves by `lr`, unless its mean is 0, or below about 1e-28 for our `sign`."""
+    """Without decay every weight moves by `lr`, but for rounding, unless its mean is 0, or below about 1e-28 for our `sign`."""  # noqa: E501
     p, m = 0.5, 0.1 * g
     for _ in range(4):
         moved, m = rules.lion(p, g, m, lr=lr)
