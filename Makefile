@@ -4,7 +4,7 @@ LAB_FLAGS ?=
 MINIMUM := 3.11
 PY := .venv/bin/python
 TESTS := .venv/$(if $(CI),clients,test)
-PYTEST := $(PY) -m pytest -p tests.kernels -n logical --maxprocesses=8 --dist loadscope --no-loadscope-reorder --durations=10
+PYTEST := $(PY) -m pytest -p tests.kernels -n logical --dist loadscope --no-loadscope-reorder --durations=10
 NBVAL := --nbval --nbval-cell-timeout=60
 INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 

@@ -5,6 +5,7 @@ import inspect
 import math
 import random
 import re
+import threading
 import time
 
 import numpy as np
@@ -18,6 +19,7 @@ import edu_optim
 from edu_optim import rules
 from edu_optim.check import check
 from edu_optim.check.observe import probes
+from edu_optim.check.sandbox import TooSlow, in_time
 from edu_optim.exercises import EXERCISES
 from edu_optim.signature import signature
 
@@ -584,9 +586,14 @@ def test_a_loop_that_catches_every_exception_is_stopped():
             except Exception:
                 pass
 
-    started = time.perf_counter()
+    threads = threading.active_count()
     assert "more than 2 seconds" in check(gradient_descent).text
-    assert time.perf_counter() - started < 4
+    assert threading.active_count() == threads
+
+
+def test_time_in_which_an_answer_does_not_work_counts_a_third():
+    assert in_time(lambda: time.sleep(0.6), None, seconds=0.5) == (None, None)
+    assert isinstance(in_time(lambda: time.sleep(2), None, seconds=0.2)[1], TooSlow)
 
 
 def test_nothing_of_the_readers_is_changed(capsys):

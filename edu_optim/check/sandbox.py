@@ -34,8 +34,9 @@ class TooSlow(BaseException):
 def in_time(work, answer, seconds=SECONDS):
     """The result of ``work()``, which runs code of ``answer``, and what it raised; one of the two is None.
 
-    Whatever it takes, it ends: after ``seconds`` the thread is stopped. Random numbers, the default dtype, warning
-    filters, patched modules and the containers that belong to ``answer`` are afterwards what they were.
+    Whatever it takes, it ends: after ``seconds`` of work, or three times as many by the clock, the thread is stopped.
+    Random numbers, the default dtype, warning filters, patched modules and the containers that belong to ``answer`` are
+    afterwards what they were.
 
     >>> in_time(lambda: 1 + 1, None)
     (2, None)
@@ -55,13 +56,21 @@ def in_time(work, answer, seconds=SECONDS):
     with undone(answer):
         thread.start()
         try:
-            thread.join(seconds)
+            _wait(thread, seconds)
         finally:
             stopped = not thread.is_alive() or _stop(thread, outcome)
     ended = dict(outcome)  # what a thread does that ends later changes nothing
     if not stopped or isinstance(ended.get("error"), TooSlow):
         return None, ended.get("error") or TooSlow()
     return ended.get("result"), ended.get("error")
+
+
+def _wait(thread, seconds):
+    """Until a thread ends, or this process has worked for so long, or three times as long has passed by the clock."""
+    worked, began = time.process_time(), time.monotonic()
+    thread.join(seconds)
+    while thread.is_alive() and time.process_time() < worked + seconds and time.monotonic() < began + 3 * seconds:
+        thread.join(seconds / 40)
 
 
 def _stop(thread, outcome):
