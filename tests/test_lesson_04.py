@@ -223,7 +223,3 @@ def test_the_order_of_what_the_mended_rule_returns_counts():
     assert check(mended_nesterov).passed
     swapped = check(lambda *given, **named: mended_nesterov(*given, **named)[::-1], like="mended_nesterov")
     assert swapped.headline == "correct, but its results come in another order"
-
-
-def test_each_cell_does_the_same_when_it_is_run_once_more():
-    assert Lesson("04").rebound() == {}

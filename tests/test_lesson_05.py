@@ -153,7 +153,3 @@ def test_the_experiment_takes_any_optimizer(optimizer):
     name = "Adagrad" if optimizer is None else "yours"
     assert numbers[f"loss after 50 steps, {name}"].item() == pytest.approx(walk_of_50(45, 2.0)[2], rel=1e-6)
     assert ("yours, ours and torch" in numbers) == (optimizer is not None)
-
-
-def test_each_cell_does_the_same_when_it_is_run_once_more():
-    assert Lesson("05").rebound() == {}
