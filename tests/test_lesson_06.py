@@ -184,6 +184,21 @@ def test_digits_are_learned_as_by_train(ours, theirs, lr):
         assert end.item() == pytest.approx(torch.nn.functional.cross_entropy(net(units * images), labels).item(), 1e-5)
 
 
+def test_a_falling_rate_falls_in_a_line():
+    images, labels = digits()
+    end = learn_digits(RMSprop, torch.tensor([0.02]), falling=True, seeds=(5,), steps=10, batch=8)
+    net, draw = small_net(64, 16, 10, seed=5), torch.Generator().manual_seed(5)
+    runner = torch.optim.RMSprop(net.parameters(), lr=0.02)
+    schedule = torch.optim.lr_scheduler.LinearLR(runner, 1.0, 0.0, total_iters=10)
+    for _ in range(10):
+        drawn = torch.randint(len(labels), (8,), generator=draw)
+        runner.zero_grad()
+        torch.nn.functional.cross_entropy(net(images[drawn]), labels[drawn]).backward()
+        runner.step()
+        schedule.step()
+    assert end.item() == pytest.approx(torch.nn.functional.cross_entropy(net(images), labels).item(), 1e-5)
+
+
 @pytest.mark.parametrize("angle", [0, 33])
 def test_the_ravine_that_turns_counts_steps(angle):
     numbers, bowl = turned().at(angle=angle).numbers, quadratic(25, angle)

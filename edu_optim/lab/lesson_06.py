@@ -209,6 +209,7 @@ def learn_digits(
     rates: Tensor,
     unit: Any = 1.0,
     *,
+    falling: bool = False,
     seeds: Iterable[int] = range(7),
     steps: int = 200,
     batch: int = 10,
@@ -223,6 +224,7 @@ def learn_digits(
         optimizer: a class of this course, or any that is elementwise.
         rates: a net learns with each, ``[rates]``.
         unit: of each pixel, ``[64]``, which multiplies it and divides its first weights.
+        falling: whether each rate falls in a line, to zero after the last step.
         seeds: of the starts, an odd number of them.
         steps, batch: as in `train`.
         options: of the optimizer.
@@ -231,7 +233,8 @@ def learn_digits(
     torch.Size([3])
     """
     images, labels = digits()
-    draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+    inputs = images * unit
+    drawn = [torch.randint(len(labels), (steps, batch), generator=torch.Generator().manual_seed(k)) for k in seeds]
     starts = zip(*(small_net(64, 16, 10, seed=seed).parameters() for seed in seeds), strict=True)
     weights, biases, *top = (torch.stack(each).detach().unsqueeze(1) for each in starts)
     shapes = [weights.mT / torch.as_tensor(unit).reshape(-1, 1), biases.unsqueeze(2), top[0].mT, top[1].unsqueeze(2)]
@@ -239,40 +242,46 @@ def learn_digits(
     runner = optimizer([{"params": net, "lr": rates[:, None, None]}], lr=rates, **options)
 
     def losses(drawn: Tensor) -> Tensor:
-        hidden = (images[drawn] * unit).unsqueeze(-3) @ net[0] + net[1]
+        hidden = inputs[drawn].unsqueeze(-3) @ net[0] + net[1]
         scores = (hidden.tanh() @ net[2] + net[3]).log_softmax(-1)
         right = labels[drawn][..., None, :, None].expand(*scores.shape[:-1], 1)
         return -scores.gather(-1, right).mean((-2, -1))
 
-    for _ in range(steps):
+    for t, now in enumerate(torch.stack(drawn, 1)):
         runner.zero_grad()
-        losses(torch.stack([torch.randint(len(labels), (batch,), generator=each) for each in draws])).sum().backward()
+        losses(now).sum().backward()
+        if falling:
+            runner.param_groups[0]["lr"] = rates[:, None, None] * (1 - t / steps)
         runner.step()
     with torch.no_grad():
         ends = losses(torch.arange(len(labels)))
     return ends[:, ends.median(0).values.nan_to_num(math.inf).argmin()]
 
 
-def dots(kinds: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+def dots(kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """A figure of where rules end, a panel for each kind of data: small marks for the seeds, a large one at the median.
 
     Args:
-        kinds: title -> name of a rule -> the losses of an odd number of seeds; the same rules in each.
+        kinds: title -> name of a rule -> the losses of an odd number of seeds, at a constant rate.
+        falling: the same at a falling rate, drawn hollow below it, for as many rules as it holds.
 
-    >>> fig = dots({"digits": {"SGD": torch.tensor([0.2, 0.3, 0.24]), "signs": torch.tensor([0.3, 0.31, 0.29])}})
+    >>> fig = dots({"digits": {"SGD": torch.tensor([0.2, 0.3, 0.24])}}, {"digits": {"SGD": torch.tensor([0.1])}})
     >>> [text.get_text() for text in fig.axes[0].texts]
-    ['0.24', '0.30']
+    ['0.24', '0.10']
     """
-    fig, axes = figure(len(kinds), height=3.6, squeeze=False, sharex=True, sharey=True)
-    for ax, (kind, ends) in zip(axes[0], kinds.items(), strict=True):
-        for row, (name, losses) in enumerate(ends.items()):
-            style = _look(name) | {"linestyle": ""}
-            ax.plot(losses, [row] * len(losses), **style, markersize=5, alpha=0.5, label=f"_seeds of {name}")
-            ax.plot(losses.median(), row, **style, markersize=11, label=name)
-            ax.text(losses.max() + 0.02, row, f"{losses.median():.2f}", color=style["color"], va="center")
-        ax.set_yticks(range(len(ends)), list(ends))
+    fig, axes = figure(len(kinds), height=4.4, squeeze=False, sharex=True, sharey=True)
+    rows = list(dict.fromkeys(name for ends in kinds.values() for name in ends))
+    for ax, title in zip(axes[0], kinds, strict=True):
+        for shift, fill, ends in ((-0.18, "full", kinds[title]), (0.2, "none", falling[title])):
+            for name, losses in ends.items():
+                style, row = _look(name) | {"linestyle": "", "fillstyle": fill}, rows.index(name) + shift
+                ax.plot(losses, [row] * len(losses), **style, markersize=5, alpha=0.5, label=f"_seeds of {name}")
+                label = name if fill == "full" else f"{name}, falling"
+                ax.plot(losses.median(), row, **style, markersize=10, label=label)
+                ax.text(losses.max() + 0.02, row, f"{losses.median():.2f}", color=style["color"], va="center")
+        ax.set_yticks(range(len(rows)), rows)
         ax.grid(axis="y", color="0.9")
-        ax.set(xlabel="loss on all digits", title=kind)
+        ax.set(xlabel="loss on all digits", title=title)
     highest = max(losses.max().item() for ends in kinds.values() for losses in ends.values())
-    axes[0][0].set(xlim=(0, 1.2 * highest), ylim=(max(map(len, kinds.values())) - 0.5, -0.5))
+    axes[0][0].set(xlim=(0, 1.2 * highest), ylim=(len(rows) - 0.5, -0.5))
     return fig
