@@ -58,8 +58,7 @@ def test_eps_inside_the_root_is_a_start_of_the_sum(eps):
 
 
 def test_the_card_starts_like_torch():
-    card = run("imports", "adagrad-rule", "conventions-card")["card"]
-    for start, eps in card.values():
+    for start, eps in ((0.0, 1e-10), (0.1 + 1e-7, 0.0), (1e-6, 0.0)):  # torch, Keras 3, textbooks
         p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
         p.grad = torch.full_like(p, 0.01)
         torch.optim.Adagrad([p], lr=1.0, initial_accumulator_value=start, eps=eps).step()
@@ -70,6 +69,17 @@ def test_zero_over_zero_is_nan_only_without_eps():
     zero = torch.tensor(0.0)
     assert adagrad(1.0, zero, zero, lr=0.1, eps=0)[0].isnan()
     assert adagrad(1.0, zero, zero, lr=0.1)[0] == 1
+
+
+def test_the_clock_times_the_size_is_the_root_of_the_sum():
+    """Take them apart: $\\sqrt s = \\sqrt n \\cdot \\sqrt{s/n}$, where $n$ counts the steps in which the weight had a gradient."""  # noqa: E501
+    rules = run("clock-and-size")
+    n, s, count, total = (torch.zeros(1, dtype=torch.float64) for _ in range(4))
+    for g in (torch.tensor([g], dtype=torch.float64) for g in (0.0, 3.0, 0.0, -0.5, 2.0)):
+        timed, count = rules["clock"](0.0, g, count, lr=1.0)
+        sized, n, s = rules["size"](0.0, g, n, s, lr=1.0)
+        own, total = adagrad(0.0, g, total, lr=1.0)
+        assert (timed * sized).item() == pytest.approx(-(own * g).item(), rel=1e-8)
 
 
 @pytest.mark.parametrize(("angle", "adagrad_wins"), [(0, True), (45, False)])
