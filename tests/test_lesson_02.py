@@ -89,7 +89,7 @@ def test_the_error_of_a_batch_falls_with_the_root_of_its_size():
     draws = torch.Generator().manual_seed(1)
     for size in (2, 32, 500):
         drawn = torch.randint(1797, (100, size), generator=draws)
-        measured, _ = lab.gradient_error(lesson["model"], lesson["images"], lesson["labels"], drawn)
+        measured, _ = lab.gradient_error(lesson["untrained"], lesson["images"], lesson["labels"], drawn)
         assert abs(measured * size**0.5 / lesson["one"] - 1) < 0.15
 
 
