@@ -33,7 +33,7 @@ def check(answer, like=None):
             training loop, a formula.
         like: the name of the exercise, or of the rule in `edu_optim.rules`, that it should be; its own name if None.
 
-    Nothing of the reader's is changed, and an answer that works for two seconds, or waits for six, is stopped.
+    Nothing of the reader's is changed, and an answer that works for two seconds, or waits for six, is given up.
 
     Errors: ValueError if there is no exercise of this name; TypeError if ``answer`` cannot be called, or is a class
     where a function is judged.

@@ -219,7 +219,7 @@ def told_error(error, answer):
         what = "what it returns does" if isinstance(error, Wrong) else "its arguments do"
         return Verdict("error", f"not yet: {what} not fit", (_sentence(str(error)),))
     if isinstance(error, TooSlow):
-        return Verdict("error", "not yet: it does not come to an end", (_sentence(in_words(error, answer)),))
+        return Verdict("error", "not yet: it takes too long", (_sentence(in_words(error, answer)),))
     if not isinstance(error, Exception) and own_frames(error, answer):
         return Verdict("error", f"not yet: it ended with {type(error).__name__}", (in_words(error, answer),))
     return Verdict("error", "not yet: it ends with an exception", (in_words(error, answer),))

@@ -1,4 +1,4 @@
-"""Everything of the reader's runs in here: in one thread, under one time limit, and nothing of it is left behind."""
+"""Everything of the reader's runs in here: in one thread, under one time limit, and what it changes is undone."""
 
 import builtins
 import contextlib
@@ -17,26 +17,27 @@ import warnings
 
 import torch
 
-SECONDS = 2
+SECONDS, BY_THE_CLOCK = 2, 3  # of work; and how many times as long may pass by the clock
 
 
 class TooSlow(BaseException):
     """An answer took too long; no `except Exception` stops this one.
 
     >>> print(TooSlow())
-    it took more than 2 seconds; is there a loop that never ends?
+    it took more than 2 seconds of work, or 6 by the clock: does it end?
     """
 
     def __str__(self):
-        return f"it took more than {SECONDS} seconds; is there a loop that never ends?"
+        waited = BY_THE_CLOCK * SECONDS
+        return f"it took more than {SECONDS} seconds of work, or {waited} by the clock: does it end?"
 
 
 def in_time(work, answer, seconds=SECONDS):
     """The result of ``work()``, which runs code of ``answer``, and what it raised; one of the two is None.
 
-    Whatever it takes, it ends: after ``seconds`` of work, or three times as many by the clock, the thread is stopped.
-    Random numbers, the default dtype, warning filters, patched modules and the containers that belong to ``answer`` are
-    afterwards what they were.
+    After ``seconds`` of work, or `BY_THE_CLOCK` times as many, the thread is stopped; one that waits outside of Python,
+    or catches even that, is left to itself. Random numbers, the default dtype, warning filters, patched modules and the
+    containers that belong to ``answer`` are afterwards what they were.
 
     >>> in_time(lambda: 1 + 1, None)
     (2, None)
@@ -66,10 +67,10 @@ def in_time(work, answer, seconds=SECONDS):
 
 
 def _wait(thread, seconds):
-    """Until a thread ends, or this process has worked for so long, or three times as long has passed by the clock."""
-    worked, began = time.process_time(), time.monotonic()
+    """Until a thread ends, or this process has worked for so long, or `BY_THE_CLOCK` times as long has passed."""
+    worked, passed = time.process_time() + seconds, time.monotonic() + BY_THE_CLOCK * seconds
     thread.join(seconds)
-    while thread.is_alive() and time.process_time() < worked + seconds and time.monotonic() < began + 3 * seconds:
+    while thread.is_alive() and time.process_time() < worked and time.monotonic() < passed:
         thread.join(seconds / 40)
 
 
