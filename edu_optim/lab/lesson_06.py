@@ -234,7 +234,7 @@ def learn_digits(
     """
     images, labels = digits()
     inputs = images * unit
-    drawn = [torch.randint(len(labels), (steps, batch), generator=torch.Generator().manual_seed(k)) for k in seeds]
+    batches = [torch.randint(len(labels), (steps, batch), generator=torch.Generator().manual_seed(k)) for k in seeds]
     starts = zip(*(small_net(64, 16, 10, seed=seed).parameters() for seed in seeds), strict=True)
     weights, biases, *top = (torch.stack(each).detach().unsqueeze(1) for each in starts)
     shapes = [weights.mT / torch.as_tensor(unit).reshape(-1, 1), biases.unsqueeze(2), top[0].mT, top[1].unsqueeze(2)]
@@ -247,9 +247,9 @@ def learn_digits(
         right = labels[drawn][..., None, :, None].expand(*scores.shape[:-1], 1)
         return -scores.gather(-1, right).mean((-2, -1))
 
-    for t, now in enumerate(torch.stack(drawn, 1)):
+    for t, drawn in enumerate(torch.stack(batches, 1)):
         runner.zero_grad()
-        losses(now).sum().backward()
+        losses(drawn).sum().backward()
         if falling:
             runner.param_groups[0]["lr"] = rates[:, None, None] * (1 - t / steps)
         runner.step()
@@ -282,6 +282,6 @@ def dots(kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mappin
         ax.set_yticks(range(len(rows)), rows)
         ax.grid(axis="y", color="0.9")
         ax.set(xlabel="loss on all digits", title=title)
-    highest = max(losses.max().item() for ends in kinds.values() for losses in ends.values())
+    highest = max(losses.max().item() for ends in (*kinds.values(), *falling.values()) for losses in ends.values())
     axes[0][0].set(xlim=(0, 1.2 * highest), ylim=(len(rows) - 0.5, -0.5))
     return fig
