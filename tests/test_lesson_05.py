@@ -57,7 +57,9 @@ def test_eps_inside_the_root_is_a_start_of_the_sum(eps):
         assert p == pytest.approx(inside, rel=1e-12)
 
 
-def test_the_card_starts_like_torch():
+def test_other_conventions_start_the_sum_elsewhere():
+    """A start of 0.1 leaves a thirtieth of the first step for a gradient of 0.01."""
+    assert adagrad(0.0, 0.01, 0.1, lr=1.0)[0] == pytest.approx(-1 / 30, rel=0.1)
     for start, eps in ((0.0, 1e-10), (0.1 + 1e-7, 0.0), (1e-6, 0.0)):  # torch, Keras 3, textbooks
         p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
         p.grad = torch.full_like(p, 0.01)
