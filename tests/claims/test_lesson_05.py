@@ -167,7 +167,7 @@ def means(kind, pull, seed=5):
 def test_the_clock_leads_in_one_size_and_the_size_where_rare_words_are_faint():
     """On words that are there or not, clock and size alone each have over half of the lead at 2 and 15 % noise.
     Make the rare ones faint, and the lead grows: now the size alone has most of it.
-        """  # noqa: E501
+    """  # noqa: E501
     leads = []
     for kind in ("rare words", "rare and faint"):
         plain, clock, size, own = means(kind, 4)
