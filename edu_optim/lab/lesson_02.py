@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from .. import rules
 from ..optimizers import SGD
-from ..plot import BLUE, GREEN, RED, contour, figure
+from ..plot import BLACK, BLUE, GREEN, ORANGE, RED, contour, figure, label_ends
 from ..problems import digits, noisy_quadratic, quadratic, small_net
 from ..trace import MakeOptimizer, train
 from .comparison import overlay, rivals
@@ -274,3 +274,20 @@ def long_paths(rule: Callable[..., Any], rate: Callable[[int], float], steps: in
         (average,) = rule(average, average - p, lr=1 / t)
         losses.append(torch.stack([p, late, average]))
     return ravine(torch.stack(losses)).mean(-1).T
+
+
+def draw_cures(losses: Mapping[str, Tensor]) -> Figure:
+    """Losses of long paths, ``[steps]`` each, at most five, against the step; an average is drawn from step 201 on.
+
+    >>> fig = draw_cures({"constant": torch.ones(300), "average": torch.rand(300)})
+    >>> [text.get_text() for text in fig.axes[0].texts]
+    ['average', 'constant']
+    """
+    fig, ax = figure(width=7.5, height=4)
+    looks = ((RED, "-"), (BLUE, "--"), (GREEN, "-."), (ORANGE, ":"), (BLACK, "-"))
+    for (name, loss), (color, dash) in zip(losses.items(), looks, strict=False):
+        first = 200 if name == "average" else 0
+        ax.plot(range(first + 1, len(loss) + 1), loss[first:], dash, color=color, label=name)
+    ax.set(xscale="log", yscale="log", xlabel="step, log scale", ylabel="mean loss of 200 paths, log scale")
+    label_ends(ax)
+    return fig

@@ -117,7 +117,7 @@ def test_shuffling_leaves_a_smaller_cloud_at_the_end_of_a_pass():
 
 @pytest.mark.parametrize("start", [26, 100])
 def test_rates_that_add_up_to_little_cannot_travel_far(start):
-    """This *1/t²* stops short: its rates add up to less than 1, too little to travel along the ravine."""
+    """The first stops short: its rates add up to less than 1, too little to travel along the ravine."""
     place, *_ = long_paths(gradient_descent, lambda t: start / (start + t) ** 2, steps=3000)
     total = sum(start / (start + t) ** 2 for t in range(1, 3001))
     assert total < 1
@@ -125,13 +125,55 @@ def test_rates_that_add_up_to_little_cannot_travel_far(start):
     assert place[-1] == pytest.approx((4 * left) ** 2 / 2, rel=0.1)
 
 
+def mean_losses(rate, curvatures, noise, start, at):
+    """The mean loss of noisy paths down a bowl after so many steps, by the recurrence of mean and variance."""
+    mean, variance, found = [start] * len(curvatures), [0.0] * len(curvatures), []
+    for t in range(1, at[-1] + 1):
+        lr = rate(t)
+        keeps = [1 - lr * curvature for curvature in curvatures]
+        mean = [keep * place for keep, place in zip(keeps, mean, strict=True)]
+        variance = [keep**2 * v + (lr * noise) ** 2 for keep, v in zip(keeps, variance, strict=True)]
+        if t in at:
+            found.append(sum(c * (x**2 + v) / 2 for c, x, v in zip(curvatures, mean, variance, strict=True)))
+    return found
+
+
 def test_a_decay_that_keeps_both_conditions_goes_on_and_the_others_do_not():
     """A constant rate breaks the second."""
-    kept, *_ = long_paths(gradient_descent, lambda t: 2 / (50 + t))
-    assert kept[-1] < kept[1000] / 2
+    bowl, at = ((1.0, 25.0), 1.0, 4.0), (1000, 2000, 4000)
+    for kept in (lambda t: 2 / (50 + t), lambda t: 0.4 / (10 + t)):
+        first, _, last = mean_losses(kept, *bowl, at)
+        assert last < first / 2
     for broken in (lambda t: 1 / 30, lambda t: 50 / (50 + t) ** 2):
-        place, *_ = long_paths(gradient_descent, broken)
-        assert place[2000:].mean() > 0.8 * place[1000:2000].mean()
+        _, first, last = mean_losses(broken, *bowl, at)
+        assert last > 0.8 * first
+
+
+@pytest.mark.parametrize(("m", "noise", "start"), [(0.5, 2.0, 3.0), (2.0, 0.5, -40.0)])
+def test_how_large_the_constant_of_a_decay_must_be(m, noise, start):
+    """So in the long run the loss falls like $1/T$ if **$a$ is above $1/(2m)$**, $m$ the smallest curvature; if $a$ is below, more slowly, like $T^{-2am}$.
+    A rate like $1/\\sqrt t$ has no such condition, but its loss falls like $1/\\sqrt T$ alone: the floor of formula (2) sinks with the rate.
+    the loss of the first falls like $1/t$ only if $a$ is above $1/(2m)$.
+    """  # noqa: E501
+    curvatures, steps = (m, 9 * m), (5000, 20_000)
+    for share in (0.3, 0.6, 5, 8):  # of 1/(2m)
+        a = share / (2 * m)
+        early, late = mean_losses(lambda t, a=a: a / (9 * m * a + t), curvatures, noise, start, steps)
+        assert early / late == pytest.approx(4 ** min(share, 1), rel=0.15)
+    for scale in (0.2, 1):
+        rate = lambda t, scale=scale: scale / (9 * m * (1 + t / 50) ** 0.5)  # noqa: E731
+        early, late = mean_losses(rate, curvatures, noise, start, steps)
+        assert early / late == pytest.approx(2, rel=0.05)
+        floor = sum(c * floor_variance(rate(steps[1]), c, noise) for c in curvatures) / 2
+        assert late == pytest.approx(floor, rel=0.05)
+
+
+@pytest.mark.parametrize("power", [0.3, 0.5])
+def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
+    """So does $1/\\sqrt t$, and yet it settles: on a bowl it is enough that, beside the first, the rates go to 0.
+    There a rate of $a/(c+t)$ or like $1/\\sqrt t$ settles at the minimum in the end"""
+    found = mean_losses(lambda t: 0.1 * t**-power, (0.7, 5.0), 3.0, 20.0, (500, 4000, 32_000))
+    assert found[0] > 1.7 * found[1] > 1.7**2 * found[2]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -222,7 +264,7 @@ def _losses(copies, images, labels):
 
 @pytest.mark.parametrize("begin", [(-4.0, 1.0), (-40.0, 10.0)])
 def test_an_average_of_all_places_carries_its_start(begin):
-    """Here an average from step 1 on ends at 0.0004, above *1/t*: the first places weigh it down."""
+    """Here an average from step 1 on ends at 0.0004, above *2/(50+t)*: the first places weigh it down."""
     p = torch.tensor(begin, dtype=torch.float64).repeat(300, 1)
     curvatures, draws = torch.tensor([1.0, 25.0], dtype=torch.float64), torch.Generator().manual_seed(7)
     of_all, late = p, p
