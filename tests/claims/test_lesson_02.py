@@ -139,7 +139,8 @@ def mean_losses(rate, curvatures, noise, start, at):
 
 
 def test_a_decay_that_keeps_both_conditions_goes_on_and_the_others_do_not():
-    """A constant rate breaks the second."""
+    """A constant rate breaks the second.
+    Neither condition says how soon: $0.4/(10+t)$ keeps both."""
     bowl, at = ((1.0, 25.0), 1.0, 4.0), (1000, 2000, 4000)
     for kept in (lambda t: 2 / (50 + t), lambda t: 0.4 / (10 + t)):
         first, _, last = mean_losses(kept, *bowl, at)
@@ -153,7 +154,7 @@ def test_a_decay_that_keeps_both_conditions_goes_on_and_the_others_do_not():
 def test_how_large_the_constant_of_a_decay_must_be(m, noise, start):
     """So in the long run the loss falls like $1/T$ if **$a$ is above $1/(2m)$**, $m$ the smallest curvature; if $a$ is below, more slowly, like $T^{-2am}$.
     A rate like $1/\\sqrt t$ has no such condition, but its loss falls like $1/\\sqrt T$ alone: the floor of formula (2) sinks with the rate.
-    the loss of the first falls like $1/t$ only if $a$ is above $1/(2m)$.
+    but for a loss like $1/t$ this $a$ must exceed $1/(2m)$.
     """  # noqa: E501
     curvatures, steps = (m, 9 * m), (5000, 20_000)
     for share in (0.3, 0.6, 5, 8):  # of 1/(2m)
@@ -170,8 +171,8 @@ def test_how_large_the_constant_of_a_decay_must_be(m, noise, start):
 
 @pytest.mark.parametrize("power", [0.3, 0.5])
 def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
-    """So does $1/\\sqrt t$, and yet it settles: on a bowl it is enough that, beside the first, the rates go to 0.
-    There a rate of $a/(c+t)$ or like $1/\\sqrt t$ settles at the minimum in the end"""
+    """$1/\\sqrt t$ breaks the second, and yet it settles: on a bowl it is enough that, beside the first, the rates go to 0.
+    so do rates like $1/\\sqrt t$ and $a/(c+t)$"""
     found = mean_losses(lambda t: 0.1 * t**-power, (0.7, 5.0), 3.0, 20.0, (500, 4000, 32_000))
     assert found[0] > 1.7 * found[1] > 1.7**2 * found[2]
 

@@ -338,7 +338,7 @@ def needed(kappa):
 
 @pytest.mark.parametrize(("kappa", "beta"), [(25, 0.5), (60, 0.65), (225, 0.8)])
 def test_a_momentum_that_fits_beats_plain_descent(kappa, beta):
-    """Here the smallest $\\beta$ tried with which the ball still crosses on its way takes fewest steps, at 25 a fifth of plain descent's ($\\beta = 0$)."""  # noqa: E501
+    """Here the smallest $\\beta$ tried with which the ball still crosses on its way takes fewest, at 25 a fifth of plain descent's ($\\beta = 0$)."""  # noqa: E501
     tried = {b: arrival(0.95 * (2 + 2 * b) / kappa, b, kappa) for b in (0, beta - 0.15, beta, beta + 0.1, beta + 0.15)}
     assert min((b for b, (_, crossed) in tried.items() if crossed), default=1) == beta
     assert min(tried, key=lambda b: tried[b][0]) == beta
@@ -348,7 +348,7 @@ def test_a_momentum_that_fits_beats_plain_descent(kappa, beta):
 @pytest.mark.parametrize("start", [(1.0, 1.0), (-0.1, 5.0)])
 def test_when_a_momentum_of_nine_tenths_pays(start):
     """Not in our ravine: at condition 25 plain descent at its best takes 173 steps, and 0.9 takes 270.
-    It takes about as many from condition 4 to 1000: there all curvatures swing, and $\\sqrt{0.9}$ alone decides.
+    From condition 4 to 1000 it takes about as many: all curvatures swing, and $\\sqrt{0.9}$ alone decides.
     Below about 39 plain descent is quicker; at 2500 and 10,000 the ball creeps.
     Here it paid on bowls of condition 40 and more, and on the digits most with large batches."""
 
