@@ -172,7 +172,7 @@ def test_how_large_the_constant_of_a_decay_must_be(m, noise, start):
 @pytest.mark.parametrize("power", [0.3, 0.5])
 def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
     """$1/\\sqrt t$ breaks the second, and yet it settles: on a bowl it is enough that, beside the first, the rates go to 0.
-    so do rates like $1/\\sqrt t$ and $a/(c+t)$"""
+    so do rates like $1/\\sqrt t$ and $a/(c+t)$"""  # noqa: E501
     found = mean_losses(lambda t: 0.1 * t**-power, (0.7, 5.0), 3.0, 20.0, (500, 4000, 32_000))
     assert found[0] > 1.7 * found[1] > 1.7**2 * found[2]
 
