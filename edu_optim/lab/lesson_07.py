@@ -9,7 +9,7 @@ from torch import Tensor, as_tensor
 from torch.nn import Module, Sequential
 
 from ..optimizers import Adadelta
-from ..plot import BLUE, RED, SKY, contour, figure, look
+from ..plot import BLUE, GREEN, RED, SKY, contour, figure, look
 from ..rules import adadelta
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
@@ -229,6 +229,34 @@ def kept(
         ax.set(xscale="log", yscale="log", ylim=(0.05, 6), title=title, xlabel="all pixels times, log scale")
     axes[0].legend(loc="lower right")
     axes[0].set_ylabel("loss after 300 steps, log scale")
+    return fig
+
+
+def by_eps(units: Sequence[str], ends: Tensor, sizes: Tensor) -> Figure:
+    """A figure of the loss that each ε leads to, a line for each unit of the pixels, with torch's ε marked.
+
+    Args:
+        units: their names, at most three.
+        ends: the loss in each unit, at each of the sizes of ε, ``[units, sizes]``.
+        sizes: of ε, rising, ``[sizes]``.
+
+    >>> import torch
+    >>> ends = torch.tensor([[0.4, 0.2], [0.1, 0.3]])
+    >>> found = by_eps(["as they are", "times 10"], ends, torch.tensor([1e-6, 1e-4]))
+    >>> [text.get_text() for text in found.axes[0].texts]
+    ["torch's ε", 'as they are', 'times 10', 'guessing']
+    """
+    fig, ax = figure(width=8, height=3.6)
+    least, most = sizes[0].item(), sizes[-1].item()
+    ax.axvline(1e-6, color="0.4", linewidth=0.8, linestyle=":")
+    ax.text(1.1e-6, 5.5, "torch's ε", color="0.3", va="top")
+    for name, losses, color, marker in zip(units, ends, (BLUE, RED, GREEN), "os^", strict=False):
+        ax.plot(sizes, losses, color=color, marker=marker, label=name, linewidth=2)
+        ax.text(0.7 * least, losses[0].item(), name, color=color, ha="right", va="top")
+    ax.axhline(math.log(10), color="0.4", linewidth=0.8, label="guessing")
+    ax.text(least / 25, 2.5, "guessing", color="0.3")
+    ax.set(xscale="log", yscale="log", xlim=(least / 30, 2 * most), ylim=(0.05, 6))
+    ax.set(xlabel="ε, log scale", ylabel="loss after 300 steps, log scale")
     return fig
 
 
