@@ -134,6 +134,22 @@ def test_the_hidden_matrices_alone_are_muons_in_the_race():
     assert [group["lr"].shape for group in [*muon.param_groups, *adamw.param_groups]] == [(2, 1, 1), (2, 1), (2, 1, 1)]
 
 
+def test_all_matrices_are_muons_where_it_steps_all_and_without_orthogonalizing_a_step_has_one_length():
+    net, rates = small_net(3, 4, 4, 2), torch.tensor([0.1, 0.2])
+    for name, shapes in (("Muon on all", [(2, 4, 4), (2, 4, 3), (2, 2, 4)]), ("length alone", [(2, 4, 4)])):
+        state, _ = torch.func.stack_module_state([net, net])
+        before = {key: p.detach().clone() for key, p in state.items()}
+        both = lesson_15.CONTROLS[name](lesson_15._groups(net, state, rates))
+        assert [p.shape for group in both.parts[0].param_groups for p in group["params"]] == shapes
+        assert sum(len(group["params"]) for group in both.parts[1].param_groups) == 6 - len(shapes)
+        for p in state.values():
+            p.grad = torch.sin(torch.arange(p.numel(), dtype=p.dtype)).reshape(p.shape)
+        both.step()
+        assert all((p != before[key]).any() for key, p in state.items())
+    moved = (state["2.weight"] - before["2.weight"]).flatten(1).norm(dim=1)
+    torch.testing.assert_close(moved.double(), 0.2 * 4**0.5 * rates.double(), rtol=1e-4, atol=0)
+
+
 def test_muon_steps_the_second_kernel_of_the_cnn_as_a_matrix():
     net, lr = small_cnn(3), 0.05
     state, _ = torch.func.stack_module_state([net])

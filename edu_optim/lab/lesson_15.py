@@ -144,17 +144,23 @@ class _Mixed:
         adamw.step()
 
 
-def _muon(groups: list[dict[str, Any]]) -> _Mixed:
+def _muon(groups: list[dict[str, Any]], everywhere: bool = False, **options: Any) -> _Mixed:
     """Muon for hidden matrices and kernels, in AdamW's units of the rate, and AdamW for the others.
 
     Args:
         groups: of stacked parameters, each with its ``lr``; the first holds those for Muon.
+        everywhere: whether all other matrices and kernels are Muon's too.
+        options: of Muon.
     """
     hidden, *others = groups
-    matrices = [p.detach().flatten(2) for p in hidden["params"]]  # which share their memory
+    params = list(hidden["params"])
+    if everywhere:
+        params += [p for group in others for p in group["params"] if p.ndim > 2]
+        others = [group for group in others if group["params"][0].ndim == 2]
+    matrices = [p.detach().flatten(2) for p in params]  # which share their memory
     flat = {"params": matrices, "lr": hidden["lr"].flatten(2)}
-    muon = Muon([flat], weight_decay=0, adjust_lr_fn="match_rms_adamw")
-    return _Mixed(hidden["params"], muon, AdamW(others, weight_decay=0))
+    muon = Muon([flat], weight_decay=0, adjust_lr_fn="match_rms_adamw", **options)
+    return _Mixed(params, muon, AdamW(others, weight_decay=0))
 
 
 RULES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay; each group brings its lr
@@ -164,6 +170,12 @@ RULES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay; ea
     "Lion": functools.partial(from_rule(rules.lion), lr=1.0),
     AVERAGED: functools.partial(from_rule(rules.schedule_free_adamw), lr=1.0),
     "Muon": _muon,
+}
+LONG, AS_LONG = "AdamW longer", 8 / 3  # in as many operations as Muon takes on the MLP
+CONTROLS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # what takes Muon apart where all get all treatments
+    "length alone": functools.partial(_muon, ns_steps=0),  # its mean gradient over its length, not orthogonalized
+    "Muon on all": functools.partial(_muon, everywhere=True),
+    LONG: RULES["AdamW"],
 }
 ENTRANTS = ("AdamW", COSINE, AVERAGE, *list(RULES)[1:])  # of the race on four tasks
 MATRIX = Task(lambda seed: small_net(64, 32, 32, 10, seed=seed), **DIGITS, steps=120, tuning=range(6))
@@ -249,7 +261,7 @@ def trained(
 
     Args:
         task: what is learned, and how long.
-        rule: one of `RULES`.
+        rule: one of `RULES`, or of `CONTROLS`.
         lrs: learning rates.
         seeds: of the start, the minibatches and the split of the data.
         decays: of averages of the weights, or of what the rule answers with.
@@ -266,7 +278,9 @@ def trained(
     scores = torch.vmap(lambda weights, x: torch.func.functional_call(nets[0], weights, x))
     entropy = torch.vmap(torch.nn.functional.cross_entropy)
     data = [task.data(seed) for seed in seeds]
-    optimizer = RULES[rule](_groups(nets[0], state, torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds))))
+    optimizer = (RULES | CONTROLS)[rule](
+        _groups(nets[0], state, torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds)))
+    )
     at_first = [group["lr"] for group in optimizer.param_groups]
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
     means = [{key: torch.zeros_like(p) for key, p in state.items()} for _ in decays]
@@ -374,26 +388,28 @@ def treated(
 ) -> dict[str, dict[str, Any]]:
     """Each rule with a constant rate, a cosine and an average, which choose from the same rates on the same seeds.
 
-    An average chooses its decay too, of five: ``tuning`` is then a list for each decay.
+    An average chooses its decay too, of five: ``tuning`` is then a list for each decay. After the rules come those of
+    `CONTROLS`.
 
     Args:
-        task: what is learned, and how long.
+        task: what is learned, and how long; AdamW longer takes `AS_LONG` times its steps.
         tuning, racing: seeds to choose with, and to compare with.
 
     >>> from dataclasses import replace
     >>> found = treated(replace(MATRIX, steps=1), [0], [1])
     >>> list(found)[:4], len(found), len(found["Lion, average"]["tuning"])
-    (['AdamW, constant', 'AdamW, cosine', 'AdamW, average', 'NAdam, constant'], 18, 5)
+    (['AdamW, constant', 'AdamW, cosine', 'AdamW, average', 'NAdam, constant'], 27, 5)
     """
     tuning, racing, found = list(tuning), list(racing), {}
-    for rule in RULES:
-        plain, *averages = trained(task, rule, LRS, tuning, DECAYS)[0].mean(1).tolist()
-        falling = trained(task, rule, LRS, tuning, cosine=True)[0][0].mean(0).tolist()
+    for rule in (*RULES, *CONTROLS):
+        run = replace(task, steps=round(AS_LONG * task.steps)) if rule == LONG else task
+        plain, *averages = trained(run, rule, LRS, tuning, DECAYS)[0].mean(1).tolist()
+        falling = trained(run, rule, LRS, tuning, cosine=True)[0][0].mean(0).tolist()
         for treatment, tried in zip(TREATMENTS, ([plain], [falling], averages), strict=True):
             least = [min(row) for row in tried]
             at = least.index(min(least))
             lr, decays = LRS[tried[at].index(least[at])], DECAYS[at : at + 1] if treatment == "average" else ()
-            held = trained(task, rule, [lr], racing, decays, treatment == "cosine")[1][-1, :, 0]
+            held = trained(run, rule, [lr], racing, decays, treatment == "cosine")[1][-1, :, 0]
             own = {"tuning": tried, "decay": decays[0]} if decays else {"tuning": tried[0]}
             found[f"{rule}, {treatment}"] = {"lrs": LRS, **own, "best": lr, "held_out": held.tolist()}
     return found
@@ -413,7 +429,7 @@ def treated_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     <BLANKLINE>
     """
     counts, rows = counted(results), [f"{'rule':15}{''.join(f'{treatment:13}' for treatment in TREATMENTS)}"]
-    for rule in RULES:
+    for rule in (*RULES, *CONTROLS):
         cells = []
         for treatment in TREATMENTS:
             name = f"{rule}, {treatment}"

@@ -1,5 +1,6 @@
 """What lesson 15 says in general, tried beside its own settings."""
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from edu_optim import Muon, from_rule, sweep
 from edu_optim.contest import RACING, beaten
 from edu_optim.lab.lesson_15 import (
+    AS_LONG,
     COSINE,
     DECAYS,
+    LONG,
     LRS,
     MATRIX,
     NEW,
@@ -151,9 +154,7 @@ def won(results):
 
 
 def test_ten_seeds_at_a_constant_rate():
-    """Schedule-free beats four, and RAdam is last.
-    - Ten seeds did not tell Muon from AdamW on the MLP; forty did.
-    """
+    """Schedule-free beats four, and RAdam is last."""
     results = {rule: stored()["results"]["digits, MLP"][rule] for rule in RULES}
     wins = {("schedule-free", name) for name in ("AdamW", "NAdam", "RAdam", "Lion")}
     assert won(results) == wins | {("AdamW", "RAdam"), ("Muon", "RAdam")}
@@ -166,9 +167,8 @@ def mean(name):
 
 
 def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
-    """Everybody but schedule-free gains, with the cosine and with the average, and the rules draw together: from 4.01 to 6.69 in the first column, from 3.65 to 4.66 in the last.
-    There forty seeds do not tell RAdam from AdamW, nor schedule-free.
-    In 120 steps each, at the default betas, Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, it does too.
+    """Of the six rules all but schedule-free gain from both, and draw together: from 4.01 to 6.69 in the first column, from 3.65 to 4.66 in the last.
+    In 120 steps each, at the default betas, Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, too.
     But an average gains AdamW 1.7 points, Muon at a constant rate 0.8.
     - On our MLP in 120 steps an average of its weights gains AdamW 1.7 points, a cosine 1.6; with either for everyone, at the default betas, only Muon beats it.
     expecting much: no table here tells it from AdamW with the same treatment
@@ -183,11 +183,9 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
         assert mean(ours) - mean(f"Muon, {treatment}") > 0.5 and (f"Muon, {treatment}", ours) in wins
         assert not {(ours, f"NAdam, {treatment}"), (f"NAdam, {treatment}", ours)} & wins
         assert ((ours, f"Lion, {treatment}") in wins) == (treatment != "constant")
-        ahead = {name for name, other in wins if other == ours and name.endswith(treatment)}
+        ahead = {name for name, other in wins if other == ours and name in {f"{rule}, {treatment}" for rule in RULES}}
         free = {"schedule-free, constant"} if treatment == "constant" else set()
         assert ahead == free | {f"Muon, {treatment}"}
-    assert not {(f"AdamW, {treatment}", f"RAdam, {treatment}") for treatment in ("cosine", "average")} & wins
-    assert ("AdamW, average", "schedule-free, average") not in wins
     for treatment, ends in (("constant", (4.01, 6.69)), ("average", (3.65, 4.66))):
         means = [mean(f"{rule}, {treatment}") for rule in RULES]
         assert (min(means), max(means)) == pytest.approx(ends, abs=0.005)
@@ -197,39 +195,98 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
 
 def test_the_treatments_are_chosen_alike_and_on_other_seeds():
     """So now each rule starts three times, and chooses anew, from the nine rates with twenty seeds; the average chooses one of five decays too."""  # noqa: E501
-    assert len(treatments()) == 18 and not set(NEW) & {*range(20), *RACING}
+    assert len(treatments()) == 27 and not set(NEW) & {*range(20), *RACING}
     for name, race in treatments().items():
         rows = race["tuning"] if "decay" in race else [race["tuning"]]
         assert len(race["lrs"]) == 9 and {len(row) for row in rows} == {9} and len(rows) in (1, len(DECAYS))
         row = rows[DECAYS.index(race["decay"])] if "decay" in race else rows[0]
         assert min(map(min, rows)) == min(row) == row[race["lrs"].index(race["best"])]
         assert race["lrs"][0] < race["best"] < race["lrs"][-1]
-        # Lion chooses the last decay, which is nearly the mean of all 120 steps: there is nothing beyond it.
-        assert race.get("decay") not in DECAYS[:: len(DECAYS) - 1] or name == "Lion, average"
+        # These choose the last decay, which is nearly the mean of all 120 steps: there is nothing beyond it.
+        assert race.get("decay") not in DECAYS[:: len(DECAYS) - 1] or name in ("Lion, average", "Muon on all, average")
 
 
+def test_what_takes_muon_apart():
+    """It beats Muon in each column, at about twice its operations.
+    With minibatches of 32, Muon's 120 steps take about as many operations as 320 of AdamW: `AdamW longer`, which beats Muon in each column.
+    With minibatches of 1,024 a training step with Muon takes only 6 % more operations.
+    - In as many operations AdamW is ahead of Muon on our MLP, with minibatches of 32.
+    """  # noqa: E501
+    wins = won(counted(treatments()))
+    for name in ("Muon on all", LONG):
+        assert {(f"{name}, {treatment}", f"Muon, {treatment}") for treatment in TREATMENTS} <= wins
+    net = MATRIX.model(0).float()
+    matrices, weights = [p for p in net.parameters() if p.ndim == 2], sum(p.numel() for p in net.parameters())
+    with FlopCounterMode(display=False) as gradient:
+        torch.nn.functional.cross_entropy(net(torch.ones(32, 64)), torch.ones(32, dtype=torch.long)).backward()
+
+    def step(steered, batch):
+        """The operations of a training step, where these matrices are Muon's."""
+        with FlopCounterMode(display=False) as muon:
+            for p in steered:
+                rules.orthogonal(p.detach())
+        others = weights - sum(p.numel() for p in steered)
+        return gradient.get_total_flops() * batch / 32 + muon.get_total_flops() + 16 * others
+
+    hidden, none = [matrices[1]], []
+    assert step(hidden, 32) / step(none, 32) == pytest.approx(AS_LONG, rel=0.01) and round(AS_LONG * 120) == 320
+    assert step(matrices, 32) / step(hidden, 32) == pytest.approx(2.1, abs=0.1)
+    assert step(hidden, 1024) / step(none, 1024) == pytest.approx(1.06, abs=0.005)
+
+
+@functools.cache
 def held(name, seeds, lr=None):
     """What a rule with a treatment reaches with these seeds, at its own rate or another."""
     rule, _, treatment = name.partition(", ")
     race = treatments()[name]
     decays = [race["decay"]] if "decay" in race else []
-    found = trained(MATRIX, rule, [lr or race["best"]], seeds, decays, treatment == "cosine")[1]
+    task = replace(MATRIX, steps=320) if rule == LONG else MATRIX
+    found = trained(task, rule, [lr or race["best"]], seeds, decays, treatment == "cosine")[1]
     return {"held_out": found[-1, :, 0].tolist()}
 
 
-@pytest.mark.parametrize("name", ["RAdam, cosine", "schedule-free, average"])
+@pytest.mark.parametrize(
+    "name", ["RAdam, cosine", "schedule-free, average", "Muon on all, cosine", "AdamW longer, cosine"]
+)
 def test_a_part_of_the_treatments_comes_out_as_it_is_stored(name):
     """What was chosen has run with forty new seeds; here are the means, in % of the held-out digits."""
-    assert held(name, [NEW[12]])["held_out"] == pytest.approx(treatments()[name]["held_out"][12:13], abs=0.6)
+    assert held(name, (NEW[12],))["held_out"] == pytest.approx(treatments()[name]["held_out"][12:13], abs=0.6)
 
 
 @pytest.mark.slow
 def test_other_seeds_and_finer_rates_say_so_too():
-    """In 120 steps each, at the default betas, Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, it does too."""  # noqa: E501
-    for treatment, finer in zip(TREATMENTS, (0.00681, 0.0316, 0.0316), strict=True):
+    """In 120 steps each, at the default betas, Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, too."""  # noqa: E501
+    for treatment, finer in zip(TREATMENTS, (0.00681, 0.0316, None), strict=True):
         ours, theirs = f"Muon, {treatment}", f"AdamW, {treatment}"
         assert (ours, theirs) in won(counted({name: held(name, range(600, 640)) for name in (ours, theirs)}))
-        assert (ours, theirs) in won(counted({ours: treatments()[ours], theirs: held(theirs, NEW, finer)}))
+        if finer:
+            assert (ours, theirs) in won(counted({ours: treatments()[ours], theirs: held(theirs, tuple(NEW), finer)}))
+
+
+@pytest.mark.slow
+def test_what_takes_muon_apart_with_other_seeds():
+    """With eighty seeds, these and 600 to 639, Muon beats it by 0.4 points at a constant rate and with the cosine; with the average we do not know.
+    It beats Muon in each column, at about twice its operations.
+    """  # noqa: E501
+    for treatment in TREATMENTS:
+        muon, length = f"Muon, {treatment}", f"length alone, {treatment}"
+        eighty = {
+            name: treatments()[name]["held_out"] + held(name, range(600, 640))["held_out"] for name in (muon, length)
+        }
+        ahead = (sum(eighty[length]) - sum(eighty[muon])) / 80
+        assert ahead == pytest.approx(0.1 if treatment == "average" else 0.4, abs=0.05)
+        results = counted({name: {"held_out": wrong} for name, wrong in eighty.items()})
+        assert ((muon, length) in won(results)) == (treatment != "average")
+    names = ("Muon on all, cosine", "Muon, cosine")
+    assert names in won(counted({name: held(name, range(600, 640)) for name in names}))
+
+
+@pytest.mark.slow
+def test_half_as_many_steps_more_bring_adamw_level():
+    """With 180 steps forty seeds tell AdamW from Muon in no column."""
+    task = replace(MATRIX, steps=180)
+    found = trained(task, "AdamW", [0.0215], NEW, cosine=True)[1][-1, :, 0]
+    assert won(counted({"AdamW": {"held_out": found.tolist()}, "Muon": treatments()["Muon, cosine"]})) == set()
 
 
 @pytest.mark.slow
