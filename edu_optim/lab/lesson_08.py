@@ -1,5 +1,6 @@
 """Lesson 08, Adam: its experiment, and the longer of its drawings and runs."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,12 +158,23 @@ def corrected_means(rule: Callable[..., Any], steps: int, rows: int = 10_000) ->
     return means.mean(1), means.std(1)
 
 
-TRIED = 10.0 ** torch.arange(-2, 4.5, 0.5, dtype=torch.float64)
+TRIED: dict[Any, Tensor] = {
+    SGD: 10.0 ** torch.arange(0, 4.5, 0.5, dtype=torch.float64),
+    Adam: 10.0 ** torch.arange(-2, 2.5, 0.5, dtype=torch.float64),
+}
 RIVALS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {
     "SGD": (SGD, {}),
     "momentum": (SGD, {"momentum": 0.9}),
     "Adam": (Adam, {}),
 }
+
+
+def _language(rarity: float, seed: int) -> tuple[Tensor, Tensor]:
+    """The odds of each of 20 words after each of 200, and how often each pair comes, ``[200, 20]``."""
+    often = torch.arange(1, 201, dtype=torch.float64) ** -rarity
+    drawn = torch.randn(200, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    odds = torch.softmax(2 * drawn, -1)
+    return odds, (often / often.sum())[:, None] * odds
 
 
 def next_word(
@@ -172,62 +184,86 @@ def next_word(
     batch: int | None = None,
     seed: int = 0,
     steps: int = 300,
+    falling: bool = False,
     **options: Any,
 ) -> tuple[float, Tensor]:
-    """The best of the 13 learning rates in ``TRIED``, and what is left to learn at it, ``[steps + 1]``.
+    """The best of the nine learning rates in ``TRIED``, and what is left to learn at it, ``[steps + 1]``.
 
     A table of logits learns which of 20 words comes after each of 200; word k is as frequent as ``k ** -rarity``, and
     what comes after it has odds of its own. What is left is the cross-entropy less the least possible. A step sees
-    ``batch`` pairs of words, or all there are, as often as they are, if None.
+    ``batch`` pairs of words, or all there are, as often as they are, if None. If ``falling``, the rate goes in a
+    straight line to zero.
 
     >>> lr, left = next_word(Adam, 1)
-    >>> f"{lr:.0f}: {left[0]:.1f}, {left[300]:.0e}"
-    '1: 1.3, 1e-06'
+    >>> f"{lr:.1f}: {left[0]:.1f}, {left[300]:.0e}"
+    '1.0: 1.3, 1e-06'
     """
-    often = torch.arange(1, 201, dtype=torch.float64) ** -rarity
-    often = (often / often.sum())[:, None]
-    drawn = torch.randn(200, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    odds, draw = torch.softmax(2 * drawn, -1), torch.Generator().manual_seed(seed)
-    pairs = often * odds  # how often one word follows another
-    table = torch.zeros(len(TRIED), 200, 20, dtype=torch.float64, requires_grad=True)
-    runner = optimizer([table], lr=TRIED[:, None, None], **options)
+    (odds, pairs), lrs = _language(rarity, seed), TRIED[optimizer][:, None, None]
+    table = torch.zeros(len(lrs), 200, 20, dtype=torch.float64, requires_grad=True)
+    runner = optimizer([table], lr=lrs, **options)
     rows = []
-    for _ in range(steps + 1):
+    for step, seen in enumerate([*_batches(rarity, batch, seed, steps), pairs]):
         guess = torch.log_softmax(table.detach(), -1)
         rows.append((pairs * (odds.log() - guess)).sum((-1, -2)))
-        seen = pairs if batch is None else _sampled(pairs, batch, draw)
         table.grad = seen.sum(-1, keepdim=True) * guess.exp() - seen
+        runner.param_groups[0]["lr"] = lrs * (1 - step / steps if falling else 1)
         runner.step()
     left = torch.stack(rows)
     best = int(left[-1].nan_to_num(nan=torch.inf).argmin())
-    return TRIED[best].item(), left[:, best]
+    return lrs[best].item(), left[:, best]
 
 
-def _sampled(pairs: Tensor, batch: int, draw: torch.Generator) -> Tensor:
-    """How often each pair is among ``batch`` drawn ones, as a share."""
-    drawn = torch.multinomial(pairs.flatten(), batch, replacement=True, generator=draw)
-    return drawn.bincount(minlength=pairs.numel()).reshape(pairs.shape) / batch
+@functools.lru_cache(maxsize=1)
+def _batches(rarity: float, batch: int | None, seed: int, steps: int) -> Tensor:
+    """How often each pair is in a batch, as a share, ``[steps, 200, 20]``; all that there are without ``batch``."""
+    _, pairs = _language(rarity, seed)
+    if batch is None:
+        return pairs.expand(steps, -1, -1)
+    draw = torch.Generator().manual_seed(seed)
+    drawn = (torch.multinomial(pairs.flatten(), batch, replacement=True, generator=draw) for _ in range(steps))
+    return torch.stack([each.bincount(minlength=pairs.numel()).reshape(pairs.shape) / batch for each in drawn])
 
 
-def words(steps: int = 300) -> Figure:
+def counted(rarity: float, batch: int, *, seed: int = 0, steps: int = 300) -> float:
+    """What is left to learn by counting the pairs in all batches, each once more than it is seen.
+
+    >>> f"{counted(1, 32):.1f}"
+    '0.1'
+    """
+    odds, pairs = _language(rarity, seed)
+    counts = 1 + batch * _batches(rarity, batch, seed, steps).sum(0)
+    return (pairs * (odds.log() - (counts / counts.sum(-1, keepdim=True)).log())).sum().item()
+
+
+def words(steps: int = 300, batches: Sequence[int] = (32, 512, 2048)) -> Figure:
     """Three optimizers, each at its best learning rate, learn the next word: of words as frequent as 1/k, and alike.
 
-    Above with exact gradients, below with batches of 32.
+    Above with exact gradients at a constant rate, step by step; below what is left after the last step, in two digits,
+    over the size of a batch, at a rate that falls to zero. Gray is what counting the same pairs leaves.
 
-    >>> [ax.get_title() for ax in words(steps=10).axes[:2]]
+    >>> [ax.get_title() for ax in words(10, [32]).axes[:2]]
     ['word k as frequent as 1/k, exact gradients', 'all words alike, exact gradients']
     """
-    fig, axes = figure(2, 2, height=3.1, sharey="row", sharex=True)
-    for row, batch, how in zip(axes, (None, 32), ("exact gradients", "batches of 32"), strict=True):
-        for ax, rarity, which in zip(row, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
+    fig, axes = figure(2, 2, height=3.1, sharey="row")
+    for ax, below, rarity, which in zip(*axes, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
+        counts = [counted(rarity, batch, steps=steps) for batch in batches]
+        below.plot(counts, color="0.6", linewidth=5, alpha=0.6, zorder=0, label="counting")
+        for name, (optimizer, options) in RIVALS.items():
+            ax.plot(next_word(optimizer, rarity, steps=steps, **options)[1], label=name, markevery=50, **look(name))
+        ends: dict[str, list[float]] = {name: [] for name in RIVALS}
+        for batch in batches:
             for name, (optimizer, options) in RIVALS.items():
-                _, left = next_word(optimizer, rarity, batch=batch, steps=steps, **options)
-                ax.plot(left, label=name, markevery=50, **look(name))
-            ax.set(yscale="log", title=f"{which}, {how}")
-            label_ends(ax)
-        row[0].set_ylabel("left to learn, log scale")
-    for ax in axes[1]:
-        ax.set_xlabel("step")
+                _, left = next_word(optimizer, rarity, batch=batch, steps=steps, falling=True, **options)
+                ends[name].append(float(f"{left[-1]:.1e}"))
+        for name, left in ends.items():
+            below.plot(left, label=name, **look(name))
+        ax.set(yscale="log", title=f"{which}, exact gradients", xlabel="step")
+        below.set(yscale="log", title=f"{which}, batches", xlabel="pairs of words in a batch")
+        below.set(xticks=range(len(batches)), xticklabels=[f"{batch:,}" for batch in batches])
+        label_ends(ax)
+        label_ends(below)
+    axes[0, 0].set_ylabel("left to learn, log scale")
+    axes[1, 0].set_ylabel(f"left after {steps} steps, log scale")
     return fig
 
 

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adam
-from edu_optim.lab.lesson_08 import RIVALS, corrected_means, lesson_00, next_word, on_digits
+from edu_optim.lab.lesson_08 import (
+    RIVALS,
+    TRIED,
+    corrected_means,
+    counted,
+    lesson_00,
+    next_word,
+    on_digits,
+)
 from edu_optim.rules import adam, amsgrad
 
 BETAS = [(0.9, 0.999), (0.9, 0.95), (0.5, 0.7), (0.0, 0.9)]
@@ -111,36 +119,49 @@ def test_uncorrected_steps_are_too_long_with_the_usual_betas_only(betas, longer)
 
 
 def test_tuned_they_are_level_on_the_digits():
-    """No: all three get more than 96 in a hundred right."""
-    best = on_digits(seeds=8)
+    """No: after 500 minibatches all three get more than 96 in a hundred right."""
+    best = on_digits(seeds=6)
     assert min(right for _, right in best.values()) > 0.96
     assert [f"{lr:g}" for lr, _ in best.values()] == ["1", "0.1", "0.01"]
 
 
-def left_to_learn(rarity, seed, steps):
-    runs = {name: next_word(cls, rarity, seed=seed, steps=steps, **own) for name, (cls, own) in RIVALS.items()}
-    assert all(0.01 < lr < 1e4 for lr, _ in runs.values())  # no best at the edge
-    return {name: left[-1].item() for name, (_, left) in runs.items()}
+def left_to_learn(rarity, **settings):
+    left = {}
+    for name, (optimizer, options) in RIVALS.items():
+        lr, losses = next_word(optimizer, rarity, **settings, **options)
+        assert TRIED[optimizer][0] < lr < TRIED[optimizer][-1]  # no best at the edge
+        left[name] = losses[-1].item()
+    return left
 
 
-@pytest.mark.parametrize(("seed", "steps"), [(1, 300), (2, 120), (3, 600)])
-def test_rare_words_are_where_adam_wins(seed, steps):
-    """With all words alike momentum ends level with it: where gradients are exact, rarity held momentum back."""
-    rare, alike = left_to_learn(1, seed, steps), left_to_learn(0, seed, steps)
-    assert rare["SGD"] > 4 * rare["momentum"] and rare["momentum"] > 100 * rare["Adam"]
-    assert 0.1 < alike["momentum"] / alike["Adam"] < 10
+@pytest.mark.parametrize(("seed", "steps", "falling"), [(1, 300, False), (2, 150, False), (4, 300, True)])
+def test_rare_words_are_where_adam_wins(seed, steps, falling):
+    """With all words alike momentum ends level with it: where gradients are exact, rarity held momentum back.
+    about level on digits and in small batches, far ahead where words are rare and gradients exact."""
+    rare, alike = (left_to_learn(rarity, seed=seed, steps=steps, falling=falling) for rarity in (1, 0))
+    assert min(rare["SGD"], rare["momentum"]) > 50 * rare["Adam"]
+    assert 0.4 < alike["momentum"] / alike["Adam"] < 2.5 and alike["SGD"] > 3 * alike["Adam"]
 
 
 @pytest.mark.parametrize("rarity", [0, 1])
-def test_in_small_batches_noise_rules(rarity):
-    """In batches of 32 noise rules, and Adam's lead is small in both."""
-    left = {name: next_word(cls, rarity, batch=32, seed=1, **own)[1][-1].item() for name, (cls, own) in RIVALS.items()}
-    assert left["Adam"] < left["momentum"] < 3 * left["Adam"] and left["SGD"] < 3 * left["Adam"]
+@pytest.mark.parametrize(("seed", "steps"), [(1, 300), (2, 150)])
+def test_few_pairs_are_the_limit_and_many_are_not(rarity, seed, steps):
+    """In batches of 32 all three end about there: the few pairs limit them more than the optimizer does.
+    With more pairs they fall behind counting, Adam least: at 2,048 it has about half as much left as momentum"""
+    behind = {}
+    for batch in (32, 512, 2048):
+        settings = {"batch": batch, "seed": seed, "steps": steps}
+        left = left_to_learn(rarity, falling=True, **settings)
+        behind[batch] = {name: loss / counted(rarity, **settings) for name, loss in left.items()}
+    assert all(0.7 < ratio < 1.2 for ratio in behind[32].values())
+    assert all(1.1 < behind[512][name] < behind[2048][name] for name in RIVALS)
+    assert all(min(behind[batch], key=behind[batch].get) == "Adam" for batch in (512, 2048))
+    assert 0.4 < behind[2048]["Adam"] / behind[2048]["momentum"] < 0.7
 
 
 @pytest.mark.parametrize("options", [{}, {"momentum": 0.9}])
 def test_the_rates_of_frequent_words_are_too_small_for_rare_ones(options):
-    """The rates that the frequent words can bear are too small for the rare ones, whose gradients are small"""
+    """the rates that the frequent words can bear are too small for the rare ones, whose gradients are small"""
     lr, left = next_word(SGD, 1, seed=1, **options)
     lr_alike, left_alike = next_word(SGD, 0, seed=1, **options)
     assert left[-1] > 20 * left_alike[-1]  # at one rate each, the best
@@ -186,11 +207,10 @@ def hops(betas, lr, start, steps=1000, last=500):
 @pytest.mark.parametrize(("lr", "start"), [(0.1, -0.7), (0.03, 0.4), (0.25, 2.3)])
 def test_it_hops_around_the_minimum(lr, start):
     """Sign descent, (0, 0), hops to and fro, and (0, 0.9) comes hardly closer.
-    With (0.9, 0.9) the hops cancel in $m$, and it stays ten times closer; half of that $\\beta_1$, 0.5, would not help.
+    With (0.9, 0.9) the hops cancel in $m$, and it stays ten times closer.
     """
     assert 0.5 * lr * (1 - 1e-9) <= hops((0, 0), lr, start) < lr
     assert 0.3 * lr < hops((0, 0.9), lr, start) < 0.6 * lr
-    assert hops((0.5, 0.9), lr, start) > 0.9 * hops((0, 0.9), lr, start)
     assert 8 < hops((0, 0.9), lr, start) / hops((0.9, 0.9), lr, start) < 15
 
 
