@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..base import from_rule
 from ..optimizers import AdamW
-from ..plot import RED, figure, label_ends, look
+from ..plot import BLUE, GREEN, RED, figure, label_ends, look
 from ..rules import adam, adamw
 from ..trace import MakeOptimizer
 from .comparison import overlay, rivals
@@ -299,35 +299,28 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     return fig
 
 
-def error_maps(errors: Mapping[str, Tensor]) -> Figure:
-    """The errors, cut at 0.9, over learning rate and decay: L2's after the last budget and AdamW's after each.
+def over_decay(errors: Tensor) -> Figure:
+    """The errors of AdamW over the decay, cut at 1.2, at three learning rates, a panel for each budget.
 
-    A star stands at the least of each map.
+    A mark is hollow where rate times decay times steps is below 1.
 
     Args:
-        errors: for L2 and AdamW, mean errors ``[budgets, 13, 7]`` over ``RATES`` and ``GRID``; those without decay
-            are left out.
+        errors: mean errors ``[budgets, 13, 7]`` over ``RATES`` and ``GRID``; those without decay are left out.
 
-    >>> some = torch.ones(len(BUDGETS), 13, 7)
-    >>> [ax.get_title() for ax in error_maps({"L2": some, "AdamW": some}).axes[:2]]
-    ['L2, 2,000 steps', 'AdamW, 100 steps']
+    >>> [ax.get_title() for ax in over_decay(torch.ones(len(BUDGETS), 13, 7)).axes]
+    ['100 steps', '500 steps', '2,000 steps']
     """
-    shown = {f"L2, {BUDGETS[-1]:,} steps": errors["L2"][-1]}
-    shown |= {f"AdamW, {steps:,} steps": error for steps, error in zip(BUDGETS, errors["AdamW"], strict=True)}
-    fig, axes = figure(len(shown), width=11.5, height=3.6, sharey=True)
-    for ax, (title, error) in zip(axes, shown.items(), strict=True):
-        cut = error[:, 1:].clamp(max=0.9)
-        mesh = [values.numpy() for values in (_borders(RATES), _borders(GRID[1:]), cut.T)]
-        ax.pcolormesh(*mesh, cmap="cividis", vmin=0.6, vmax=0.9)
-        rate, decay = divmod(int(cut.argmin()), len(GRID) - 1)
-        ax.plot(RATES[rate], GRID[1 + decay], "*", color="1", markersize=13, label="least")
-        ax.set(title=title, xlabel="learning rate η, log scale", xscale="log", yscale="log")
-    fig.colorbar(axes[-1].collections[0], ax=axes, label="error on unseen examples, cut at 0.9")
-    axes[0].set_ylabel("weight decay λ, log scale")
+    fig, axes = figure(len(BUDGETS), width=11.5, height=3.6, sharey=True)
+    for ax, steps, error in zip(axes, BUDGETS, errors, strict=True):
+        for index, color, marker in ((4, BLUE, "o"), (7, GREEN, "s"), (10, RED, "D")):
+            rate, decays = RATES[index], GRID[1:]
+            ax.plot(decays, error[index, 1:], color=color, label=f"η = {rate:.1g}")
+            in_time = rate * decays * steps > 0.99
+            for chosen, fill, name in ((in_time, color, "_filled"), (~in_time, "1", "_hollow")):
+                style = {"markerfacecolor": fill, "markeredgewidth": 1.5, "markersize": 8, "linestyle": ""}
+                if chosen.any():
+                    ax.plot(decays[chosen], error[index, 1:][chosen], marker, color=color, label=name, **style)
+        ax.set(title=f"{steps:,} steps", xlabel="weight decay λ, log scale", xscale="log", ylim=(0.55, 1.2))
+    axes[0].set_ylabel("error on unseen examples")
+    axes[-1].legend()
     return fig
-
-
-def _borders(settings: Tensor) -> Tensor:
-    """Of cells around settings ``[n]`` that a ratio sets apart, ``[n + 1]``."""
-    ratio = settings[1] / settings[0]
-    return torch.cat([settings, settings[-1:] * ratio]) / ratio.sqrt()
