@@ -9,6 +9,7 @@ from cells import Lesson
 
 from edu_optim import kernel, rules
 from edu_optim.execute import multi_tensor, per_tensor
+from edu_optim.exercises.lesson_12 import EXERCISES
 from edu_optim.lab import lesson_12 as lab
 from edu_optim.signature import signature
 
@@ -54,7 +55,7 @@ def test_the_text_that_is_printed_is_the_rule_that_ships():
 
 
 def test_each_control_of_the_bill_changes_it():
-    experiment = lab.play(lambda rule: (17, 152))
+    experiment = lab.play(lambda rule: (17, 152), lab.PRICES)
     first = experiment.numbers
     for name, value in {"rule": "momentum", "weights": 100, "kept": True}.items():
         other = experiment.at(**{name: value}).numbers
@@ -62,12 +63,54 @@ def test_each_control_of_the_bill_changes_it():
 
 
 def test_the_bill_of_the_experiment_is_the_one_by_hand():
-    cells = run("fetch", "prices", "bill")
+    cells = run("prices", "bill")
     assert lab.bills(17, 152, 7, 12_000_000) == cells["bills"]
 
 
+def test_the_bill_is_by_the_prices_that_it_is_given():
+    prices = dict(zip(lab.PRICES, (1.0, 2.0, 3.0, 5.0, 7.0), strict=True))
+    assert lab.bill(10, 100, 1000, 10_000, prices) == dict(zip(lab.COLORS, (1, 20, 300, 5000, 70_000), strict=True))
+    found = lab.bills(17, 152, 7, 2**23, prices=prices)
+    assert found["lists"]["page faults"] == 7 * 14 * 4 * 2**23 / 4096
+    assert lab.bills(17, 152, 7, 2**23, True, prices)["lists"]["page faults"] == 0
+    assert found["loop in C"] == dict(zip(lab.COLORS, (1, 2, 3 * 28 * 2**23, 0, 0), strict=True))
+    mine = lab.play(lambda rule: (17, 152), prices).at(weights=200, mine=True).numbers
+    assert mine["loop in C, milliseconds by the bill"] == pytest.approx(1e3 * (1 + 2 + 3 * 28 * 200))
+
+
+def test_prices_and_clocks_here_have_the_shape_of_those_stored():
+    assert list(lab.prices_here(500)) == list(lab.PRICES)
+    assert all(price >= 0 for price in lab.prices_here(500).values())
+    assert list(lab.clocks_here(500)) == ["lists", "loop in C"]
+
+
+def test_a_price_of_nothing_is_drawn():
+    prices = lab.PRICES | {"page fault": 0.0, "result": 0.0}
+    fig = lab.bill_here(prices, {"lists": 0.1, "loop in C": 0.01})
+    fig.draw_without_rendering()
+    assert "page fault: 0" in [label.get_text() for label in fig.axes[0].get_yticklabels()]
+
+
+def test_what_the_fourth_executor_adds_is_eight_bytes_a_weight_and_column():
+    class Laid(lab.TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if function.overloadpacket.__name__ == "cat":
+                self.count += sum(part.nbytes for part in args[0]) + result.nbytes
+            return result
+
+    for rule, columns in ((rules.gradient_descent, 2), (rules.adam, 4)):
+        tensors = [[torch.ones(30, 2), torch.ones(40)] for _ in range(columns)]
+        settings = {"lr": 0.1} | ({"t": 1} if rule is rules.adam else {})
+        with Laid() as laid:
+            EXERCISES[0].reference(rule, tensors, settings)
+        assert laid.count == 8 * 100 * columns
+
+
 def test_the_clock_is_read_when_it_is_ticked():
-    measured = lab.play(lambda rule: (17, 152)).at(weights=200, ticking=True).numbers
+    measured = lab.play(lambda rule: (17, 152), lab.PRICES).at(weights=200, mine=True).numbers
     clock = {name: value for name, value in measured.items() if name.endswith("by the clock")}
     assert len(clock) == 2
     assert all(0 < value < 1000 for value in clock.values())

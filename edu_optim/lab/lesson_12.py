@@ -1,4 +1,4 @@
-"""The pictures and the experiment of lesson 12: what a step costs, by the clock and as a bill of four prices."""
+"""The pictures and the experiment of lesson 12: what a step costs, by the clock and as a bill of five prices."""
 
 import importlib.util
 import inspect
@@ -19,8 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .. import rules
+from ..foreach import TensorList
 from ..optimizers import SGD, Adadelta, Adam
-from ..plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, figure, label_ends
+from ..plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, SKY, figure, label_ends
 from ..problems import digits, small_net
 from ..trace import MakeOptimizer
 from .controls import choice, rate, switch
@@ -38,11 +39,15 @@ MEASURED = {
     "torch, fused": [22e-6, 22e-6, 23e-6, 25e-6, 30e-6, 46e-6, 109e-6, 282e-6, 727e-6, 2.65e-3, 13.4e-3],
     "loop in C": [42e-6, 46e-6, 47e-6, 48e-6, 51e-6, 64e-6, 139e-6, 314e-6, 764e-6, 2.55e-3, 13.5e-3],
 }
-# What each thing costs alone: the loop in C on 120 weights, less a launch; `0.9 * x` on a TensorList of one number;
-# `x.mul_(1.0)` on 50 million numbers; `torch.empty(n).fill_(1.0)` less `x.fill_(1.0)`, for each page fault.
-PRICES = {"Python": 42e-6 - 2.64e-6, "launch": 2.64e-6, "byte": 1 / 28e9, "page fault": 1.11e-6}
-PRODUCT = {"x.mul_(1.0)": 14.1e-3, "torch.mul(x, 1.0, out=y)": 28.7e-3}  # on 50 million numbers
-RESULT = 8 * (28.7 / 14.1 - 1)  # bytes that a number written elsewhere costs beyond its own
+# What each thing costs alone, as `prices_here` measures it, on 50 million numbers.
+PRODUCT = {"x.mul_(1.0)": 14.1e-3, "torch.mul(x, 1.0, out=y)": 28.7e-3}
+PRICES = {
+    "Python": 42e-6 - 2.64e-6,
+    "launch": 2.64e-6,
+    "byte": 14.1e-3 / 400e6,
+    "result": (28.7e-3 - 14.1e-3) / 50e6,
+    "page fault": 1.11e-6,
+}
 FAULTS = 164_067  # page faults of a step over lists, at twelve million weights
 BY_TORCH_COMPILE = {"first step": 6.5, "later": 18.6e-3}  # of torch.optim.Adam, at twelve million weights
 ARITHMETIC = 210e9  # operations a second of a product of two matrices of 1000 x 1000
@@ -76,8 +81,11 @@ LOOP: tuple[MakeOptimizer, dict[str, Any]] = Adam, {"run": "compiled"}
 FINE = time.get_clock_info("process_time").resolution < 1e-5  # not so on Windows
 CLOCK = time.process_time if FINE else time.perf_counter
 PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc always asks the system
+HERE = 10_000_000  # weights of the bill here and now: a step over lists then needs less than half a gigabyte
+RUNS = {"lists": "multi_tensor", "loop in C": "compiled"}
 HYPER = {"t": 1, "lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8, "momentum": 0.9, "rho": 0.9}
-COLORS = {"Python": (GRAY, ""), "launches": (ORANGE, "//"), "bytes": (BLUE, ""), "page faults": (RED, "\\\\")}
+COLORS = {"Python": (GRAY, ""), "launches": (ORANGE, "//"), "bytes": (BLUE, ""), "results": (SKY, "..")}
+COLORS |= {"page faults": (RED, "\\\\")}
 RULES: dict[str, tuple[Callable[..., Any], MakeOptimizer, dict[str, Any]]] = {
     "Adam": (rules.adam, Adam, {}),
     "gradient descent": (rules.gradient_descent, SGD, {}),
@@ -199,27 +207,72 @@ def temporaries() -> Figure:
     return fig
 
 
-def bill(launches: float, moved: float, faults: float) -> dict[str, float]:
-    """What a step should take, in seconds, item by item: counts times `PRICES`.
+def prices_here(numbers: int = HERE) -> dict[str, float]:
+    """What each thing costs alone, here and now, in seconds: the least of eight rounds.
+
+    Python: a step of the loop in C on 120 weights, less a launch. A launch: ``0.9 * x`` on a list of one number.
+    A byte: ``x.mul_(1.0)``, which reads and writes four for each number. A result: what ``torch.mul(x, 1.0, out=y)``
+    takes beyond that, for each number. A page fault: what ``torch.empty(n).fill_(1.0)`` takes beyond ``x.fill_(1.0)``,
+    for each 4,096 bytes, whether or not the system has larger pages.
+
+    >>> list(prices_here(1000)) == list(PRICES)
+    True
+    """
+    x, y = torch.ones(numbers), torch.ones(numbers)
+    one: Any = TensorList([torch.ones(1)])
+    step = _stepper(Adam, {"run": "compiled"}, 120)
+    steps, launches = _least(lambda: [step() for _ in range(20)], lambda: [0.9 * one for _ in range(100)])
+    in_place, elsewhere = _least(lambda: x.mul_(1.0), lambda: torch.mul(x, 1.0, out=y))
+    old, fresh = _least(lambda: x.fill_(1.0), lambda: torch.empty(numbers).fill_(1.0))
+    return {
+        "Python": max(steps / 20 - launches / 100, 0),
+        "launch": launches / 100,
+        "byte": in_place / (8 * numbers),
+        "result": max(elsewhere - in_place, 0) / numbers,
+        "page fault": max(fresh - old, 0) / (4 * numbers / PAGE),
+    }
+
+
+def _least(*works: Callable[[], Any]) -> list[float]:
+    rounds = [[_time(work) for work in works] for _ in range(9)][1:]  # the first makes buffers and the kernel
+    return [min(times) for times in zip(*rounds, strict=True)]
+
+
+def clocks_here(weights: int = HERE) -> dict[str, float]:
+    """What a step of Adam takes over lists and as a loop in C, here and now, in seconds.
+
+    >>> list(clocks_here(10))
+    ['lists', 'loop in C']
+    """
+    return {way: seconds(Adam, {"run": run}, weights) for way, run in RUNS.items()}
+
+
+def bill(
+    launches: float, moved: float, results: float, faults: float, prices: dict[str, float] = PRICES
+) -> dict[str, float]:
+    """What a step should take, in seconds, item by item: counts times prices.
 
     Args:
         launches: how many.
         moved: bytes that are read or written.
+        results: numbers that are written elsewhere than they were read.
         faults: page faults.
+        prices: `PRICES`, or those of `prices_here`.
 
-    >>> {item: f"{seconds:.2g}" for item, seconds in bill(17, 0, 1000).items()}
-    {'Python': '3.9e-05', 'launches': '4.5e-05', 'bytes': '0', 'page faults': '0.0011'}
+    >>> {item: f"{seconds:.2g}" for item, seconds in bill(17, 0, 0, 1000).items()}
+    {'Python': '3.9e-05', 'launches': '4.5e-05', 'bytes': '0', 'results': '0', 'page faults': '0.0011'}
     """
-    return {
-        "Python": PRICES["Python"],
-        "launches": launches * PRICES["launch"],
-        "bytes": moved * PRICES["byte"],
-        "page faults": faults * PRICES["page fault"],
-    }
+    counts = dict(zip(COLORS, (1, launches, moved, results, faults), strict=True))
+    return {item: count * price for (item, count), price in zip(counts.items(), prices.values(), strict=True)}
 
 
 def bills(
-    launches: float, moved: float, arrays: int, weights: float, kept: bool = False
+    launches: float,
+    moved: float,
+    arrays: int,
+    weights: float,
+    kept: bool = False,
+    prices: dict[str, float] = PRICES,
 ) -> dict[str, dict[str, float]]:
     """The bills of a rule over lists and as a loop in C.
 
@@ -228,15 +281,16 @@ def bills(
         arrays: how many tensors as long as the parameter the loop reads or writes.
         weights: how many, in float32.
         kept: whether the memory of temporaries is kept from step to step.
+        prices: as in `bill`.
 
     >>> round(sum(bills(17, 152, 7, 12e6)["lists"].values()), 3)
-    0.308
+    0.306
     """
     temporaries = launches - (arrays - 1) / 2  # each launch makes one, but for those that write a result back
     fresh = 4 * weights >= FRESH and not kept
     faults = temporaries * 4 * weights / PAGE if fresh else 0
-    over_lists = bill(launches, (moved + RESULT * launches) * weights, faults)
-    return {"lists": over_lists, "loop in C": bill(1, 4 * arrays * weights, 0)}
+    over_lists = bill(launches, moved * weights, launches * weights, faults, prices)
+    return {"lists": over_lists, "loop in C": bill(1, 4 * arrays * weights, 0, 0, prices)}
 
 
 def _items(ax: Axes, clock: str = "the clock") -> None:
@@ -247,7 +301,7 @@ def _items(ax: Axes, clock: str = "the clock") -> None:
 
 
 def _items_and_tick(ax: Axes) -> None:
-    _items(ax, "the clock, if ticked")
+    _items(ax, "this machine's clock")
 
 
 def _stack(ax: Axes, costs: dict[str, dict[str, float]]) -> None:
@@ -274,6 +328,32 @@ def bill_and_clock() -> Figure:
     _stack(ax, costs)
     ax.plot([1e3 * MEASURED[name][-1] for name in costs], range(3), "D", color=BLACK, label="the clock")
     return fig
+
+
+def bill_here(prices: dict[str, float], clocks: dict[str, float], weights: float = HERE) -> Figure:
+    """A machine's prices beside those of `PRICES`; and its bills of Adam, and what its clock said.
+
+    >>> bill_here(PRICES, {"lists": 0.2, "loop in C": 0.01}).axes[1].get_title()
+    'Adam, 10,000,000 weights'
+    """
+    fig, (left, right) = figure(2, width=11, height=3)
+    for (name, found), color, marker in zip(
+        {"the Xeon": PRICES, "here": prices}.items(), (GRAY, BLACK), "so", strict=True
+    ):
+        left.plot([1e9 * price for price in found.values()], range(len(found)), marker, color=color, label=name)
+    left.set(xscale="log", xlabel="nanoseconds, log scale", ylim=(len(prices) - 0.5, -0.5), title="what each costs")
+    left.set(yticks=range(len(prices)), yticklabels=[f"{item}: {_shown(1e9 * each)}" for item, each in prices.items()])
+    left.legend(loc="center")
+    costs = bills(17, 152, 7, weights, prices=prices)
+    _items(right)
+    _stack(right, costs)
+    right.plot([1e3 * clocks[way] for way in costs], range(len(costs)), "D", color=BLACK, label="the clock")
+    right.set_title(f"Adam, {int(weights):,} weights")
+    return fig
+
+
+def _shown(price: float) -> str:
+    return f"{price:,.0f}" if price > 10 else f"{price:.2g}"
 
 
 def bills_and_clocks() -> Figure:
@@ -382,17 +462,18 @@ def grid(
     return fig
 
 
-def play(count: Callable[[Callable[..., Any]], tuple[int, float]]) -> Experiment:
-    """What a step should take over lists and as a loop in C, item by item; and by the clock, here and now, if ticked.
+def play(count: Callable[[Callable[..., Any]], tuple[int, float]], here: dict[str, float]) -> Experiment:
+    """What a step should take over lists and as a loop in C, item by item: by `PRICES`, or by prices and clock here.
 
     Args:
         count: your count of a rule over lists: its launches, and the bytes a weight that they read and write.
+        here: what `prices_here` found.
 
-    >>> print(play(lambda rule: (17, 152)).text)
-    lists, milliseconds by the bill: 308
-    of it page faults: 59 %
-    loop in C, milliseconds by the bill: 12
-    lists against the loop: 25.6
+    >>> print(play(lambda rule: (17, 152), PRICES).text)
+    lists, milliseconds by the bill: 306
+    of it page faults: 60 %
+    loop in C, milliseconds by the bill: 11.9
+    lists against the loop: 25.7
     """
     return Experiment(
         _bills,
@@ -401,22 +482,25 @@ def play(count: Callable[[Callable[..., Any]], tuple[int, float]]) -> Experiment
         rule=choice("rule", *RULES),
         weights=rate("weights", "", 12_000_000, 100, 12_000_000),
         kept=switch("memory of temporaries is kept"),
-        ticking=switch("the clock, here and now"),
+        mine=switch("prices and clock of this machine"),
         count=count,
+        here=here,
     )
 
 
-def _bills(ax: Axes, *, rule: str, weights: float, kept: bool, ticking: bool, count: Callable) -> dict[str, Any]:
-    """What a step should take, item by item, by the prices of the machine on which this lesson was written."""
+def _bills(
+    ax: Axes, *, rule: str, weights: float, kept: bool, mine: bool, count: Callable, here: dict[str, float]
+) -> dict[str, Any]:
+    """What a step should take, item by item: by the prices of the Xeon, or by those of this machine, with its clock."""
     text, make, options = RULES[rule]
     launches, moved = count(text)
-    costs = bills(launches, moved, 2 * text.__code__.co_argcount - 1, weights, kept)
+    prices = here if mine else PRICES
+    costs = bills(launches, moved, 2 * text.__code__.co_argcount - 1, weights, kept, prices)
     _stack(ax, costs)
     totals = {name: 1e3 * sum(items.values()) for name, items in costs.items()}
     measured = {}
-    if ticking:
-        ways = {"lists": "multi_tensor", "loop in C": "compiled"}
-        measured = {name: 1e3 * seconds(make, options | {"run": run}, int(weights)) for name, run in ways.items()}
+    if mine:
+        measured = {way: 1e3 * seconds(make, options | {"run": run}, int(weights)) for way, run in RUNS.items()}
         ax.plot(list(measured.values()), range(2), "D", color=BLACK, label="the clock")
     ax.set_xlim(0, 1.05 * max(*totals.values(), *measured.values()))
     ax.set_title(f"{rule}, {int(weights):,} weights")
@@ -451,19 +535,24 @@ def faults_of_a_step(run: str, weights: int = 10_000_000) -> int | None:
     >>> faults_of_a_step("compiled", 10) in (None, 0)
     True
     """
-    p = torch.ones(weights, requires_grad=True)
-    p.grad, optimizer = torch.ones(weights), Adam([p], run=run)
-    optimizer.step()
-    return page_faults(optimizer.step)
+    step = _stepper(Adam, {"run": run}, weights)
+    step()
+    return page_faults(step)
 
 
-def seconds(make: MakeOptimizer, options: dict[str, Any], weights: int, rounds: int = 7) -> float:
-    """The median time of a step, here and now.
+def seconds(make: MakeOptimizer, options: dict[str, Any], weights: int) -> float:
+    """The median time of seven steps, here and now, or of fewer, two at least, if they take long.
 
     >>> 0 < seconds(Adam, {"run": "per_tensor"}, 10) < 1
     True
     """
+    step, times = _stepper(make, options, weights), []
+    while len(times) < 3 or (len(times) < 8 and sum(times[1:]) < 0.5):
+        times.append(_time(step))
+    return statistics.median(times[1:])  # the first makes buffers and the kernel
+
+
+def _stepper(make: MakeOptimizer, options: dict[str, Any], weights: int) -> Callable[[], Any]:
     p = torch.ones(weights, requires_grad=True)
     p.grad = torch.ones(weights)
-    step = make([p], **{"lr": 1e-3, **options}).step
-    return statistics.median([_time(step) for _ in range(rounds + 1)][1:])  # the first makes buffers and the kernel
+    return make([p], **{"lr": 1e-3, **options}).step

@@ -96,7 +96,7 @@ def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
 
 @pytest.mark.parametrize("rule", [rules.adam, *OTHERS], ids=lambda rule: rule.__name__)
 def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
-    """And the temporaries of all tensors live at once: Adam's on a hundred tensors are up to 700, and one by one ten."""  # noqa: E501
+    """And the temporaries of all tensors live at once: Adam's on a hundred tensors are up to 700, one by one ten."""  # noqa: E501
     settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
     most = {}
     for run, tensors in ((per_tensor, 1), (per_tensor, 20), (per_tensor, 100), (multi_tensor, 20), (multi_tensor, 100)):
@@ -219,17 +219,17 @@ def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
     """Adam offers less, so at twelve million weights its time is at least that of its bytes, in whatever language it is written."""  # noqa: E501
     signs = sum(node.op[:4] == "call" for node in kernel.split(rule, kinds(rule))[1].graph.nodes)
     for number_of_bytes in (4, 8):
-        assert signs / (number_of_bytes * (2 * rule.__code__.co_argcount - 1)) < 0.1 * 7.5
+        assert signs / (number_of_bytes * (2 * rule.__code__.co_argcount - 1)) < 0.1 * 7.4
     for size in (200, 5000):
-        assert 2 * size**3 / (3 * 4 * size**2) > 7.5
+        assert 2 * size**3 / (3 * 4 * size**2) > 7.4
     assert min(times[-1] for times in lab.MEASURED.values()) > 28 * 12e6 * lab.PRICES["byte"]
 
 
 def test_in_the_middle_the_bill_is_too_long():
     """In the middle bills are up to 2.3 times too long: bytes are cheaper there than at twelve million weights.
     At 120,000 weights, the kink in the first picture, lists took 1.13 ms, and 0.57 with an allocator that keeps its memory: half of it was fresh pages.
-    At 120,000, 1.2 million and 3.8 million weights lists paid for fresh pages, and our bill has none below 32 MiB a tensor.
-    At 3.8 million it is too short; at the other two its bytes are so dear that it is too long all the same."""  # noqa: E501
+    Lists also paid for fresh pages at 120,000, 1.2 million and 3.8 million weights, and our bill has none below 32 MiB a tensor.
+    The first error makes the bill of lists too long, the second too short: at 3.8 million the second is the larger, at the other two the first."""  # noqa: E501
     ways = {"lists": False, "lists, memory kept": True, "loop in C": False}
     ratios = []
     for way, kept in ways.items():
@@ -250,8 +250,9 @@ def test_in_the_middle_the_bill_is_too_long():
 
 def test_in_a_cache_a_byte_is_cheaper():
     """With a million the bill has no page faults: it is too short where temporaries are fresh, too long where bytes are cheap."""  # noqa: E501
-    for way, bytes_a_weight in (("loop in C", 28), ("torch, fused", 28), ("lists", 152 + lab.RESULT * 17)):
-        assert lab.MEASURED[way][-3] < bytes_a_weight * 1.2e6 * lab.PRICES["byte"]
+    for way, moved, results in (("loop in C", 28, 0), ("torch, fused", 28, 0), ("lists", 152, 17)):
+        billed = moved * lab.PRICES["byte"] + results * lab.PRICES["result"]
+        assert lab.MEASURED[way][-3] < 1.2e6 * billed
     for weights in (100_000, 1_000_000, 8_000_000):
         for launches, moved, arrays in ((3, 28, 3), (7, 64, 5), (17, 152, 7)):
             billed = sum(lab.bills(launches, moved, arrays, weights)["lists"].values())
@@ -312,9 +313,9 @@ def test_one_loop_serves_all_shapes_and_settings():
 
 
 def test_the_rule_with_the_most_launches_gains_most():
-    """By the bill at twelve million weights gradient descent, with the fewest launches, gains least from a loop, and Adadelta, with the most, gains most."""  # noqa: E501
+    """At twelve million the rule with the fewest launches gains least from a loop by the bill, and that with the most gains most."""  # noqa: E501
     experiment = lab.play(
-        lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(lab.counted(multi_tensor, rule=rule))
+        lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(lab.counted(multi_tensor, rule=rule)), lab.PRICES
     )
     for settings in ({}, {"kept": True}, {"weights": 100_000}):
         gains = {rule: experiment.at(rule=rule, **settings).numbers["lists against the loop"] for rule in lab.RULES}
@@ -324,17 +325,51 @@ def test_the_rule_with_the_most_launches_gains_most():
 
 
 def test_the_bill_agrees_with_what_was_measured():
-    """So it is 20 times here, and not 5, because results cost more than their bytes and their pages have to be found.
-    The three bills are off by +11, 0 and -11 %.
-    Most of the first is page faults, billed at 182 ms and 152 by the clock."""
+    """Bytes alone make the bill of lists five times the loop's; results nearly double that, and page faults more than double it again.
+    So it is 20 times by the clock, and not five.
+    The three bills are off by +10, -2 and -12 %.
+    (Python and launches are in each bar, too thin to see.)"""  # noqa: E501
     found = {way: lab.bills(17, 152, 7, 12e6, way != "lists") for way in ("lists", "lists, memory kept")}
     billed = {way: sum(costs["lists"].values()) for way, costs in found.items()}
+    items, loop = found["lists"]["lists"], found["lists"]["loop in C"]
+    assert f"{items['bytes'] / loop['bytes']:.0f}" == "5"
+    assert (
+        1.9
+        < (items["bytes"] + items["results"]) / items["bytes"]
+        < 2
+        < 2.2
+        < billed["lists"] / sum(items[item] for item in ("bytes", "results"))
+    )
+    billed["loop in C"] = sum(loop.values())
     clock = {way: lab.MEASURED[way][-1] for way in billed}
-    assert abs(billed["lists, memory kept"] / clock["lists, memory kept"] - 1) < 0.01
-    assert f"{billed['lists'] / clock['lists']:.1f}" == "1.1"
-    assert [f"{1e3 * (ways['lists'] - ways['lists, memory kept']):.0f}" for ways in (billed, clock)] == ["182", "152"]
-    found = found["lists"]
-    billed["loop in C"], clock["loop in C"] = sum(found["loop in C"].values()), lab.MEASURED["loop in C"][-1]
-    assert [f"{100 * (billed[way] / clock[way] - 1):+.0f}" for way in billed] == ["+11", "-0", "-11"]
+    assert f"{clock['lists'] / clock['loop in C']:.1f}" == "20.6"
+    assert [f"{100 * (billed[way] / clock[way] - 1):+.0f}" for way in billed] == ["+10", "-2", "-12"]
+    assert max(bar["Python"] + bar["launches"] for bar in (items, loop)) < 1e-3 * billed["lists"]
     few = lab.bills(17, 152, 7, 120)
     assert 0.8 < sum(few["lists"].values()) / lab.MEASURED["lists"][0] < 1.1
+
+
+@pytest.mark.parametrize("rule", [rules.adam, *OTHERS], ids=lambda rule: rule.__name__)
+def test_each_launch_makes_one_result(rule):
+    """The bill adds the difference for each number of a **result**; each launch makes one, 17 for a weight."""
+    written = Written()
+    columns = [[torch.ones(70)] for _ in range(rule.__code__.co_argcount)]
+    settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
+    with written:
+        multi_tensor(rule, columns, settings)
+    assert written.count == 70 * lab.counted(multi_tensor, rule=rule).launches
+    assert rule is not rules.adam or written.count == 17 * 70
+
+
+class Written(TorchDispatchMode):
+    """Counts the numbers that are written into another tensor than they were read from."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        given = torch.utils._pytree.tree_leaves(args)
+        into = result if result is not None else args[0]  # torch._foreach_copy_ returns nothing
+        for x in torch.utils._pytree.tree_leaves(into):
+            self.count += x.numel() * any(torch.is_tensor(y) and y is not x for y in given)
+        return result
