@@ -43,7 +43,7 @@ MAY_IMPORT = {  # each file and folder of the package: those above it in this li
     "trace": {"signature", "problems"},
     "contest": {"optimizers", "problems", "trace"},
     "plot": {"problems", "trace"},
-    "lab": {"rules", "base", "optimizers", "later", "problems", "trace", "contest", "plot"},
+    "lab": {"rules", "foreach", "base", "optimizers", "later", "problems", "trace", "contest", "plot"},
     "exercises": {"rules", "signature", "execute", "optimizers", "later", "problems", "contest"},
     "check": {"rules", "signature", "exercises"},
     "__init__": {"rules", "base", "optimizers", "later", "problems", "trace"},
