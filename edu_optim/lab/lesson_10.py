@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..contest import flip_test
 from ..optimizers import SGD, Adam
 from ..plot import BLUE, GRAY, OTHERS, chart, figure, label_ends
 from ..problems import digits, small_net
@@ -153,7 +154,7 @@ class Tried:
     >>> found = tried(SGD, {"constant": constant, "cosine": cosine}, [0.2, 0.4, 0.8], range(2), momentum=0.9)
     >>> print(found)
     constant: 0.146 ± 0.035 at 0.2
-    cosine: 0.143 ± 0.024 at 0.4, below constant in 1 of 2
+    cosine: 0.143 ± 0.024 at 0.4
     >>> print(found.only("cosine"))
     cosine: 0.143 ± 0.024 at 0.4
     """
@@ -165,14 +166,11 @@ class Tried:
     held_out: Tensor
 
     def __repr__(self) -> str:
-        names, rows = list(self.shapes), []
-        for name, at, end in zip(names, self.tuning.mean(-1).argmin(-1), self.held_out, strict=True):
-            below = f", below {names[0]} in {(end < self.held_out[0]).sum()} of {len(end)}" if rows else ""
-            rows.append(f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}{below}")
-        return "\n".join(rows)
+        ends = zip(self.shapes, self.held_out, self.tuning.mean(-1).argmin(-1), strict=True)
+        return "\n".join(f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}" for name, end, at in ends)
 
     def only(self, *names: str) -> "Tried":
-        """The shapes of these names alone, in this order: the first is the one that the others are counted against."""
+        """The shapes of these names alone, in this order: the first is the one that the others are compared with."""
         rows = [list(self.shapes).index(name) for name in names]
         shapes = {name: self.shapes[name] for name in names}
         return Tried(shapes, self.peaks, self.losses[:, rows], self.tuning[rows], self.held_out[rows])
@@ -194,12 +192,13 @@ def tried(
     peaks: Sequence[float],
     seeds: range = range(16),
     batch: int = 32,
+    racing: range | None = None,
     **options: Any,
 ) -> Tried:
     """Train one network on the digits for each shape, each peak and each seed, those of a seed all at once.
 
-    Then the best peak of each shape is run with as many seeds more, 1000 higher. Of the images held out, 197 choose
-    the peak, and the other 200 judge.
+    Then the best peak of each shape is run with new seeds. Of the images held out, 197 choose the peak, and the other
+    200 judge.
 
     Args:
         optimizer: an elementwise one, called once for all.
@@ -207,6 +206,7 @@ def tried(
         peaks: learning rates.
         seeds: of the starts and of the draws. The networks of one seed begin alike and meet the same batches.
         batch: how many examples for each step.
+        racing: the new seeds; as many as before and 1000 higher, unless they are given.
         options: of the optimizer.
 
     >>> found = tried(SGD, {"constant": constant, "cosine": cosine}, [0.1, 0.2, 0.4], range(1))
@@ -219,8 +219,8 @@ def tried(
     grid = len(shapes), len(peaks), len(seeds)
     tuning = tuning.reshape(grid)
     chosen = torch.tensor(peaks, dtype=torch.float64)[tuning.mean(-1).argmin(-1)]
-    new = range(seeds.start + 1000, seeds.stop + 1000)
-    _, _, held_out = _together(optimizer, factors * chosen, new, batch, options)
+    racing = racing or range(seeds.start + 1000, seeds.stop + 1000)
+    _, _, held_out = _together(optimizer, factors * chosen, racing, batch, options)
     return Tried(dict(shapes), list(peaks), losses.reshape(T, *grid), tuning, held_out)
 
 
@@ -317,6 +317,58 @@ def sensitivity(lines: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
     fig.axes[0].set(ylim=(0.11, 0.53))
     fig.axes[0].minorticks_off()
     return fig
+
+
+def paired(*runs: Tried, titles: Sequence[str] = (), first: int = 16) -> Figure:
+    """The loss held out, less that of the first shape with the same seed: a dot for each seed, and their mean as a bar.
+
+    Dark and above are the ``first`` seeds, pale and below the others. Beside each row stands the p of the first, and of
+    all: how often signs drawn by lot bring the sum of the differences as far from 0.
+
+    Args:
+        runs: a panel for each.
+        titles: of the panels; else they name the first shape.
+
+    >>> shapes = {"constant": constant, "cosine": cosine}
+    >>> found = Tried(shapes, [1], torch.ones(T, 2, 1, 1), torch.ones(2, 1, 1), torch.tensor([[0.3] * 8, [0.2] * 8]))
+    >>> [text.get_text() for text in paired(found).axes[0].texts]
+    ['p of 8', '0.0078']
+    """
+    rows = [len(found.shapes) - 1 for found in runs]
+    height = 0.7 + 0.45 * sum(rows) / len(rows)
+    fig, axes = figure(1, len(runs), 8, height, sharex=True, squeeze=False, height_ratios=rows)
+    for ax, found, title in zip(
+        axes.flat, runs, titles or [f"less {[*found.shapes][0]}" for found in runs], strict=True
+    ):
+        names, apart = [*found.shapes][1:], found.held_out[1:] - found.held_out[0]
+        for row, (name, one) in enumerate(zip(names, apart, strict=True)):
+            ax.plot(one[:first], [row - 0.15] * len(one[:first]), "o", color=BLUE, alpha=0.6, label=name)
+            if len(one) > first:
+                ax.plot(
+                    one[first:], [row + 0.15] * (len(one) - first), "o", color=BLUE, alpha=0.25, label=f"_more {name}"
+                )
+            ax.plot(one.mean(), row, "|", color="0", markersize=20, label=f"_mean of {name}")
+        for column, many in enumerate(sorted({min(first, apart.shape[1]), apart.shape[1]})):
+            at = 1.03 + 0.13 * column
+            ax.annotate(f"p of {many}", (at, 1), (0, 6), xycoords="axes fraction", textcoords="offset points")
+            for row, one in enumerate(apart):
+                ax.text(at, row, luck(one[:many]), va="center", transform=ax.get_yaxis_transform())
+        ax.axvline(0, color="0.5", linewidth=1, label="_zero")
+        ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+        ax.set_title(title, loc="left")
+    axes[-1, 0].set(xlabel="difference of the loss held out")
+    axes[-1, 0].locator_params("x", nbins=6)
+    return fig
+
+
+def luck(apart: Tensor) -> str:
+    """The p of these differences in two digits, by `edu_optim.contest.flip_test`, after rounding them to 0.0001.
+
+    >>> luck(torch.tensor([0.1, 0.2, 0.3, 0.4])), luck(torch.full((12,), 0.1))
+    ('0.12', '< 0.001')
+    """
+    p = flip_test([round(one, 4) for one in apart.tolist()], [0.0] * len(apart))
+    return f"{p:.2g}" if p >= 0.001 else "< 0.001"
 
 
 def curves(runs: Mapping[str, History]) -> Figure:

@@ -1,5 +1,6 @@
 """What lesson 10 claims, tried at settings that it does not use."""
 
+import functools
 import itertools
 import math
 
@@ -59,7 +60,7 @@ def test_a_schedule_reaches_only_who_reads_the_groups():
 
 def test_the_peak_is_chosen_with_other_seeds_and_images_than_it_is_judged_with():
     """
-    Each then ran at its best peak with 16 new seeds, judged on images that chose nothing
+    Each then ran at its best peak with 48 new seeds, judged on images that chose nothing
     """
     found = lab.tried(SGD, named(lab.cosine), [0.01, 0.3], range(3, 5), momentum=0.9)
     assert found.tuning[0, 1].mean() < found.tuning[0, 0].mean()
@@ -77,31 +78,62 @@ def test_the_peak_is_chosen_with_other_seeds_and_images_than_it_is_judged_with()
     assert found.held_out[0].tolist() == pytest.approx([end(seed, slice(197, None)) for seed in (1003, 1004)], rel=1e-3)
 
 
+@functools.cache
+def raced(first, **peaks):
+    """The loss on images that chose nothing, of 48 seeds: each shape at a peak, those of the lesson unless given."""
+    at = dict(zip(named(*SHAPES), [0.14, 0.28, 0.57, 0.28, 0.2, 0.28, 0.28], strict=True)) | peaks
+    rates = torch.tensor([[peak * getattr(lab, name)(t) for name, peak in at.items()] for t in range(200)])
+    _, _, ends = lab._together(SGD, rates.double(), range(first, first + 48), 32, {"momentum": 0.9})
+    return dict(zip(at, ends, strict=True))
+
+
+def p_of(one, other, seeds=48):
+    return flip_test([round(d, 4) for d in (one - other)[:seeds].tolist()], [0.0] * seeds)
+
+
+THREE = "cosine", "one_cycle", "warmup_stable_decay"
+
+
 @pytest.mark.slow
-def test_which_shapes_end_below_the_constant_rate():
+@pytest.mark.parametrize(
+    "first, peaks", [(1000, {}), (1048, {}), (1060, {"one_cycle": 0.2, "warmup_stable_decay": 0.2})]
+)
+def test_which_shapes_end_below_the_constant_rate(first, peaks):
     """
-    and warmup-stable-decay end below the constant rate on average
-    exponential and step decay, with the numbers taken here, hardly do.
-    which of the three is best, 16 seeds do not tell.
+    With 48 seeds all three count.
+    Which of the three is best, 48 seeds do not tell.
     By itself a warmup did not help above.
     """
-    ends = best(lab.tried(SGD, named(*SHAPES), PEAKS, range(20, 36), momentum=0.9))
-    constant = ends["constant"]
-    three = torch.stack([ends[name] for name in ("cosine", "one_cycle", "warmup_stable_decay")])
-    assert (three.mean(-1) < constant.mean()).all() and ((three < constant).sum(-1) > 8).all()
-    assert all(flip_test(one.tolist(), other.tolist()) > 0.01 for one, other in itertools.combinations(three, 2))
-    assert all(ends[name].mean() > 0.9 * constant.mean() for name in ("exponential", "step_decay", "warmup"))
+    ends = raced(first, **peaks)
+    constant, three = ends["constant"], [ends[name] for name in THREE]
+    assert all(one.mean() < constant.mean() and p_of(one, constant) < 0.01 for one in three)
+    assert all(p_of(one, other) > 0.01 for one, other in itertools.combinations(three, 2))
+    assert ends["warmup"].mean() > constant.mean() and p_of(ends["step_decay"], constant) > 0.01
 
 
 @pytest.mark.slow
-def test_without_momentum_the_low_end_costs_more_than_it_brings():
+def test_a_count_forgets_how_large_the_differences_are():
     """
-    without momentum, cosine beats the constant rate in 4 of 16 seeds, warmup-stable-decay in 12.
+    In the first 16 of these, cosine, one-cycle (its momentum left at 0.9) and warmup-stable-decay each end below the
+    One count, and three values of p, from 0.008 to 0.09
+    Step decay and exponential, with the numbers taken here, do not, but with 48 others exponential does.
     """
-    shapes = named(lab.constant, lab.cosine, lab.warmup_stable_decay)
-    for seeds, peaks in ((range(16), [0.35, 0.5, 0.7, 1.0, 1.4, 2.0]), (range(16), [0.5, 1.0, 1.4, 2.0])):
-        constant, cosine, late = best(lab.tried(SGD, shapes, peaks, seeds)).values()
-        assert (cosine < constant).sum() <= 6 and (late < constant).sum() >= 10
+    ends, others = raced(1000), raced(1048)
+    constant, three = ends["constant"], [ends[name] for name in THREE]
+    assert [(one < constant)[:16].sum() for one in three] == [12] * 3
+    assert [p_of(one, constant, 16) for one in three] == pytest.approx([0.033, 0.0076, 0.093], rel=0.02)
+    assert all(p_of(ends[name], constant) > 0.01 for name in ("step_decay", "exponential"))
+    assert p_of(others["exponential"], others["constant"]) < 0.01
+
+
+@pytest.mark.parametrize("seeds, momentum", [(range(20, 24), 0.9), (range(4), 0.8)])
+def test_a_low_end_costs_progress(seeds, momentum):
+    """
+    It costs progress, too: at a peak of 0.1 the cosine ends above the constant rate.
+    """
+    found = lab.tried(SGD, named(lab.constant, lab.cosine), [0.07, 0.1], seeds, momentum=momentum)
+    constant, cosine = found.tuning.mean(-1)
+    assert (cosine > 1.05 * constant).all()
 
 
 @pytest.mark.slow
