@@ -233,9 +233,14 @@ BUDGETS = (100, 500, 2000)
 
 
 def unseen_error(
-    optimizer: MakeOptimizer, spread: float, seeds: range = range(10), budgets: tuple[int, ...] = BUDGETS
+    optimizer: MakeOptimizer,
+    spread: float,
+    seeds: range = range(10),
+    budgets: tuple[int, ...] = BUDGETS,
+    rates: Tensor = RATES,
+    decays: Tensor = GRID,
 ) -> Tensor:
-    """The squared error on unseen examples of a linear model, ``[budgets, seeds, 13, 7]`` over ``RATES`` and ``GRID``.
+    """The squared error on unseen examples of a linear model, ``[budgets, seeds, rates, decays]``.
 
     40 features, 60 noisy examples, minibatches of 8. Each feature matters alike, but their units differ: the sizes
     of the features run from 10^-spread to 10^spread, evenly on a log scale.
@@ -245,14 +250,17 @@ def unseen_error(
         spread: 0 for features of one unit.
         seeds: of the examples; each draws true weights, noise and minibatches of its own.
         budgets: after how many steps to ask for the error.
+        rates, decays: what is tried, each with each.
 
     >>> unseen_error(AdamW, 0, range(1), budgets=(1, 2)).shape
     torch.Size([2, 1, 13, 7])
+    >>> unseen_error(AdamW, 0, range(1), (1,), RATES[:3], GRID[:1]).shape
+    torch.Size([1, 1, 3, 1])
     """
     units = torch.logspace(-spread, spread, 40, dtype=torch.float64)
     drawn = [_examples(seed, units, max(budgets)) for seed in seeds]
     inputs, targets, batches, unseen, answers = (torch.stack(each) for each in zip(*drawn, strict=True))
-    lr, decay = (settings.flatten() for settings in torch.meshgrid(RATES, GRID, indexing="ij"))
+    lr, decay = (settings.flatten() for settings in torch.meshgrid(rates, decays, indexing="ij"))
     weights = torch.zeros(len(seeds), 40, len(lr), dtype=torch.float64, requires_grad=True)
     runner = optimizer([weights], lr=lr, weight_decay=decay)
     task, errors = torch.arange(len(seeds))[:, None], []
@@ -262,7 +270,7 @@ def unseen_error(
         runner.step()
         if step in budgets:
             wrong = unseen @ weights.detach() - answers[..., None]
-            errors.append((wrong**2).mean(1).view(len(seeds), len(RATES), len(GRID)))
+            errors.append((wrong**2).mean(1).view(len(seeds), len(rates), len(decays)))
     return torch.stack(errors)
 
 

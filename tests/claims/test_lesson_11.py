@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop, descend
+from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop
 from edu_optim.contest import TASKS, flip_test, stored, trial
-from edu_optim.lab import lesson_09, lesson_11
-from edu_optim.lab.lesson_09 import GRID, unseen_error
+from edu_optim.lab import lesson_11
+from edu_optim.lab.lesson_09 import GRID, RATES, unseen_error
 from edu_optim.problems import descriptions, small_net, wilson_example
-from edu_optim.trace import fit
 
 RESULTS = stored()["results"]
 
@@ -101,17 +100,6 @@ def test_with_cross_entropy_the_edge_is_reached_at_a_high_rate(lr, seed, monkeyp
     assert 70 < (losses.diff()[-200:] > 0).sum() < 130 and losses[-200:].mean() < losses[:200].mean()
 
 
-@pytest.mark.parametrize("momentum", [0.5, 0.9])
-@pytest.mark.parametrize("lr", [0.02, 0.4])
-def test_with_momentum_the_edge_lies_higher(lr, momentum):
-    """With plain momentum the edge lies higher than the dashed line."""
-    start = torch.ones(1, dtype=torch.float64)
-    for beta, edge in ((0.0, 2 / lr), (momentum, 2 * (1 + momentum) / lr)):
-        for part, falls in ((0.98, True), (1.02, False)):
-            run = descend(lambda p, c=part * edge: c * (p**2).sum(-1) / 2, SGD, 2000, start, lr=lr, momentum=beta)
-            assert (run.points[-1].abs().item() < 1) == falls
-
-
 @pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
 @pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.001), (Adam, 0.002)])
 def test_who_calls_everything_positive(optimizer, lr, given):
@@ -133,21 +121,6 @@ def test_who_calls_everything_positive(optimizer, lr, given):
     assert positive > 0 and (negative < 0) == (optimizer is SGD)
     if optimizer is not SGD:
         assert w[w != 0].abs().max() == pytest.approx(1 / (3 + given[2]), rel=3e-2)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
-@pytest.mark.parametrize(("optimizer", "lr"), [(Adagrad, 0.1), (RMSprop, 0.001), (Adam, 0.001)])
-def test_with_one_example_in_each_step_nobody_is_wrong(optimizer, lr, given):
-    """With one example in each step these three are right about both."""
-    (X, y), draws = wilson_example(*given), torch.Generator().manual_seed(7)
-    w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
-    runner = optimizer([w], lr=lr)
-    for i in torch.randint(len(y), (8000,), generator=draws):
-        w.grad = X[i] * (X[i] @ w.detach() - y[i])
-        runner.step()
-    w = w.detach()
-    assert (X @ w - y).abs().max() < 0.05 and w[0] + w[1] + w[2] > 0.1 and -w[0] + w[1] + w[2] < -0.05
 
 
 @pytest.mark.parametrize("start", [0.007, 3.0, 900.0])
@@ -204,37 +177,60 @@ def test_random_directions_hold_next_to_nothing_of_a_path(seed):
         assert (seen**2).sum() < 0.02 * (apart**2).sum()
 
 
+FINE = torch.logspace(-4.5, -1.5, 91, dtype=torch.float64)
+
+
 @pytest.mark.slow
-def test_ten_draws_are_too_few_for_the_decay(monkeypatch):
-    """AdamW is 6 % better than both others, at $p = 0.002$; the decay that tuning chose for L2 through Adam is none.
-    But AdamW had 91 settings, and no decay 13: with 91 rates of its own it is 3 % behind, at $p = 0.025$.
-    On twenty others AdamW is ahead of those 91 by 5 %, at $p$ below 0.001.
+def test_ten_draws_are_too_few_for_the_decay():
+    """AdamW wins, but it had 91 settings, and no decay 13.
+    Only the loser's budget has grown, and the winner is gone.
+    (Here the finer grid met a better rate
+    With 91 rates ten draws hardly miss 5 %, the end of the light gray, but 3 % as often as not.
+    On twenty others AdamW is 5 % ahead of those 91, at $p$ below 0.001.
     """
-    settings = {cls: unseen_error(cls, 0.5, range(40), (2000,))[0].flatten(1) for cls in (AdamW, Adam)}
-    assert settings[Adam][:10].mean(0).argmin() % len(GRID) == 0  # no decay
-    monkeypatch.setattr(lesson_09, "RATES", torch.logspace(-4.5, -1.5, 91, dtype=torch.float64))
-    monkeypatch.setattr(lesson_09, "GRID", torch.zeros(1, dtype=torch.float64))
-    settings["no decay"] = unseen_error(Adam, 0.5, range(40), (2000,))[0].flatten(1)
-    raced = {name: found[:, found[:10].mean(0).argmin()] for name, found in settings.items()}
-    for name, draws, ahead, p in (
-        (Adam, slice(10, 20), 0.06, 0.002),
-        ("no decay", slice(10, 20), 0.03, 0.025),
-        ("no decay", slice(20, 40), 0.05, 0.0),
+    tuned = unseen_error(AdamW, 0.5, range(40), (2000,))[0]
+    fine = unseen_error(AdamW, 0.5, range(40), (2000,), FINE, GRID[:1])[0]
+    ours, few, many = (
+        errors.flatten(1)[:, errors[:10].flatten(1).mean(0).argmin()] for errors in (tuned, tuned[..., :1], fine)
+    )
+    for theirs, draws, ahead, p in (
+        (few, slice(10, 20), 0.06, 0.002),
+        (many, slice(10, 20), 0.03, 0.025),
+        (many, slice(20, 40), 0.05, 0.0),
     ):
-        ours, theirs = raced[AdamW][draws], raced[name][draws]
-        assert 1 - (ours.mean() / theirs.mean()).item() == pytest.approx(ahead, abs=0.005)
-        assert flip_test(ours.tolist(), theirs.tolist()) == pytest.approx(p, abs=0.0006)
+        assert 1 - (ours[draws].mean() / theirs[draws].mean()).item() == pytest.approx(ahead, abs=0.005)
+        assert flip_test(ours[draws].tolist(), theirs[draws].tolist()) == pytest.approx(p, abs=0.0006)
+    assert many[10:20].mean() < few[10:20].mean()
+    share = ((many - ours)[10:20].std() / many[10:20].mean()).item()
+    assert [1.5 * share, share] == pytest.approx([0.05, 0.033], abs=0.001)
+
+
+@pytest.mark.slow
+def test_enough_rates_are_enough():
+    """over other draws 13 rates serve no decay as well as 91, and seven cost it 4 %.)"""
+    draws = range(50, 90)
+    some = unseen_error(AdamW, 0.5, draws, (2000,), RATES, GRID[:1])[0, ..., 0]
+    many = unseen_error(AdamW, 0.5, draws, (2000,), FINE, GRID[:1])[0, ..., 0]
+    lots, ends = torch.Generator().manual_seed(0), {"7": [], "13": [], "91": []}
+    for _ in range(200):
+        drawn = torch.randperm(40, generator=lots)
+        for name, errors in zip(ends, (some[:, ::2], some, many), strict=True):
+            best = errors[drawn[:10]].mean(0).argmin()
+            ends[name].append(errors[drawn[10:20], best].mean())
+    seven, thirteen, all_91 = (torch.stack(means).mean().item() for means in ends.values())
+    assert thirteen == pytest.approx(all_91, rel=0.01) and seven / all_91 == pytest.approx(1.04, abs=0.015)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_seeds_miss_much(seed):
-    """Ten seeds miss a difference as large as its spread every second time.
-    were one better by half a point, two digits of 360, ten seeds would seldom notice.
+    """A true difference as large as the dark gray, one spread of the dots, is noticed every second time; one as large
+    On the MLP a lead of one point, four digits of 360, is noticed about every second time.
     """
     draws = torch.Generator().manual_seed(seed)
     noise = torch.randn(300, 10, generator=draws, dtype=torch.float64)
-    ends = [torch.tensor(RESULTS["digits, MLP"][name]["held_out"]) for name in ("Adam", "momentum")]
-    for apart, low, high in ((1.0, 0.4, 0.6), (0.5 / (ends[0] - ends[1]).std().item(), 0.05, 0.25)):
+    mlp = {name: torch.tensor(row["held_out"]) for name, row in RESULTS["digits, MLP"].items()}
+    spreads = [(mlp[one] - mlp[other]).std().item() for one, other in (("momentum", "Adam"), ("Adadelta", "Adagrad"))]
+    for apart, low, high in ((1.0, 0.4, 0.6), (1.5, 0.85, 0.95), *((1 / spread, 0.4, 0.65) for spread in spreads)):
         noticed = sum(flip_test(row, [0.0] * 10) < 0.01 for row in (apart + noise).tolist()) / 300
         assert low < noticed < high
 
@@ -257,7 +253,6 @@ def test_tuning_has_met_all_digits_and_not_the_last_tenth_of_the_text():
 def test_the_stored_valleys():
     """At the worst of its nine rates each gets five times as many digits wrong as at its best, or more.
     SGD's chosen rate is the last one before a wall: the next rate of its grid gets most digits wrong.
-    Its rate stands next to a wall: at the next rate of its grid, one of the two tuning seeds ran away too.
     for the CNN Nesterov, but mind its wall: at the next rate nearly three times as many digits are wrong.
     """
     for task in ("digits, MLP", "digits, CNN"):
@@ -269,9 +264,6 @@ def test_the_stored_valleys():
     row = RESULTS["digits, CNN"]["Nesterov"]
     right, higher = (sum(row["tuning"][row["lrs"].index(row["best"]) + k]) for k in (0, 1))
     assert 2.5 < higher / right < 3
-    row = RESULTS["text, transformer"]["Nesterov"]
-    right, higher = (row["tuning"][row["lrs"].index(row["best"]) + k] for k in (0, 1))
-    assert max(right) < 2.7 and sum(loss > 4.5 for loss in higher) == 1
 
 
 def test_no_optimizer_leads_all_tables():
@@ -299,27 +291,3 @@ def test_adamw_is_all_but_adam_on_the_text():
         w.grad = torch.zeros_like(w)
         runner.step()
     assert 1 - w.item() == pytest.approx(0.02, abs=1e-3)
-
-
-def test_whose_valleys_leave_room_at_the_top():
-    """Adam's and AdamW's valleys leave more room at the top, on this task."""
-    room = {}
-    for name, row in RESULTS["digits, MLP"].items():
-        means = torch.tensor(row["tuning"]).mean(1)
-        best = row["lrs"].index(row["best"])
-        room[name] = (means[best + 2] / means[best] if best + 2 < len(means) else means.new_tensor(torch.inf)).item()
-    assert sorted(room, key=room.get)[:2] == ["AdamW", "Adam"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [7, 8])
-def test_a_larger_network_is_safer_begun_low(seed):
-    """one with three layers of 256 does better at 0.001."""
-    wrong = {}
-    for lr in (0.001, 0.01):
-        (inputs, labels), _, (unseen, answers) = TASKS["digits, MLP"].data(seed)
-        net = small_net(64, 256, 256, 256, 10, seed=seed).float()
-        fit(net, Adam(net.parameters(), lr=lr), inputs.float(), labels, 300, batch=32)
-        with torch.no_grad():
-            wrong[lr] = (net(unseen.float()).argmax(1) != answers).double().mean().item()
-    assert wrong[0.001] < wrong[0.01]
