@@ -168,7 +168,7 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         train(folder, state, device, asked.steps, asked.every, asked.die)
     # Sharded models outlive this, and gloo's threads with them: one that still holds a
-    # tensor would crash at the end, so meet once more: github.com/pytorch/pytorch/issues/190489
+    # tensor would crash at the end: https://github.com/pytorch/pytorch/issues/190489
     dist.barrier()
     dist.destroy_process_group()
 

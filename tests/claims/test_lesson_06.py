@@ -104,7 +104,7 @@ def test_a_turned_ravine_takes_the_lead_away(condition, start):
     Momentum does not notice.
     at 45 they take 24 and 56 steps, plain SGD 48.
     RMSprop's gradients are of nearly one size, 0.94 times, so both are divided by the same
-    A root for each weight helps where the trouble lies along single weights: here in a ravine along the axes
+    A root for each weight helps where the trouble lies along single weights: here in ravines along the axes
     """
     straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
     needed, after = ({name: len(path) for name, path in paths.items()} for paths in (straight, turned))
@@ -120,7 +120,7 @@ def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
     """Now the falling rate helps: 0.14, and in own units 0.22, where each start ends below each of momentum's \
 and SGD's again; signs come near.
     At a constant rate one start is left at 0.53.
-    - With a falling lr that needed the burst cut, at $\\alpha$ = 0.99 and in 200 steps.
+    - With a falling lr ($\\alpha = 0.99$, 200 steps) that needed the burst cut.
     """
 
     def without_burst(p, g, s, *, t, lr):
