@@ -234,8 +234,7 @@ def _constructor(rule):
 
 
 def _unpickled(rule):
-    cls = from_rule(rule)
-    return cls.__new__(cls)
+    return object.__new__(from_rule(rule))
 
 
 CHANGED = {}  # so that a rule that is changed in the same way is the same rule

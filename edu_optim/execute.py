@@ -43,8 +43,7 @@ def per_tensor(rule: Callable, columns: Columns, hyper: Mapping[str, Any]) -> No
 def multi_tensor(rule: Callable, columns: Columns, hyper: Mapping[str, Any]) -> None:
     """Run the rule once on lists of tensors: the number of launches does not grow with the number of tensors.
 
-    The rule must be elementwise. One that is not stops with an error at ``g.sum()``; ``sum(g)``, ``len(g)`` and
-    ``g[0]`` are those of the list, so that the step is wrong without a word. Compare with `per_tensor`.
+    The rule must be elementwise. One that is not stops with an error, at ``g.sum()``, ``len(g)`` or ``g[0]``, say.
 
     >>> from edu_optim.rules import gradient_descent
     >>> parameters, gradients = [torch.tensor([1.0]), torch.tensor(3.0)], [torch.tensor([2.0]), torch.tensor(4.0)]
@@ -54,9 +53,9 @@ def multi_tensor(rule: Callable, columns: Columns, hyper: Mapping[str, Any]) -> 
     """
     if torch.compiler.is_compiling() or hasattr(columns[0][0], "placements"):
         return per_tensor(rule, columns, hyper)  # a compiler and DTensors know each operation, but not all on lists
-    results = _results(rule, [TensorList(map(_wide, column)) for column in columns], hyper)
+    results = _results(rule, [TensorList([_wide(tensor) for tensor in column]) for column in columns], hyper)
     for old, new in zip(_written(columns), results, strict=True):
-        torch._foreach_copy_(old, new)
+        torch._foreach_copy_(old, new.tensors)
 
 
 def compiled(rule: Callable, columns: Columns, hyper: Mapping[str, Any]) -> None:
@@ -98,8 +97,7 @@ def _as_kernels(rule, columns, hyper, otherwise):
     if torch.compiler.is_compiling():
         return per_tensor(rule, columns, hyper)  # the compiler at work fuses that by itself
     tensors = list(itertools.chain.from_iterable(columns))
-    foreign = set(map(type, tensors)) - PLAIN
-    if foreign:
+    if foreign := set(map(type, tensors)) - PLAIN:
         return otherwise(columns, f"TypeError: a {foreign.pop().__name__} is more than a tensor")
     kinds, numbers, grids = kernel.partition(hyper)
     alike = len({tensor.dtype for tensor in tensors}) == 1 and all(tensor.is_cpu for tensor in tensors)

@@ -212,7 +212,9 @@ def test_floats_tensors_and_lists_of_tensors_give_the_same(rule):
     many = rule(*[TensorList([tensor]) for tensor in tensors], **hyper)
     for k, row in enumerate(zip(*values, strict=True)):
         assert rule(*row, **hyper) == pytest.approx([result[k].item() for result in one], rel=1e-13, abs=1e-15)
-    assert [result[0].tolist() for result in many] == [pytest.approx(result.tolist(), rel=1e-13) for result in one]
+    assert [result.tensors[0].tolist() for result in many] == [
+        pytest.approx(result.tolist(), rel=1e-13) for result in one
+    ]
 
 
 @pytest.mark.parametrize("rule", [rules.lion, rules.schedule_free_sgd, rules.schedule_free_adamw, rules.adam_ema])

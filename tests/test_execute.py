@@ -29,23 +29,23 @@ def x():
 
 def assert_same(actual, expected):
     assert type(actual) is TensorList
-    torch.testing.assert_close(list(actual), expected, rtol=0, atol=0)
+    torch.testing.assert_close(actual.tensors, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("operation", OPERATORS, **named)
 @pytest.mark.parametrize("other", NUMBERS + TENSORS, **named)
 def test_a_list_and_one_operand_give_what_each_tensor_gives(operation, other):
     plain = float(other) if isinstance(other, numpy.generic) else other
-    assert_same(operation(x(), other), [operation(tensor, plain) for tensor in x()])
-    assert_same(operation(other, x()), [operation(plain, tensor) for tensor in x()])
+    assert_same(operation(x(), other), [operation(tensor, plain) for tensor in x().tensors])
+    assert_same(operation(other, x()), [operation(plain, tensor) for tensor in x().tensors])
 
 
 @pytest.mark.parametrize("operation", [*OPERATORS, TensorList.maximum], **named)
 def test_two_lists_give_what_each_pair_of_tensors_gives(operation):
     other = TensorList([torch.tensor([3.0, 0.5]), torch.tensor([[2.0], [5.0]])])
     alone = torch.maximum if operation is TensorList.maximum else operation
-    assert_same(operation(x(), other), [alone(a, b) for a, b in zip(x(), other, strict=True)])
-    assert_same(-x(), [-tensor for tensor in x()])
+    assert_same(operation(x(), other), [alone(a, b) for a, b in zip(x().tensors, other.tensors, strict=True)])
+    assert_same(-x(), [-tensor for tensor in x().tensors])
 
 
 @pytest.mark.parametrize("operation", [operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.ipow])
@@ -53,8 +53,18 @@ def test_two_lists_give_what_each_pair_of_tensors_gives(operation):
 def test_an_augmented_assignment_is_arithmetic_too_and_changes_nothing_in_place(operation, other):
     plain = getattr(operator, operation.__name__[1:])
     before = x()
-    assert_same(operation(before, other), list(plain(x(), other)))
-    assert_same(before, list(x()))
+    assert_same(operation(before, other), plain(x(), other).tensors)
+    assert_same(before, x().tensors)
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [len, sum, max, bool, abs, iter, lambda g: g[0], lambda g: g == 0, lambda g: g != 0, lambda g: g > 0]
+    + [lambda g: g.sum(), lambda g: g @ g, lambda g: torch.sqrt(g)],
+)
+def test_what_is_not_elementwise_stops_with_an_error(asks):
+    with pytest.raises((TypeError, AttributeError)):
+        asks(x())
 
 
 def stepped(cls, steps=5, **options):

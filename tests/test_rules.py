@@ -207,7 +207,7 @@ def arguments_of(rule, shape, seed=0):
 
 
 def spread(state):
-    return [tensor for value in state for tensor in (value if isinstance(value, list) else [value])]
+    return [tensor for value in state for tensor in (value.tensors if isinstance(value, TensorList) else [value])]
 
 
 def untouched(rule, arguments, hyper):
@@ -238,8 +238,8 @@ def test_a_list_is_stepped_tensor_by_tensor_and_no_input_is_changed(rule):
     columns = [TensorList(column) for column in zip(*rows, strict=True)]
     results = untouched(rule, columns, hyper_of(rule))
     for index in range(2):
-        alone = rule(*(column[index] for column in columns), **hyper_of(rule))
-        torch.testing.assert_close([result[index] for result in results], list(alone), rtol=0, atol=0)
+        alone = rule(*(column.tensors[index] for column in columns), **hyper_of(rule))
+        torch.testing.assert_close([result.tensors[index] for result in results], list(alone), rtol=0, atol=0)
 
 
 @each_rule
@@ -292,7 +292,7 @@ def test_the_larger_of_two_is_found_for_every_kind_of_argument():
     assert rules.maximum(1, 2.0) == 2.0
     assert rules.maximum(x, y) == sympy.Max(x, y)
     assert rules.maximum(one, two).tolist() == [2.0, 4.0]
-    assert rules.maximum(TensorList([one]), TensorList([two]))[0].tolist() == [2.0, 4.0]
+    assert rules.maximum(TensorList([one]), TensorList([two])).tensors[0].tolist() == [2.0, 4.0]
 
 
 # Facts about the rules.
