@@ -135,6 +135,28 @@ def test_the_bend_hangs_on_the_rate(lr, bend):
         assert left[bend + 20] > 0.94
 
 
+@pytest.mark.parametrize(("lr", "epochs"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.04, 4)])
+def test_both_bend_at_one_height(lr, epochs):
+    """Both bend near 0.08, one after twenty epochs and one after the first."""
+    model = line()
+    losses = train(model, SGD(model.parameters(), lr=lr), epochs)
+    assert losses[epochs] == pytest.approx(0.08, abs=0.006) and losses[epochs - 1] > losses[epochs]
+    floor = torch.linalg.eigh(torch.tensor([[7.5, 2.5], [2.5, 1.0]]).double())[1][:, 0]
+    away = torch.tensor([model.weight.item() - 2, model.bias.item()]).double()
+    assert abs(away @ floor) > 0.99 * away.norm()
+
+
+@pytest.mark.parametrize(("weight", "bias"), [(0.67037853, 0.34645085), (-3.0, 1.0), (9.0, -2.0)])
+@pytest.mark.parametrize("lr", [0.003, 0.2])
+def test_the_first_step_of_adam_has_one_length(weight, bias, lr):
+    """Adam's first step is `lr` times the gradient over its own size, $g / \\sqrt{g^2}$."""
+    model = line(weight, bias)
+    train(model, Adam(model.parameters(), lr=lr), 1)
+    for after, before, knob in ((model.weight, weight, "weight"), (model.bias, bias, "bias")):
+        g = getattr(model, knob).grad.item()
+        assert after.item() - before == pytest.approx(-lr * g / (g**2) ** 0.5, rel=1e-6)
+
+
 @pytest.mark.parametrize("lr", [0.2 * 12.5 ** (i / 20) for i in range(21)])
 def test_a_range_of_rates_does_well(lr):
     """from this start, anywhere from 0.2 to 2.5 the loss after 50 epochs is below 0.06."""
@@ -168,9 +190,7 @@ def test_beside_the_range_it_creeps_or_overshoots(lr):
 @pytest.mark.parametrize("lr", [0.003, 0.02, 0.1])
 @pytest.mark.parametrize("surface", first_race().controls["surface"].options)
 def test_six_paths_from_one_start(surface, lr):
-    """All six start at the same place and read the slope wherever they stand.
-    SGD and momentum share their first step, and so do Adagrad and Adam; from the second on no two take the same path.
-    """
+    """All six start at the same place and read the slope wherever they stand."""
     race = first_race()
 
     def places(step):
