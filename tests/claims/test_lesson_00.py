@@ -137,7 +137,7 @@ def test_the_bend_hangs_on_the_rate(lr, bend):
 
 @pytest.mark.parametrize(("lr", "epochs"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.04, 4)])
 def test_both_bend_at_one_height(lr, epochs):
-    """Both bend near 0.08, one after twenty epochs and one after the first."""
+    """The two bends lie at one height, near 0.08, after twenty epochs and after one."""
     model = line()
     losses = train(model, SGD(model.parameters(), lr=lr), epochs)
     assert losses[epochs] == pytest.approx(0.08, abs=0.006) and losses[epochs - 1] > losses[epochs]

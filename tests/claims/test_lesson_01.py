@@ -211,7 +211,7 @@ def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 6])
 def test_a_network_climbs_where_the_curvature_along_the_gradient_is_above_the_edge(seed):
-    """From step 5 on its curvature is above the edge of 2, and for 14 more steps the loss falls all the same.
+    """At step 5 its curvature passes the edge of 2, and for 14 more steps the loss falls all the same.
     The loss climbs in just the steps where the dotted line is above the edge.
     A network has flatter places: after the hump the curvature is lower than at 0.5.
     """
