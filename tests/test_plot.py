@@ -263,7 +263,7 @@ def test_a_basin_has_the_color_of_its_minimum_full_where_fast_pale_where_slow_an
     _, ax, image = basin_map(landed([[0, 1, 1], [3, -1, 0]], [[4, 4, 90], [20, -1, 90]]))
     rgb = image.get_array()
     full = [numpy.array(matplotlib.colors.to_rgb(color)) for color, _ in plot.BASINS]
-    pale = [0.75 + 0.25 * color for color in full]
+    pale = [0.5 + 0.5 * color for color in full]
     for place, expected in {(0, 0): full[0], (0, 1): full[1], (0, 2): pale[1], (1, 2): pale[0]}.items():
         assert rgb[place].tolist() == pytest.approx(expected.tolist())
     assert tuple(rgb[1, 1]) == pytest.approx(matplotlib.colors.to_rgb(plot.NOWHERE))

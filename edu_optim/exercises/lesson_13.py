@@ -30,6 +30,18 @@ FIT = [
         ask="Which other tensors does a setting of Adam keep from step to step?",
     ),
     edit(
+        "each buffer is counted twice",
+        {"2 + buffers": "2 + 2 * buffers"},
+        why="With each buffer more, your count leaves room for two tensors more.",
+        ask="How many numbers does one buffer keep for each weight?",
+    ),
+    edit(
+        "40 tensors are counted, whatever the rule",
+        {"(2 + buffers)": "40"},
+        why="That is what `sweep` reckons with, temporaries included; more buffers do not change your count.",
+        ask="Which tensors stand between the brackets of the rule?",
+    ),
+    edit(
         "four bytes a number",
         {"8 *": "4 *"},
         why="Four bytes are float32; here each number is float64.",
@@ -124,6 +136,18 @@ READ = [
         ask="What is the loss at the rate after the last one?",
     ),
     edit(
+        "the places next to the ends count as edges",
+        {"best in (0, len(losses) - 1)": "best < 2 or best > len(losses) - 3"},
+        why="A place next to an end has neighbors on both sides.",
+        ask="How many rates were tried beyond it?",
+    ),
+    edit(
+        "the rate and the word are swapped",
+        {"> 10 * losses[best]": "<= 10 * losses[best]"},
+        why="Inside, a map whose neighbors are far higher gets its rate, and one whose neighbors are not gets a word.",
+        ask="Which of the two maps would you trust?",
+    ),
+    edit(
         "the first place is no edge",
         {"best in (0, len(losses) - 1)": "best == len(losses) - 1"},
         why="A map may end too early on the left as well.",
@@ -147,7 +171,7 @@ READ = [
     edit(
         "a dip of one place is believed",
         {'    if max(losses[best - 1], losses[best + 1]) > 10 * losses[best]:\n        return "coarse"\n': ""},
-        why="The edge is seen, and the neighbors are not asked.",
+        why="The edge is seen; a neighbor whose loss is far higher changes nothing.",
         ask="How do you know what the loss is between two points of the map?",
     ),
     edit(
@@ -317,8 +341,8 @@ EXERCISES = [
             "If each element goes its own way, what changes for it when the others are not there?",
             "Take a matrix p and a gradient g of random numbers. Step with all of it; then with each element alone. "
             "Compare.",
-            "`zip(p.flatten(), g.flatten())` gives the elements in pairs, `torch.stack` puts the results in a row, and "
-            "`torch.allclose` compares that with `step(p, g).flatten()`.",
+            "For six elements that makes seven calls of `step`: `p.flatten()` and `g.flatten()` list them in one "
+            "order, and rounding is no difference, which `torch.allclose` knows.",
         ],
         ELEMENTWISE,
         watch_elementwise,

@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
@@ -22,8 +23,8 @@ from .maps import AGAINST, LRS, RING
 # medians of interleaved rounds, 27 November 2026, one core of an AMD EPYC in a virtual machine, torch 2.13.
 AT_ONCE = {1: 70.6, 256: 77.3, 4096: 103.0, 65_536: 529.0, 262_144: 2650.0}
 ALONE = 2.09
-WILD, CALM = (-0.97311, -4.72709), (0.5, 2.0)  # places around which borders go on, or settle at once, at 0.95
-ZOOMS = [((0.0, 0.0), 10.0), (WILD, 1.0), (WILD, 0.1), (WILD, 0.01), (WILD, 0.001), (CALM, 0.1)]
+WILD, CALM = (-0.97311, -4.72709), (0.5, 2.0)  # places around which borders go on for long, or settle at once, at 0.95
+ZOOMS = [((0.0, 0.0), 10.0), ((-1.0, -4.45), 1.0), *((WILD, 10.0**-k) for k in (1, 3, 5, 7, 9)), (CALM, 0.1)]
 Table = tuple[Tensor, Tensor]  # learning rates, and the loss that each ends at
 
 
@@ -63,20 +64,33 @@ def from_start(x: float, y: float) -> Tensor:
 
 
 def two_starts(*starts: tuple[float, float]) -> Figure:
-    """The maps of `from_start`, each with a ring around the place where that of the first start is lowest.
+    """The maps of `from_start`, each with a ring where that of the first start is lowest, and its band below 0.1.
+
+    Dashed is the band at a fifth of its learning rates.
 
     >>> [ax.get_title() for ax in two_starts((-1.2, 1), (-1.5, 1)).axes[:2]]
     ['from (-1.2, 1)', 'from (-1.5, 1)']
     """
     fig, axes = figure(len(starts), width=11, height=4.2, sharey=True)
-    momenta, best = AGAINST["momentum"][2], int(from_start(*starts[0]).argmin())
+    momenta, first = AGAINST["momentum"][2], from_start(*starts[0])
+    best, band = int(first.argmin()), first < 0.1
     seen = (LRS >= 1e-4) & (LRS <= 0.03)
+    outlines: dict[str, tuple[Tensor, Any]] = {
+        "the band of the first": (band, "-"),
+        "a fifth of its rates": (band.roll(-7, 0), "--"),
+    }
     for ax, start in zip(axes, starts, strict=True):
         heat(ax, LRS[seen], momenta, from_start(*start)[seen], "loss after 100 steps")
         ax.collections[0].set_clim(1e-4, 100)  # one scale for all
         ax.plot(LRS[best // len(momenta)], momenta[best % len(momenta)], label="_best of the first", **RING)
-        ax.set(title=f"from {start}", xlabel="learning rate, log scale")
+        for part, dash in outlines.values():
+            ax.contour(LRS, momenta, part.T.double(), [0.5], colors=RED, linestyles=dash, linewidths=2)
+        ax.set(title=f"from {start}", xlabel="learning rate, log scale", xlim=(8.9e-5, 0.0282))
     axes[0].set_ylabel("momentum")
+    handles = [
+        Line2D([], [], linestyle=dash, color=RED, linewidth=2, label=name) for name, (_, dash) in outlines.items()
+    ]
+    axes[-1].legend(handles=handles, loc="lower right", frameon=True, facecolor="white", framealpha=1)
     return fig
 
 
@@ -157,14 +171,14 @@ def _every(colors: Tensor, nth: int) -> Tensor:
 
 
 def closer(side: int = 64, momentum: float = 0.95, steps: int = 300) -> Figure:
-    """Which of Himmelblau's minima momentum leads to: a map, four zooms into it, and one of another place.
+    """Which of Himmelblau's minima momentum leads to: a map, six zooms into it, and one of another place.
 
     Under each is the length of its borders, if every fourth row is kept, every second, and all.
 
-    >>> [ax.get_title() for ax in closer(16, steps=10).axes][:2]
-    ['10 wide', '1 wide']
+    >>> [ax.get_title() for ax in closer(16, steps=10).axes][2:4]
+    ['0.1 wide', '0.001 wide']
     """
-    fig, axes = figure(3, 2, width=11, height=4.2)
+    fig, axes = figure(4, 2, width=12, height=3.4)
     colors = ListedColormap([*list(dict(BASINS))[: len(himmelblau.minima)], BLACK])
     for ax, (place, width) in zip(axes.flat, ZOOMS, strict=True):
         minimum = zoomed(place, width, side, momentum, steps)
@@ -172,9 +186,13 @@ def closer(side: int = 64, momentum: float = 0.95, steps: int = 300) -> Figure:
         ax.imshow(minimum.remainder(5).numpy(), cmap=colors, vmin=0, vmax=4, origin="lower", extent=extent)
         lengths = (f"{length_of_borders(_every(minimum, nth)):.3g}" for nth in (4, 2, 1))
         ax.set(
-            title=f"{width:g} wide", xlabel="borders " + " → ".join(lengths), xticks=[], yticks=[], autoscale_on=False
+            title=f"{width:g} wide".replace("e-0", "e-"),
+            xlabel="borders " + " → ".join(lengths),
+            xticks=[],
+            yticks=[],
+            autoscale_on=False,
         )
-    for ax, (place, width) in zip(axes.flat, ZOOMS[1:-1], strict=False):
+    for ax, (place, width) in zip(axes.flat, ZOOMS[1:3], strict=False):
         corner = place[0] - width / 2, place[1] - width / 2
         ax.add_patch(Rectangle(corner, width, width, fill=False, edgecolor="white", linewidth=2.5, label="the next"))
     axes[0, 0].plot(*CALM, label="the last", **RING)

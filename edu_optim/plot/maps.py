@@ -82,8 +82,8 @@ def _basins_legend(ax: Axes, fast: float, slow: float, minimum: numpy.ndarray) -
 
 
 def _pale(color: ArrayLike, share: ArrayLike) -> numpy.ndarray:
-    """A color mixed with white: itself at 0, three quarters white at 1."""
-    return 1 - (1 - numpy.asarray(color)) * (1 - 0.75 * numpy.asarray(share)[..., None])
+    """A color mixed with white: itself at 0, half white at 1."""
+    return 1 - (1 - numpy.asarray(color)) * (1 - 0.5 * numpy.asarray(share)[..., None])
 
 
 def _between(steps: ArrayLike, fast: float, slow: float) -> numpy.ndarray:

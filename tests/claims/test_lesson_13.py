@@ -100,7 +100,7 @@ def test_with_longer_steps_the_fields_differ_in_size():
 
 @pytest.mark.parametrize("start", [(-1.0, 0.5), (-1.5, 2.0), (0.0, 1.5)])
 def test_the_best_setting_lies_near_the_cliff(start):
-    """From this start the ring lies near the cliff: with its momentum, twice its learning rate is lost."""
+    """It lies near the cliff: with its momentum, twice its learning rate is lost."""
     lrs = torch.logspace(-4, -1, 61, dtype=torch.float64)
     momenta = torch.linspace(0, 0.98, 50, dtype=torch.float64)
     for steps in (100, 300):
@@ -110,7 +110,7 @@ def test_the_best_setting_lies_near_the_cliff(start):
 
 
 def test_twice_the_learning_rate_of_the_star_is_lost():
-    """From this start the ring lies near the cliff: with its momentum, twice its learning rate is lost."""
+    """It lies near the cliff: with its momentum, twice its learning rate is lost."""
     lrs, momentum = torch.tensor([0.002, 0.004], dtype=torch.float64), torch.tensor([0.88], dtype=torch.float64)
     losses = sweep(rosenbrock, SGD, 100, lr=lrs, momentum=momentum).losses.flatten()
     assert losses[0] < 0.001 and not losses[1] < 1e3
@@ -118,24 +118,25 @@ def test_twice_the_learning_rate_of_the_star_is_lost():
 
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5), (0.0, 1.5)])
 def test_the_band_lies_along_a_cliff_that_moves_with_the_start(first):
-    """the band lies along a cliff that moves with the start.
-    At a fifth of its rates none is lost from four starts, but from the first the median loss is 60 times that of the band.
-    From (3, 3) three quarters are lost there too.
-    """  # noqa: E501
+    """it lies along a cliff that moves with the start.
+    At a fifth of its rates none is lost from four of the five starts, three quarters from (3, 3).
+    The price: in the first map most of the dashed outline is yellow, a loss above 1.
+    """
     at_first = from_start(*first)
     band = at_first < 0.1
     fifth = band.roll(-7, 0)
     lost = torch.stack([from_start(*start).isinf() for start in ((-1.7, 1.5), (-1.5, 0.5), (1.2, -1.0))])
     assert lost[:, band].double().mean() > 0.5 > 0.1 > lost[:, fifth].double().mean()
-    assert at_first[fifth].median() > (60 if first == (-1.2, 1) else 5) * at_first[band].median()
+    assert at_first[fifth].median() > 5 * at_first[band].median()
+    assert first != (-1.2, 1) or (at_first[fifth] > 1).double().mean() > 0.7
     assert from_start(3.5, 2.5).isinf()[fifth].double().mean() > 0.5
 
 
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5)])
 def test_from_the_floor_of_the_valley_the_band_is_not_lost(first):
-    """most settings are lost from three other starts: the band lies along a cliff that moves with the start.
-    From (0, 0) none is lost.
-    """  # noqa: E501
+    """From three other starts most of the band is lost: it lies along a cliff that moves with the start.
+    From (0, 0) none of it is.
+    """
     band = from_start(*first) < 0.1
     for start in ((0.0, 0.0), (0.25, 0.1), (-0.3, 0.2)):
         assert not from_start(*start).isinf()[band].any()
@@ -155,6 +156,17 @@ def test_the_first_step_leaps_past_the_nearest_minimum(start):
         assert past
         ends[momentum] = (points[-1] - torch.tensor(nearest)).norm() < 0.1
     assert ends[0.0] and not ends[0.8]
+
+
+@pytest.mark.parametrize("x", [4.47, 4.49, 4.51])
+def test_a_start_farther_up_leaps_farther_and_ends_elsewhere(x):
+    """From 0.3 higher up in y it leaps farther, and ends at D."""
+    starts = torch.tensor([[x, 4.49], [x, 4.79]], dtype=torch.float64)
+    runs = [descend(himmelblau, SGD, 150, start, lr=0.01, momentum=0.8).points for start in starts]
+    near, far = ((points[1] - points[0]).norm() for points in runs)
+    assert far > near
+    for points, index in zip(runs, (2, 3), strict=True):
+        assert (points[-1] - torch.tensor(himmelblau.minima[index])).norm() < 1e-3
 
 
 def test_a_range_that_is_low_from_one_start_need_not_be_low_from_another():
@@ -240,8 +252,8 @@ def test_with_much_momentum_the_fields_break_up(lr):
 
 
 def test_the_ring_jumps():
-    """with three times the steps it has moved up, to more momentum; with half of them it sits lower, and with 20 steps higher again.
-    (Read the direction, not the place: with more points it moves, once by 0.2 in momentum.)
+    """From this start, no: with three times the steps the ring has moved up, to more momentum; with half of them it sits lower, and with 20 steps higher again.
+    (With more points it moves as well, once by 0.2 in momentum.)
     """  # noqa: E501
     places = {}
     for finer in (1, 2, 4):
@@ -271,7 +283,7 @@ def test_with_more_steps_the_small_rates_read_more(seed):
     assert shares[0][level].max() - shares[0][level].min() < 0.025 < shares[0][level].min() - shares[0][7:].max()
 
 
-@pytest.mark.parametrize("lr", [0.008, 0.01])
+@pytest.mark.parametrize("lr", [0.008])
 def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale(lr):
     """At this learning rate the borders without momentum are about as long on each map (at 0.015 they grow too); with 0.8 they grow by two thirds in all.
     With 0.95 twice the squares each way find 1.6 to 1.8 times the length, each time: no map here has settled it."""  # noqa: E501
@@ -292,34 +304,49 @@ def test_with_longer_steps_borders_grow_without_momentum(steps):
     assert all(finer > 1.1 * coarser for coarser, finer in itertools.pairwise(lengths))
 
 
-def test_most_borders_settle():
-    """Other parts settle: around the ring at (0.5, 2), in the last map, at once; over half of thirty borders followed at random."""  # noqa: E501
-    followed = (  # where twenty borders of the map led, each drawn at random in a square, then in a tenth of that, ...
-        *((-2.481767, -4.740916), (3.496234, -3.68055), (-4.854817, 1.37641), (0.29563, -4.342529)),
-        *((1.159161, 4.429948), (-0.170913, -0.535582), (4.839455, -1.163567), (5.198548, -4.203697)),
-        *((-2.253781, 4.781683), (-0.106367, -2.141906), (4.80153, -3.288985), (0.953263, 5.198871)),
-        *((-0.082404, 1.441632), (-0.347042, -2.040001), (-4.393021, 2.22341), (-3.606156, -5.217812)),
-        *((-4.733466, 1.10406), (1.808297, -3.859935), (-3.96783, 3.254299), (3.281919, 5.19626)),
-    )
-    square = torch.stack(
-        [replace(himmelblau, window=tuple((at - 5e-4, at + 5e-4) for at in place)).grid(32, 32) for place in followed]
-    )
-    found = sweep(himmelblau, SGD, 300, square, lr=0.01, momentum=0.95).minimum
-    settled = sum(length_of_borders(colors) < 1.1 * length_of_borders(colors[1::2, 1::2]) for colors in found)
-    assert len(followed) / 2 < settled < len(followed)
+def zoom(places, width, side, steps=300):
+    """The starts of squares around ``places``, and the minima that they lead to with momentum 0.95."""
+    windows = (tuple((at - width / 2, at + width / 2) for at in place) for place in places)
+    starts = torch.stack([replace(himmelblau, window=window).grid(side, side) for window in windows])
+    return starts, sweep(himmelblau, SGD, steps, starts, lr=0.01, momentum=0.95).minimum
 
 
-@pytest.mark.parametrize(("width", "steps"), [(0.3, 300), (0.002, 500), (1e-4, 300)])
+def grown(colors):
+    """By what the borders of a map are longer than those of its every second row."""
+    return length_of_borders(colors) / max(length_of_borders(colors[1::2, 1::2]), 1e-9)
+
+
+@pytest.mark.parametrize("seed", [6])
+def test_most_borders_settle(seed):
+    """Other parts settle sooner: around the ring at (0.5, 2), in the last map, at once, and most of thirty borders, followed at random, by 1e-5 wide."""  # noqa: E501
+    draw = torch.Generator().manual_seed(seed)
+    starts, found = (whole.expand(30, *whole.shape[1:]) for whole in zoom([(0.0, 0.0)], 10.0, 64))
+    for width in (1, 0.1, 1e-2, 1e-3, 1e-4, 1e-5):
+        places = []
+        for points, colors in zip(starts, found, strict=True):
+            at = ((colors.diff(dim=0) != 0)[:, :-1] | (colors.diff(dim=1) != 0)[:-1]).nonzero()
+            row, column = at[torch.randint(len(at), (1,), generator=draw)][0] if len(at) else (0, 0)
+            places.append(((points[row, column] + points[row + 1, column + 1]) / 2).tolist())
+        starts, found = zoom(places, width, 32 if width == 1e-5 else 12)
+    assert sum(grown(colors) < 1.1 for colors in found) > 15
+
+
+@pytest.mark.parametrize(("width", "steps"), [(0.3, 300), (3e-5, 500)])
 def test_around_one_place_borders_go_on_and_around_another_they_settle(width, steps):
-    """Around this place, picked for it, the map is full of crumbs ten thousand times closer, and twice the squares each way still find 1.6 to 2 times the length.
-    Other parts settle: around the ring at (0.5, 2), in the last map, at once; over half of thirty borders followed at random.
+    """Down to 1e-5 wide the map is full of crumbs, and twice the squares each way still find 1.6 to 2 times the length.
+    Other parts settle sooner: around the ring at (0.5, 2), in the last map, at once, and most of thirty borders, followed at random, by 1e-5 wide.
     Before you trust a detail, draw it at twice the resolution.
     """  # noqa: E501
-    for place, wide in ((WILD, width), (CALM, min(width, 0.15))):
-        colors = zoomed(place, wide, 64, 0.95, steps)
-        lengths = torch.tensor([length_of_borders(colors[nth // 2 :: nth, nth // 2 :: nth]) for nth in (4, 2, 1)])
-        grown = lengths[1:] / lengths[:-1].clamp(min=1)
-        assert (grown > 1.6).all() and grown.max() < 2.05 if place == WILD else (grown < 1.1).all()
+    found = [zoomed(WILD, width, 64, 0.95, steps), zoomed(CALM, min(width, 0.15), 64, 0.95, steps)]
+    wild, calm = ([grown(colors[1::2, 1::2]), grown(colors)] for colors in found)
+    assert min(wild) > 1.6 and max(wild) < 2.05 and max(calm) < 1.1
+
+
+@pytest.mark.parametrize(("width", "steps"), [(1e-9, 600), (4e-10, 300)])
+def test_at_last_one_border_is_left(width, steps):
+    """These do not: 1e-9 wide, one border is left, and its length stays."""
+    colors = zoomed(WILD, width, 64, 0.95, steps)
+    assert len(colors.unique()) < 3 and grown(colors) < 1.1
 
 
 def test_one_descent_of_a_rule_that_is_not_elementwise_may_agree():
