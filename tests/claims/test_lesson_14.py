@@ -68,7 +68,7 @@ def test_unequal_shares(first):
 )
 def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
     """The same start, equal shares of a mean over examples, the mean of the gradients, the same step: many ranks are \
-one rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout).
+one rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout)
     labels that the loss skips (padding) make shares unequal.
     BatchNorm makes the loss of an example depend on its share, and Dropout draws anew for each: there equal shares \
 are not enough.
@@ -152,7 +152,7 @@ def test_sgd_may_average_either(options, ranks):
 @pytest.mark.parametrize("ranks", [2, 3])
 @pytest.mark.parametrize("cls, options", [(Adam, {}), (Adam, {"betas": (0.5, 0.9)}), (RMSprop, {})], ids=str)
 def test_adam_may_not(cls, options, ranks):
-    """Adam divides by a root of squared gradients, so for Adam it is not."""
+    """A step of Adam is not linear: it divides by a root of squared gradients."""
     for lr in (0.001, 0.03):
         both = [averaged(cls, ranks, parameters, lr=lr, **options) for parameters in (False, True)]
         assert (both[0] - both[1]).abs().max() > lr
@@ -189,7 +189,7 @@ def trained(ranks, average, lr, seed, steps=60, sizes=(64, 16, 10)):
 
 @pytest.mark.parametrize(("sizes", "seed", "lr"), [((64, 16, 10), 3, 0.01), ((64, 24, 24, 10), 5, 0.005)])
 def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
-    """Those of a share are noisier, so their squares are larger, and the steps are shorter.
+    """The gradients of a share are noisier, so their squares are larger, and the steps are shorter.
     At this rate the loss falls more slowly, here to 0.27 instead of 0.22.
     """
     net = small_net(*sizes, seed=seed)
@@ -339,10 +339,27 @@ close to torch's, so it is not the language.
 
 
 def test_a_step_on_two_ranks():
-    """The training of this lesson is many times slower on two ranks, with the large batch much less so.
-    The wide network is faster there.
-    """
+    """Here the training of this lesson is many times slower on two ranks."""
     lesson = (Path(__file__).parents[2] / "notebooks" / "14_scale_out.ipynb").read_text()
     rows = [tuple(map(int, row)) for row in re.findall(r"\| [\d,]+ \| (\d+) \| (\d+) \|", lesson)]
-    (alone, two), (large_alone, large_two), (wide_alone, wide_two) = rows
-    assert two > 5 * alone and large_alone < large_two < 2 * large_alone and wide_two < 0.8 * wide_alone
+    alone, two = rows[0]
+    assert len(rows) == 3 and two > 5 * alone
+
+
+@pytest.mark.parametrize(("lr", "steps"), [(0.01, 60), (0.1, 200)])
+def test_rounding_may_grow_into_another_training(lr, steps):
+    """up to rounding, which a long training at a large rate can grow into another one."""
+    ends = []
+    for shares in (1, 2):
+        net = small_net(64, 48, 48, 10, seed=1)
+        optimizer = Adam(net.parameters(), lr=lr)
+        for step in range(steps):
+            start = 64 * (step % 28)
+            parts = [gradient(net, slice(start + rank, start + 64, shares)) for rank in range(shares)]
+            mean = (sum(parts) / shares).split([p.numel() for p in net.parameters()])
+            for p, g in zip(net.parameters(), mean, strict=True):
+                p.grad = g.view_as(p)
+            optimizer.step()
+        ends.append(torch.cat([p.detach().flatten() for p in net.parameters()]))
+    apart = (ends[0] - ends[1]).abs().max()
+    assert apart < 1e-9 if lr == 0.01 else apart > 1e-4
