@@ -348,7 +348,7 @@ def test_a_step_on_two_ranks():
 
 @pytest.mark.parametrize(("lr", "steps"), [(0.01, 60), (0.1, 200)])
 def test_rounding_may_grow_into_another_training(lr, steps):
-    """up to rounding, which a long training at a large rate can grow into another one."""
+    """That is rounding, which a long training at a large rate can grow into another one."""
     ends = []
     for shares in (1, 2):
         net = small_net(64, 48, 48, 10, seed=1)
