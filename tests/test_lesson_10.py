@@ -135,7 +135,8 @@ def test_a_wrong_adam_is_seen(experiment):
 def test_the_experiment_draws_the_rates_that_it_trains_with(experiment, after):
     (line,) = experiment.at(method=lab.MOMENTUM, after=after, warmup=40, peak=0.2).fig.axes[0].get_lines()
     rates = line.get_ydata()
-    assert rates == pytest.approx([0.2 * min(1, (t + 1) / 40) * lab.AFTER[after](t) for t in range(200)])
+    assert rates[:40] == pytest.approx([0.2 * (t + 1) / 40 for t in range(40)])
+    assert rates == pytest.approx([0.2 * lab.warmed(40, lab.AFTER[after])(t) for t in range(200)])
 
 
 def test_clipping_saves_sgd_from_the_bad_batch(experiment):

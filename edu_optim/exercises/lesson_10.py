@@ -4,6 +4,7 @@ import math
 import statistics
 
 import torch
+from torch.optim import lr_scheduler
 
 from ..problems import line_model, line_points
 from .clipping import CLIPPING
@@ -47,10 +48,10 @@ def clip_factor(norms, times):
     return min(1, times * statistics.median(before) / now)
 
 
-def _scheduled():
+def _scheduled(make=lambda recorder: lr_scheduler.LambdaLR(recorder, lambda count: 1 / (1 + count))):
     model = line_model().double()
     recorder = recorded(model, momentum=0.5)
-    return model, recorder, torch.optim.lr_scheduler.LambdaLR(recorder, lambda count: 1 / (1 + count))
+    return model, recorder, make(recorder)
 
 
 def _watch_schedule(answer):
@@ -75,14 +76,15 @@ def _watch_resume(answer):
             recorder.step()
             scheduler.step()
 
-    model, recorder, scheduler = _scheduled()
-    go_on(recorder, scheduler, 3)
-    saved = {"model": model.state_dict(), "optimizer": recorder.state_dict(), "scheduler": scheduler.state_dict()}
-    model, recorder, scheduler = _scheduled()
-    answer(saved, model, recorder, scheduler)
-    recorder.gradients.clear(), recorder.rates.clear()
-    go_on(recorder, scheduler, 3)
-    yield from notes(model, recorder)
+    for when, *make in (("",), ("with ExponentialLR, ", lambda recorder: lr_scheduler.ExponentialLR(recorder, 0.5))):
+        model, recorder, scheduler = _scheduled(*make)
+        go_on(recorder, scheduler, 3)
+        saved = {"model": model.state_dict(), "optimizer": recorder.state_dict(), "scheduler": scheduler.state_dict()}
+        model, recorder, scheduler = _scheduled(*make)
+        answer(saved, model, recorder, scheduler)
+        recorder.gradients.clear(), recorder.rates.clear()
+        go_on(recorder, scheduler, 3)
+        yield from notes(model, recorder, when)
 
 
 EXERCISES = [
@@ -157,6 +159,12 @@ EXERCISES = [
                 ask="How many examples are in this batch?",
             ),
             edit(
+                "every part counts as large as the first",
+                {"sum(len(x) for x, y in parts)": "len(parts[0][0]) * len(parts)"},
+                why="The parts may differ in size, so this is not the number of examples.",
+                ask="How many examples are in parts of one and of seven?",
+            ),
+            edit(
                 "the largest part counts as the batch",
                 {"sum(len(x)": "max(len(x)"},
                 why="The shares of the parts do not add up to 1.",
@@ -227,6 +235,16 @@ EXERCISES = [
                 ask="Which of the three entries of the checkpoint knows how many steps there have been?",
             ),
             edit(
+                "the schedule is walked again",
+                {
+                    'scheduler.load_state_dict(saved["scheduler"])': (
+                        'for _ in range(saved["scheduler"]["last_epoch"]):\n        scheduler.step()'
+                    )
+                },
+                why="A scheduler that multiplies the rate it finds lowers the loaded one once more for each step.",
+                ask="The optimizer's entry holds a learning rate; how often has it been lowered already?",
+            ),
+            edit(
                 "the optimizer begins again with an empty memory",
                 {'    optimizer.load_state_dict(saved["optimizer"])\n': ""},
                 why="The optimizer that goes on has no buffers yet.",
@@ -275,6 +293,12 @@ EXERCISES = [
                 {"range(1, 1001)": "range(1, 2)"},
                 why="The first step is not the longest.",
                 ask="What does the factor do from the first step to the second?",
+            ),
+            edit(
+                "the end of the warmup alone",
+                {"range(1, 1001)": "[length]"},
+                why="The longest step need not be the last of the warmup.",
+                ask="What does the factor without a warmup do in its first hundred steps?",
             ),
             edit(
                 "without the warmup",

@@ -24,10 +24,10 @@ T = 200  # steps of a training
 MOST = 0.5  # the largest loss that is drawn against the peak
 TUNING = 197  # how many of the images held out choose the peak; the others judge
 BAD = 100  # the step, from 0, whose batch is bad
-Shape = Callable[[int], float]
+Shape = Callable[[float], float]
 
 
-def constant(t: int) -> float:
+def constant(t: float) -> float:
     """The peak, all the time.
 
     >>> constant(7)
@@ -36,7 +36,7 @@ def constant(t: int) -> float:
     return 1
 
 
-def step_decay(t: int) -> float:
+def step_decay(t: float) -> float:
     """A tenth from one step to the next, twice.
 
     >>> step_decay(79), step_decay(80)
@@ -45,7 +45,7 @@ def step_decay(t: int) -> float:
     return 0.1 ** (t // 80)
 
 
-def exponential(t: int) -> float:
+def exponential(t: float) -> float:
     """1.5 % less with each step.
 
     >>> exponential(1)
@@ -54,7 +54,7 @@ def exponential(t: int) -> float:
     return 0.985**t
 
 
-def cosine(t: int) -> float:
+def cosine(t: float) -> float:
     """Half a cosine, from the peak to zero, which it would reach at t = T.
 
     >>> cosine(0), cosine(100)
@@ -63,7 +63,7 @@ def cosine(t: int) -> float:
     return (1 + math.cos(math.pi * t / T)) / 2
 
 
-def warmup(t: int) -> float:
+def warmup(t: float) -> float:
     """Evenly up to the peak, in 20 steps.
 
     >>> warmup(0), warmup(19), warmup(20)
@@ -72,7 +72,7 @@ def warmup(t: int) -> float:
     return min(1, (t + 1) / 20)
 
 
-def warmup_stable_decay(t: int) -> float:
+def warmup_stable_decay(t: float) -> float:
     """Up in 20 steps, down in the last 80.
 
     >>> warmup_stable_decay(0), warmup_stable_decay(60), warmup_stable_decay(199)
@@ -100,6 +100,32 @@ def one_cycle(t: int, start: float = 1 / 25, peak: float = 1, end: float = 1 / 2
     if t <= top:
         return blend(start, peak, t / top)
     return blend(peak, end, (t - top) / (T - 1 - top))
+
+
+def warmed(length: int, after: Shape = cosine) -> Shape:
+    """Evenly up to the peak in ``length`` steps, and from there ``after``, in the time that is left.
+
+    >>> [round(warmed(20)(t), 2) for t in (0, 19, 109, 199)]
+    [0.05, 1.0, 0.5, 0.0]
+    >>> warmed(1)(100) == cosine(100)
+    True
+    """
+
+    def shape(t: int) -> float:
+        if t < length:
+            return (t + 1) / length
+        return after((t + 1 - length) * T / (T + 1 - length))
+
+    return shape
+
+
+def slowed(first: int) -> Shape:
+    """A cosine whose five steps from ``first`` on are taken at 1/5, 2/5, ... of its rate: a short warmup, or too late.
+
+    >>> [round(slowed(0)(t), 2) for t in (0, 3, 4, 5)]
+    [0.2, 0.8, 1.0, 1.0]
+    """
+    return lambda t: cosine(t) * ((t - first + 1) / 5 if first <= t < first + 5 else 1)
 
 
 AFTER = {
@@ -421,7 +447,7 @@ def _draw(
     ours, options = METHODS[method]
     mine = {ADAM: optimizer, UNCORRECTED: uncorrected, MOMENTUM: None}[method]
     runs = {
-        name: trained(make, lambda t: min(1, (t + 1) / warmup) * AFTER[after](t), clip=clip, bad=bad, **chosen)
+        name: trained(make, warmed(warmup, AFTER[after]), clip=clip, bad=bad, **chosen)
         for name, (make, chosen) in rivals(ours, mine, lr=peak, **options).items()
     }
     run = list(runs.values())[-1]

@@ -100,15 +100,15 @@ THREE = "cosine", "one_cycle", "warmup_stable_decay"
 )
 def test_which_shapes_end_below_the_constant_rate(first, peaks):
     """
-    With 48 seeds all three count.
     Which of the three is best, 48 seeds do not tell.
-    By itself a warmup did not help above.
+    By itself a warmup made the loss worse.
+    With 48 seeds all three count.
     """
     ends = raced(first, **peaks)
     constant, three = ends["constant"], [ends[name] for name in THREE]
     assert all(one.mean() < constant.mean() and p_of(one, constant) < 0.01 for one in three)
     assert all(p_of(one, other) > 0.01 for one, other in itertools.combinations(three, 2))
-    assert ends["warmup"].mean() > constant.mean() and p_of(ends["step_decay"], constant) > 0.01
+    assert ends["warmup"].mean() > constant.mean()
 
 
 @pytest.mark.slow
@@ -116,13 +116,14 @@ def test_a_count_forgets_how_large_the_differences_are():
     """
     In the first 16 of these, cosine, one-cycle (its momentum left at 0.9) and warmup-stable-decay each end below the
     One count, and three values of p, from 0.008 to 0.09
-    Step decay and exponential, with the numbers taken here, do not, but with 48 others exponential does.
+    The warmup alone counts as worse, step decay and exponential do not count; for these, other seeds say otherwise.
     """
     ends, others = raced(1000), raced(1048)
     constant, three = ends["constant"], [ends[name] for name in THREE]
     assert [(one < constant)[:16].sum() for one in three] == [12] * 3
     assert [p_of(one, constant, 16) for one in three] == pytest.approx([0.033, 0.0076, 0.093], rel=0.02)
     assert all(p_of(ends[name], constant) > 0.01 for name in ("step_decay", "exponential"))
+    assert p_of(ends["warmup"], constant) < 0.01 < p_of(others["warmup"], others["constant"])
     assert p_of(others["exponential"], others["constant"]) < 0.01
 
 
@@ -149,8 +150,8 @@ def test_the_grid_holds_the_best():
 @pytest.mark.slow
 def test_what_decay_removes_is_the_noise_of_the_batches():
     """
-    A low end removes noise of the minibatches: with batches of 128 the constant rate is as good as the cosine
-    with 128, where there is less noise to remove
+    A low end removes noise of the minibatches: with batches of 128 the cosine gains nothing
+    with 128, where there is less noise to remove, it gains nothing.
     """
     two = named(lab.constant, lab.cosine)
     for size, factor, lower in ((8, 0.25, True), (128, 1, False)):
@@ -159,8 +160,17 @@ def test_what_decay_removes_is_the_noise_of_the_batches():
         assert (ends["cosine"].mean() < 0.9 * ends["constant"].mean()) == lower
 
 
-def warmed(length, after):
-    return lambda t: min(1, (t + 1) / length) * after(t)
+def test_the_last_to_come_down_is_still_falling():
+    """
+    The constant rate ends highest; warmup-stable-decay, the last to come down, is still falling at the end.
+    """
+    found = lab.tried(SGD, named(*SHAPES), [0.35], range(100, 116), momentum=0.9)
+    late = dict(
+        zip(found.shapes, found.losses[:, :, 0].mean(-1).unfold(0, 10, 10).mean(-1)[-4:].T.tolist(), strict=True)
+    )
+    falling = late["warmup_stable_decay"]
+    assert falling == sorted(falling, reverse=True) and falling[-1] < 0.9 * falling[-2]
+    assert max(end[-1] for end in late.values()) in (late["constant"][-1], late["warmup"][-1])
 
 
 def linear(t):
@@ -168,61 +178,71 @@ def linear(t):
 
 
 @pytest.mark.slow
-def test_what_a_warmup_is_good_for():
+@pytest.mark.parametrize("seeds, after", [(range(30, 54), linear), (range(100, 124), lab.cosine)])
+def test_what_a_warmup_is_good_for(seeds, after):
     """
-    So for Adam, at its default betas, a warmup makes a peak bearable that is too high to start with, the longer the
-    if a cosine follows.
-    A tenth of the steps, 20, costs little at a low peak; for Adam here it lowers the loss at peaks above the best.
-    the peak, which matters more than the shape.
-    At 0.02, 100 steps out of 200 are time lost.
+    At 0.057, the best peak of all four, the length hardly matters.
+    From 0.16 on five or twenty steps lower the loss: so for Adam, at its default betas, a short warmup makes a peak
+    A hundred do less.
+    For Adam here that costs nothing at low peaks and lowers the loss at peaks far above the best.
     """
-    falling = {str(length): warmed(length, linear) for length in (1, 20, 100)}
-    level = {f"{length}, no fall": warmed(length, lab.constant) for length in (1, 20, 100)}
-    found = lab.tried(Adam, falling | level, [0.02, 0.04, 0.08, 0.16, 0.32], range(30, 40))
-    none, some, many, *never_down = found.tuning.mean(-1)
-    lowest = torch.stack([none, some, many]).min(-1).values
-    assert none.argmin() == 1 and lowest.max() - lowest.min() < found.tuning[0, 1].std()
-    assert (none[3:] > 1.1 * some[3:]).all() and (some[3:] > 1.1 * many[3:]).all()
-    assert (some[:2] < 1.03 * none[:2]).all() and some[2] < none[2] < 1.2 * none[1]
-    assert many[0] > 1.2 * none[0]
-    assert all((end[3:] > 3 * none.min()).all() for end in never_down)
-    assert none[-1] - none.min() > 5 * (lowest.max() - lowest.min())
+    lengths = {str(length): lab.warmed(length, after) for length in (1, 5, 20, 100)}
+    none, five, twenty, many = lab.tried(Adam, lengths, [0.03, 0.05, 0.18, 0.25], seeds).tuning.mean(-1)
+    assert all((end[2:] < 0.97 * none[2:]).all() for end in (five, twenty))
+    assert (many[2:] > 1.05 * torch.minimum(five, twenty)[2:]).all()
+    assert (abs(torch.stack([five, twenty, many]) / none - 1)[:, :2] < 0.05).all()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", [16, 40])
-def test_little_is_left_of_a_warmup_at_the_best_peak(first):
+def test_multiplied_the_same_rate_has_another_name():
     """
-    At each one's own best peak nothing is left of that: 0.132 without, 0.132 and 0.133 with.
+    In `multiplied` the cosine falls while the rate still rises, and 100 steps of warmup seem to bear twice the
+    Its highest rate is 0.53 of that, 0.058: the best rate of the others.
     """
-    lengths = {str(length): warmed(length, lab.cosine) for length in (1, 20, 100)}
-    peaks = [0.02, 0.028, 0.04, 0.057, 0.08, 0.11, 0.16]
-    none, *others = best(lab.tried(Adam, lengths, peaks, range(first, first + 16))).values()
-    assert all(abs((end - none).mean()) < 0.006 for end in others)
+
+    def multiplied(t):
+        return min(1, (t + 1) / 100) * lab.cosine(t)
+
+    most = max(map(multiplied, range(200)))
+    found = lab.tried(Adam, {"before": lab.warmed(100), "on top": multiplied}, PEAKS_OF_ADAM, range(40, 56))
+    before, top = (PEAKS_OF_ADAM[at] for at in found.tuning.mean(-1).argmin(-1).tolist())
+    assert most == pytest.approx(0.53, abs=0.005) and top > 1.3 * before and 0.7 < most * top / before < 1.5
+
+
+PEAKS_OF_ADAM = [0.028, 0.04, 0.057, 0.08, 0.11, 0.16]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("peak", [0.18, 0.25])
+def test_much_of_the_harm_is_done_in_the_first_five_steps(peak):
+    """
+    Much of the harm is done in the first five steps; slowed later, five steps change next to nothing
+    Only slowing the first five helps.
+    """
+    shapes = {"none": lab.cosine} | {str(first): lab.slowed(first) for first in (0, 5, 20, 100)}
+    none, first, *later = lab.tried(Adam, shapes, [peak], range(3000, 3032)).tuning[:, 0]
+    assert first.mean() < 0.8 * none.mean() and p_of(first, none, 32) < 0.001
+    assert all(0.9 < end.mean() / none.mean() < 1.1 and p_of(end, none, 32) > 0.01 for end in later)
 
 
 @pytest.mark.slow
 def test_where_a_warmup_makes_no_difference():
     """
-    For SGD with momentum no length makes a difference at its best peak here.
+    Not here: at its best peak 20 steps make no difference.
     """
-    lengths = {str(length): warmed(length, lab.cosine) for length in (1, 5, 20, 100)}
-    none, *others = best(lab.tried(SGD, lengths, [0.1, 0.2, 0.4, 0.8], range(10, 20), momentum=0.9)).values()
-    assert all(abs((end - none).mean()) < none.std() for end in others)
+    lengths = {str(length): lab.warmed(length) for length in (1, 20)}
+    none, some = best(lab.tried(SGD, lengths, [0.2, 0.28, 0.4], range(10, 26), momentum=0.9)).values()
+    assert p_of(some, none, 16) > 0.01
 
 
-@pytest.mark.slow
-def test_the_best_peak_of_uncorrected_adam_moves_with_the_warmup():
+def test_the_first_step_of_adam_is_the_whole_rate():
     """
-    With the cosine behind it, neither does much at the best peak, for that moves with the warmup, from 0.01 to 0.028.
+    Adam's first step moves each weight that has a gradient by the whole rate, however small that gradient is
     """
-    lengths = {str(length): warmed(length, lab.cosine) for length in (1, 20, 100)}
-    peaks = [0.005, 0.007, 0.01, 0.014, 0.02, 0.028, 0.04]
-    found = lab.tried(from_rule(lab.uncorrected), lengths, peaks, range(20, 36))
-    none, *others = best(found).values()
-    assert all(abs((end - none).mean()) < none.std() for end in others)
-    first, _, last = found.tuning.mean(-1).argmin(-1).tolist()
-    assert peaks[last] > 1.9 * peaks[first]
+    p = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+    p.grad = torch.tensor([3.0, -1e-3, 1e-5, 0.0], dtype=torch.float64)
+    Adam([p], lr=0.22).step()
+    assert p.tolist() == pytest.approx([-0.22, 0.22, -0.22, 0], rel=2e-3)
 
 
 def test_one_cycle_moves_the_momentum():
@@ -364,7 +384,7 @@ def test_one_bad_gradient_makes_no_long_step_of_adam(seed):
 def test_who_ends_worse(seed, monkeypatch):
     """
     At these peaks SGD does: its step grows with the gradient, and it ends at
-    Clipped at 1, SGD ends at 0.054, as if nothing had been.
+    Clipped at 1, SGD ends at 0.054, with the bad batch or without.
     """
     monkeypatch.setattr(lab, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     monkeypatch.setattr(lab, "fit", lambda *given, **more: fit(*given, seed=seed, **more))
