@@ -1,5 +1,7 @@
 """Claims of lesson 11, tried at settings that the lesson does not use."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -91,15 +93,6 @@ def test_with_cross_entropy_the_sharpness_turns_before_the_edge(lr):
     assert sharp[0] < top < 2 / lr and sharp[-1] < 0.8 * top
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("lr", "seed"), [(20, 2), (25, 1)])
-def test_with_cross_entropy_the_edge_is_reached_at_a_high_rate(lr, seed, monkeypatch):
-    """at a rate of 20 about half of the steps go uphill with this loss, too."""
-    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
-    losses, _ = lesson_11.at_the_edge.__wrapped__(SGD, lr, lesson_11.ENTROPY)
-    assert 70 < (losses.diff()[-200:] > 0).sum() < 130 and losses[-200:].mean() < losses[:200].mean()
-
-
 @pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
 @pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.001), (Adam, 0.002)])
 def test_who_calls_everything_positive(optimizer, lr, given):
@@ -183,8 +176,7 @@ FINE = torch.logspace(-4.5, -1.5, 91, dtype=torch.float64)
 @pytest.mark.slow
 def test_ten_draws_are_too_few_for_the_decay():
     """AdamW wins, but it had 91 settings, and no decay 13.
-    Only the loser's budget has grown, and the winner is gone.
-    (Here the finer grid met a better rate
+    Only the loser's budget has grown, and with these draws the winner is gone.
     With 91 rates ten draws hardly miss 5 %, the end of the light gray, but 3 % as often as not.
     On twenty others AdamW is 5 % ahead of those 91, at $p$ below 0.001.
     """
@@ -207,7 +199,7 @@ def test_ten_draws_are_too_few_for_the_decay():
 
 @pytest.mark.slow
 def test_enough_rates_are_enough():
-    """over other draws 13 rates serve no decay as well as 91, and seven cost it 4 %.)"""
+    """On average over other draws 13 rates serve no decay as well as 91, and seven cost it 4 %."""
     draws = range(50, 90)
     some = unseen_error(AdamW, 0.5, draws, (2000,), RATES, GRID[:1])[0, ..., 0]
     many = unseen_error(AdamW, 0.5, draws, (2000,), FINE, GRID[:1])[0, ..., 0]
@@ -224,7 +216,7 @@ def test_enough_rates_are_enough():
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_seeds_miss_much(seed):
     """A true difference as large as the dark gray, one spread of the dots, is noticed every second time; one as large
-    On the MLP a lead of one point, four digits of 360, is noticed about every second time.
+    For these pairs of the MLP a lead of one point is noticed about every second time.
     """
     draws = torch.Generator().manual_seed(seed)
     noise = torch.randn(300, 10, generator=draws, dtype=torch.float64)
@@ -253,7 +245,6 @@ def test_tuning_has_met_all_digits_and_not_the_last_tenth_of_the_text():
 def test_the_stored_valleys():
     """At the worst of its nine rates each gets five times as many digits wrong as at its best, or more.
     SGD's chosen rate is the last one before a wall: the next rate of its grid gets most digits wrong.
-    for the CNN Nesterov, but mind its wall: at the next rate nearly three times as many digits are wrong.
     """
     for task in ("digits, MLP", "digits, CNN"):
         for row in RESULTS[task].values():
@@ -261,9 +252,12 @@ def test_the_stored_valleys():
             assert means.max() > 5 * means.min()
         row = RESULTS[task]["SGD"]
         assert sum(row["tuning"][row["lrs"].index(row["best"]) + 1]) / 6 > 50
-    row = RESULTS["digits, CNN"]["Nesterov"]
-    right, higher = (sum(row["tuning"][row["lrs"].index(row["best"]) + k]) for k in (0, 1))
-    assert 2.5 < higher / right < 3
+
+
+def test_between_whom_the_cnn_does_not_tell():
+    """for the CNN Nesterov, Adadelta or momentum, between which we do not know."""
+    ends = [RESULTS["digits, CNN"][name]["held_out"] for name in ("Nesterov", "Adadelta", "momentum")]
+    assert all(flip_test(one, other) > 0.01 for one, other in itertools.combinations(ends, 2))
 
 
 def test_no_optimizer_leads_all_tables():
