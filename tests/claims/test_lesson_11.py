@@ -86,7 +86,7 @@ def test_twice_the_rate_halves_the_sharpness(seed, monkeypatch):
 @pytest.mark.parametrize("lr", [0.25, 0.5, 1.0])
 def test_with_cross_entropy_the_sharpness_turns_before_the_edge(lr):
     """With cross-entropy, at these learning rates, the sharpness rises, turns below $2/\\eta$, and falls
-    with cross-entropy, at rates up to 1.2, it did not.
+    with cross-entropy it did not.
     """
     _, sharp = lesson_11.at_the_edge(SGD, lr, lesson_11.ENTROPY)
     top = max(sharp)
