@@ -111,7 +111,7 @@ def warmed(length: int, after: Shape = cosine) -> Shape:
     True
     """
 
-    def shape(t: int) -> float:
+    def shape(t: float) -> float:
         if t < length:
             return (t + 1) / length
         return after((t + 1 - length) * T / (T + 1 - length))
