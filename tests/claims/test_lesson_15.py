@@ -53,15 +53,6 @@ def test_radam_climbs_far_more_slowly_where_beta2_is_larger():
         assert slow / fast > 4
 
 
-@pytest.mark.parametrize("g", [0.01, 1.0, -300.0])
-def test_r_has_not_reached_a_quarter_in_120_steps(g):
-    """at $\\beta_2 = 0.999$ its `r` stays below a quarter for 120 steps"""
-    m = v = 0.0
-    for t in range(1, 121):
-        p, m, v = rules.radam(0.0, g, m, v, t=t, lr=1.0, eps=0)
-        assert t <= 5 or abs(p) < 0.25
-
-
 @pytest.mark.parametrize("decay", [0.9, 0.97, 0.999])
 def test_an_average_remembers_that_many_steps(decay):
     """Here it is Adam's, with a memory of about `1 / (1 - decay)` steps: 33 at the 0.97 that AdamW chooses in the race below."""  # noqa: E501
@@ -266,6 +257,7 @@ def test_other_seeds_and_finer_rates_say_so_too():
 @pytest.mark.slow
 def test_what_takes_muon_apart_with_other_seeds():
     """With eighty seeds, these and 600 to 639, Muon beats it by 0.4 points at a constant rate and with the cosine; with the average we do not know.
+    It beats AdamW by 0.5 at a constant rate and with the average.
     It beats Muon in each column, at about twice its operations.
     """  # noqa: E501
     for treatment in TREATMENTS:
@@ -277,6 +269,11 @@ def test_what_takes_muon_apart_with_other_seeds():
         assert ahead == pytest.approx(0.1 if treatment == "average" else 0.4, abs=0.05)
         results = counted({name: {"held_out": wrong} for name, wrong in eighty.items()})
         assert ((muon, length) in won(results)) == (treatment != "average")
+        if treatment != "cosine":
+            adamw = f"AdamW, {treatment}"
+            rival = treatments()[adamw]["held_out"] + held(adamw, range(600, 640))["held_out"]
+            assert (sum(rival) - sum(eighty[length])) / 80 == pytest.approx(0.5, abs=0.05)
+            assert (length, adamw) in won(counted({length: {"held_out": eighty[length]}, adamw: {"held_out": rival}}))
     names = ("Muon on all, cosine", "Muon, cosine")
     assert names in won(counted({name: held(name, range(600, 640)) for name in names}))
 
