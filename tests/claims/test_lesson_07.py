@@ -115,7 +115,7 @@ def test_in_units_of_their_own_a_step_for_each_weight_wins(setting, dice):
 apart; SGD ends at 0.15.
     Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31; RMSprop and Adadelta end at \
 about half of that.
-    Adadelta at its lr of 1 and torch's ε is behind all of these, with 0.51 and 0.46
+    Adadelta at its lr of 1 and torch's ε and ρ is behind all of these, with 0.51 and 0.46
     Tuned, with a unit for each pixel, both end at about half the loss of SGD and momentum.
     """
     near = {"SGD": [0.1, 0.2, 0.5, 1], "momentum": [0.01, 0.02, 0.05, 0.1], "RMSprop": [0.005, 0.01, 0.02]}
@@ -132,6 +132,16 @@ about half of that.
     ).all()
 
 
+@SLOW
+def test_what_the_length_of_the_memory_does():
+    """With $\\alpha = 0.9$ it ends at 0.16 at times 10; and with $\\rho = 0.99$ Adadelta ends at 0.17 with the \
+pixels as they are, and at 1.7 at times 100."""
+    setting = {"hidden": 16, "starts": (0, 1, 2), "batch": 10, "draws": 0}
+    assert ends("RMSprop", [0.01], [10], alpha=0.9, **setting).item() == pytest.approx(0.16, abs=0.02)
+    near, far = ends("Adadelta", [1], [1, 100], rho=0.99, **setting)[:, 0].tolist()
+    assert near == pytest.approx(0.17, abs=0.02) and far == pytest.approx(1.7, abs=0.15)
+
+
 @pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 3)])
 def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
     """The first weights are divided by these factors, so at the start both nets compute the same."""
@@ -145,8 +155,8 @@ def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
 def test_adadelta_is_ahead_where_pixels_are_large(setting):
     """Right, RMSprop is ahead up to times 3.
     At times 10 and 100 Adadelta is ahead of all
-    On these minibatches, at torch's lr and ε, RMSprop leads with pixels times 0.1 to 3, Adadelta with 10 and 100.
-    and Adadelta at 1 and torch's ε above that in each of these units.
+    On these minibatches, at all of torch's numbers, RMSprop leads with pixels times 0.1 to 3, Adadelta with 10 and 100.
+    and Adadelta at 1 and torch's ε and ρ above that in each of these units.
     """
     scales = [0.3, 1, 3, 10, 100]
     rms, ada = (ends(name, [lr], scales, **setting)[:, 0] for name, lr in (("RMSprop", 0.01), ("Adadelta", 1)))
@@ -253,7 +263,7 @@ $\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta =
 
 
 def test_with_a_small_eps_the_loss_hardly_shifts_adadelta():
-    """But Adadelta, on the last rung, fails both, with the small ε the first by a hair."""
+    """But Adadelta, on the last rung, fails both, with the small ε the first by a hair, at this factor."""
     ravine = problems.quadratic(condition=25)
     start = torch.tensor(ravine.start, dtype=torch.float64)
 
