@@ -115,7 +115,7 @@ def test_in_units_of_their_own_a_step_for_each_weight_wins(setting, dice):
 apart; SGD ends at 0.15.
     Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31; RMSprop and Adadelta end at \
 about half of that.
-    Adadelta at its lr of 1 and torch's ε and ρ is behind all of these, with 0.51 and 0.46
+    Adadelta at its lr of 1, torch's ε and ρ is behind all of these, with 0.51 and 0.46
     Tuned, with a unit for each pixel, both end at about half the loss of SGD and momentum.
     """
     near = {"SGD": [0.1, 0.2, 0.5, 1], "momentum": [0.01, 0.02, 0.05, 0.1], "RMSprop": [0.005, 0.01, 0.02]}
