@@ -166,6 +166,12 @@ EXERCISES = [
                 ask="If a step takes a tenth, what is left of 1 after two of them, 0.8 or 0.81?",
             ),
             edit(
+                "the steps to a share of 1/e",
+                {"math.log(0.5) / math.log(1 - lr * weight_decay)": "1 / (lr * weight_decay)"},
+                why="1 / (lr * weight_decay) steps leave 0.37 of it or less.",
+                ask="Which factor do n steps leave, and for which n is that factor 1/2?",
+            ),
+            edit(
                 "right where a step takes weight_decay away",
                 {"lr * weight_decay": "weight_decay"},
                 why="In torch's form lr multiplies it.",
@@ -216,6 +222,13 @@ EXERCISES = [
                 {'name.startswith("0.")': 'name == "0.weight"'},
                 why="Of the first layer only the weight is slowed.",
                 ask="Which parameters belong to the first layer?",
+            ),
+            edit(
+                "the first matrix keeps the product",
+                {"0 if p.ndim < 2 else weight_decay": "0 if p.ndim < 2 else weight_decay * lr / own_lr"},
+                why="Its weight decay is ten times as large, so that lr * weight_decay stays; asked for is the same "
+                "weight_decay for each matrix.",
+                ask="Which weight_decay should a group of the first layer hold?",
             ),
             edit(
                 "nothing decays",

@@ -14,7 +14,7 @@ from ..base import from_rule
 from ..plot import BLACK, ORANGE, RED, SKY
 from ..trace import MakeOptimizer
 from ..trace.numbers import path_in_numbers
-from .words import APART, SAME, pair
+from .words import APART, SAME, instead
 
 
 def as_class(optimizer: Callable[..., Any]) -> MakeOptimizer:
@@ -100,7 +100,8 @@ def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
     """Draw lines over each other so that all can be seen, and mark where yours first leaves torch's.
 
     Args:
-        lines: name -> points ``[n, 2]``; the names are those of `rivals`.
+        lines: name -> points ``[n, 2]``, or ``[n, many, 2]``, whose mean is drawn and each of which is compared; the
+            names are those of `rivals`.
 
     Returns what it found, in words: an empty dict where there is nothing to compare.
 
@@ -110,7 +111,8 @@ def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
     {'yours leaves torch at': 'step 1, (1, 2) instead of (1, 1)'}
     """
     for name, points in lines.items():
-        ax.plot(*points.T, label=name, **OVERLAY.get(name, OVERLAY["yours"]))
+        mean = points if points.dim() == 2 else points.mean(1)
+        ax.plot(*mean.T, label=name, **OVERLAY.get(name, OVERLAY["yours"]))
     if "yours" not in lines:
         return {}
     if ax.get_legend() is None:
@@ -119,6 +121,7 @@ def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
     apart = ~torch.isclose(yours, torchs, rtol=1e-6, atol=1e-9, equal_nan=True).all(-1)
     if not apart.any():
         return {SAME: f"the same in all {len(yours) - 1} steps"}
-    step = int(apart.int().argmax())
-    ax.plot(*yours[step], marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=10)
-    return {APART: f"step {step}, {pair(yours[step])} instead of {pair(torchs[step])}"}
+    step = int(apart.reshape(len(apart), -1).any(1).int().argmax())
+    point, expected = (points[step][apart[step]][0] for points in (yours, torchs))  # the first that parts in this step
+    ax.plot(*point, marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=10)
+    return {APART: f"step {step}, {instead(point, expected)}"}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..base import from_rule
 from ..optimizers import AdamW
-from ..plot import BLUE, GREEN, RED, figure, label_ends, look
+from ..plot import BLUE, GREEN, RED, SKY, figure, label_ends, look
 from ..rules import adam, adamw
 from ..trace import MakeOptimizer
 from .comparison import overlay, rivals
@@ -96,14 +96,15 @@ def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: An
     mine = optimizer if form == TORCH else FORMS[form]
     runners = rivals(AdamW, mine, lr=lr, weight_decay=weight_decay)
     clouds = {name: torch.stack(list(_weights(cls, **options))) for name, (cls, options) in runners.items()}
-    lines = {name: cloud.mean(1) for name, cloud in clouds.items()}
     axes[0].plot(lr, weight_decay, "o", color=RED, markeredgecolor="1", markersize=12)
-    found = overlay(axes[1], lines)
+    found = overlay(axes[1], clouds)
     for line in axes[1].get_lines():
-        if line.get_label() in lines:
+        if line.get_label() in clouds:
             line.set_marker("")
     weights = list(clouds.values())[-1][-1]
-    axes[1].plot(*weights.T, ".", color="0.5", label="the 16 of each", zorder=1)
+    if "torch" in clouds:
+        axes[1].plot(*clouds["torch"][-1].T, "o", color=SKY, alpha=0.6, markersize=9, label="_torch's 16", zorder=1)
+    axes[1].plot(*weights.T, ".", color="0.3", label="the 16 of each", zorder=1)
     axes[1].legend().remove()  # there is room for it under the map
     axes[0].legend(*axes[1].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
     end = weights.mean(0)
@@ -229,14 +230,13 @@ def noise_left(loudness: Tensor, left: Mapping[str, Tensor], asked: float) -> Fi
 
 RATES = torch.logspace(-4.5, -1.5, 13, dtype=torch.float64)
 GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-1, 1.5, 6, dtype=torch.float64)])
-BUDGETS = (100, 500, 2000)
 
 
 def unseen_error(
     optimizer: MakeOptimizer,
     spread: float,
     seeds: range = range(10),
-    budgets: tuple[int, ...] = BUDGETS,
+    budgets: tuple[int, ...] = (2000,),
     rates: Tensor = RATES,
     decays: Tensor = GRID,
 ) -> Tensor:
@@ -288,17 +288,17 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     """The least error at each decay of ``GRID``, a panel for each title, beside the least error without decay.
 
     Args:
-        errors: title -> name -> mean errors ``[budgets, 13, 7]`` over ``RATES`` and ``GRID``; the last budget counts.
+        errors: title -> name -> mean errors ``[13, 7]`` over ``RATES`` and ``GRID``.
 
-    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(1, 13, 7)}})
+    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(13, 7)}})
     >>> fig.axes[0].get_title()
     'one unit'
     """
     fig, axes = figure(len(errors), sharey=True, squeeze=False)
     for ax, (title, by) in zip(axes[0], errors.items(), strict=True):
         for name, error in by.items():
-            ax.plot(GRID[1:], error[-1, :, 1:].amin(0), label=name, **look("Adam" if name == "L2" else name))
-        without = next(iter(by.values()))[-1, :, 0].min().expand(2)
+            ax.plot(GRID[1:], error[:, 1:].amin(0), label=name, **look("Adam" if name == "L2" else name))
+        without = next(iter(by.values()))[:, 0].min().expand(2)
         ax.plot(GRID[[1, -1]], without, color="0.5", linewidth=1, label="no decay")
         ax.set(title=title, xscale="log", xlabel="weight decay λ, log scale")
     axes[0, 0].set_ylabel("error on unseen examples")
@@ -307,28 +307,23 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     return fig
 
 
-def over_decay(errors: Tensor) -> Figure:
-    """The errors of AdamW over the decay, cut at 1.2, at three learning rates, a panel for each budget.
+def over_both(errors: Tensor) -> Figure:
+    """The errors of AdamW at three learning rates, cut at 1.2: over the decay, and over its product with the rate.
 
-    A mark is hollow where rate times decay times steps is below 1.
+    The product is the decay of `paper`, which takes the same steps with it.
 
     Args:
-        errors: mean errors ``[budgets, 13, 7]`` over ``RATES`` and ``GRID``; those without decay are left out.
+        errors: mean errors ``[13, 7]`` over ``RATES`` and ``GRID``; those without decay are left out.
 
-    >>> [ax.get_title() for ax in over_decay(torch.ones(len(BUDGETS), 13, 7)).axes]
-    ['100 steps', '500 steps', '2,000 steps']
+    >>> [ax.get_xlabel() for ax in over_both(torch.ones(13, 7)).axes]
+    ['decay λ, log scale', 'product ηλ, log scale']
     """
-    fig, axes = figure(len(BUDGETS), width=11.5, height=3.6, sharey=True)
-    for ax, steps, error in zip(axes, BUDGETS, errors, strict=True):
-        for index, color, marker in ((4, BLUE, "o"), (7, GREEN, "s"), (10, RED, "D")):
-            rate, decays = RATES[index], GRID[1:]
-            ax.plot(decays, error[index, 1:], color=color, label=f"η = {rate:.1g}")
-            in_time = rate * decays * steps > 0.99
-            for chosen, fill, name in ((in_time, color, "_filled"), (~in_time, "1", "_hollow")):
-                style = {"markerfacecolor": fill, "markeredgewidth": 1.5, "markersize": 8, "linestyle": ""}
-                if chosen.any():
-                    ax.plot(decays[chosen], error[index, 1:][chosen], marker, color=color, label=name, **style)
-        ax.set(title=f"{steps:,} steps", xlabel="weight decay λ, log scale", xscale="log", ylim=(0.55, 1.2))
-    axes[0].set_ylabel("error on unseen examples")
-    axes[-1].legend()
+    fig, axes = figure(2, height=3.6, sharey=True)
+    for index, color, marker in ((4, BLUE, "o"), (7, GREEN, "s"), (10, RED, "D")):
+        for ax, factor in zip(axes, (1, RATES[index]), strict=True):
+            style = {"color": color, "marker": marker, "markersize": 7, "label": f"η = {RATES[index]:.1g}"}
+            ax.plot(factor * GRID[1:], errors[index, 1:], **style)
+    axes[0].set(xscale="log", ylim=(0.55, 1.2), xlabel="decay λ, log scale", ylabel="error on unseen examples")
+    axes[1].set(xscale="log", xlabel="product ηλ, log scale")
+    axes[0].legend()
     return fig

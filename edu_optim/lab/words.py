@@ -28,7 +28,7 @@ def in_words(error: Exception) -> str:
 ROUNDING = 1e-12  # what is nearer to zero is noise, which differs between processors
 
 
-def number(value: Any) -> str:
+def number(value: Any, digits: int = 3) -> str:
     """A value as an experiment shows it: a number in three digits, or whole, words as they are, a tuple as a list.
 
     >>> number(0.123456), number(12345.0), number(("SGD", "Adam"))
@@ -40,16 +40,27 @@ def number(value: Any) -> str:
         return ", ".join(map(str, value))
     value = float(value)
     value = 0.0 if abs(value) < ROUNDING else value
-    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.{digits}g}"
 
 
-def pair(point: Iterable[object]) -> str:
+def pair(point: Iterable[object], digits: int = 3) -> str:
     """A point, its coordinates in three digits.
 
     >>> pair([0.123456, -2])
     '(0.123, -2)'
     """
-    return f"({', '.join(number(value) for value in point)})"
+    return f"({', '.join(number(value, digits) for value in point)})"
+
+
+def instead(point: Iterable[object], of: Iterable[object]) -> str:
+    """A point and the one expected, in as many digits as it takes to tell them apart, from three on.
+
+    >>> instead([0.5, 1.00002], [0.5, 1.00001])
+    '(0.5, 1.00002) instead of (0.5, 1.00001)'
+    """
+    point, of = list(point), list(of)
+    digits = next((n for n in range(3, 17) if pair(point, n) != pair(of, n)), 17)
+    return f"{pair(point, digits)} instead of {pair(of, digits)}"
 
 
 def share(chosen: Tensor) -> str:
