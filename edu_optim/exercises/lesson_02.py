@@ -82,6 +82,12 @@ EXERCISES = [
                 ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
             ),
             edit(
+                "the newest number is missing in the sum of the weights",
+                {"2 / (t + 1)": "2 / (t - 1) if t > 1 else 1.0"},
+                why="This divides by the weights of the numbers before; those of the newest belong to the sum, too.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
                 "the share of the old mean",
                 {"2 / (t + 1)": "(t - 1) / (t + 1)"},
                 why="This is what the old mean keeps; the rate is what the newest number gets.",
@@ -137,6 +143,12 @@ EXERCISES = [
                 "the growth is not divided by the batch",
                 {"growth / batch": "growth"},
                 why="The mean over a batch errs less in both parts, the one that grows and the other.",
+                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+            ),
+            edit(
+                "the growth is divided by the batch twice",
+                {"growth / batch": "growth / batch**2"},
+                why="The batch divides the variance of the error once, in both of its parts.",
                 ask="By what does the variance of a mean of 16 numbers differ from that of one?",
             ),
             edit(

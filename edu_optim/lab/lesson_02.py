@@ -66,7 +66,7 @@ def _paths(
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
     places = list(runs.values())[-1]
     rim = [withStroke(linewidth=4.5, foreground="w")]
-    _ellipse(axes[0], variance, "-", color=RED, linewidth=2.5, zorder=9, label="ball", path_effects=rim)
+    _ellipse(axes[0], variance, "-", color=RED, linewidth=2.5, zorder=9, label="ball, two deviations", path_effects=rim)
     axes[0].legend()
     reach = (1.05 * places[:, 0].abs().max()).nan_to_num(FAR).clamp(5, FAR).item()
     axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
@@ -200,6 +200,67 @@ def ten_stretches(batch: int | None, steps: int, rates: Iterable[float] = (0.5, 
             tried[lr].append(cross_entropy(model(images), labels).item())
     best = min(tried, key=lambda lr: tried[lr][-1])
     return best, tried[best]
+
+
+def steps_to(
+    loss: float, batch: int, seed: int = 0, rates: Iterable[float] = (0.25, 0.5, 1, 2), most: int = 1000
+) -> tuple[float, int]:
+    """The learning rate that brings the loss on all digits down to ``loss`` first, and after how many steps.
+
+    The loss on all is asked for at every second step, from step 60 on at steps that lie a twentieth apart.
+
+    Args:
+        loss: to reach.
+        batch: how many images are drawn for a step; 1797 stands for all, once each.
+        seed: of the network and the draws.
+        rates: to choose from.
+        most: the steps after which the search ends.
+
+    Errors: ValueError if no rate gets there.
+
+    >>> steps_to(2.2, batch=1797, rates=[0.5, 1])
+    (1, 2)
+    """
+    images, labels = digits()
+    net, lrs = small_net(64, 16, 10, seed=seed), torch.tensor(list(rates), dtype=torch.float64)
+    parameters, _ = torch.func.stack_module_state([net] * len(lrs))
+    draws = torch.Generator().manual_seed(seed)
+
+    def losses(parameters: dict[str, Tensor], rows: Tensor | slice) -> Tensor:
+        def one(copy: dict[str, Tensor]) -> Tensor:
+            return cross_entropy(torch.func.functional_call(net, copy, images[rows]), labels[rows])
+
+        return torch.vmap(one)(parameters)
+
+    gradient = torch.func.grad(lambda parameters, rows: losses(parameters, rows).sum())
+    for step in range(1, most + 1):
+        rows = slice(None) if batch == len(images) else torch.randint(len(images), (batch,), generator=draws)
+        slopes = gradient(parameters, rows)
+        parameters = {name: p - lrs.view(-1, *[1] * (p.dim() - 1)) * slopes[name] for name, p in parameters.items()}
+        if step % max(2, step // 20) == 0:
+            found = losses(parameters, slice(None)).nan_to_num(torch.inf)
+            if found.min() < loss:
+                return list(rates)[int(found.argmin())], step
+    raise ValueError(f"no rate of {list(rates)} gets below {loss} in {most} steps of {batch}")
+
+
+def draw_steps(steps: Mapping[int, int]) -> Figure:
+    """Steps to a loss against the batch, and a line on which every batch would need as many images as the smallest.
+
+    >>> [text.get_text() for text in draw_steps({4: 100, 16: 40}).axes[0].texts]
+    ['equal images', 'needed']
+    """
+    fig, ax = figure(width=7.5, height=4)
+    sizes, needed = numpy.array(list(steps)), numpy.array(list(steps.values()))
+    equal = needed[0] * sizes[0] / sizes
+    seen = equal > needed.min() / 3
+    ax.plot(sizes[seen], equal[seen], "--", color="0.4", label="equal images")
+    ax.plot(sizes, needed, "o-", color=BLUE, label="needed")
+    ax.set(xscale="log", yscale="log", xlabel="images a step, log scale", ylabel="steps to the loss, log scale")
+    ax.set_xticks(sizes, [str(size) for size in sizes])
+    ax.minorticks_off()
+    label_ends(ax)
+    return fig
 
 
 def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor) -> tuple[float, float]:

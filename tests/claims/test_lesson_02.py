@@ -7,7 +7,15 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 from edu_optim import SGD, descend, train, train_many
-from edu_optim.lab.lesson_02 import STEP_SECONDS, after_a_step, floor_variance, gradient_error, long_paths, play
+from edu_optim.lab.lesson_02 import (
+    STEP_SECONDS,
+    after_a_step,
+    floor_variance,
+    gradient_error,
+    long_paths,
+    play,
+    steps_to,
+)
 from edu_optim.problems import digits, noisy_quadratic, small_net
 from edu_optim.rules import gradient_descent
 
@@ -34,6 +42,7 @@ def test_smaller_batches_descend_further_in_ten_passes(width, seed):
 @pytest.mark.parametrize(("width", "seed", "slack"), [(16, 1, 1.2), (16, 2, 0.8), (32, 3, 1.0)])
 def test_by_the_stored_clock_128_is_ahead(width, seed, slack):
     """By this clock 128 is lowest: a step with 16 images took three quarters of the time of one with 128.
+    After equal images 16 was best, in equal time 128.
     Of three batches 16 was best after equal images, 128 in equal time on one core."""
     assert STEP_SECONDS["16"] / STEP_SECONDS["128"] == pytest.approx(0.75, abs=0.03)
     steps = {name: round(slack * 140 * STEP_SECONDS["128"] / seconds) for name, seconds in STEP_SECONDS.items()}
@@ -177,25 +186,19 @@ def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
     assert found[0] > 1.7 * found[1] > 1.7**2 * found[2]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_on_the_digits_too_larger_batches_bear_larger_rates_and_then_no_more(seed):
-    """From 4 to 256 larger batches bear larger rates, but 64 times the batch bears four times the rate, not 64 times.
-    Without noise 5.12 breaks training, too."""
-    images, labels = digits()
-    rates = torch.tensor([0.64, 1.28, 2.56, 5.12], dtype=torch.float64)
-    borne = []
-    for batch in (4, 16, 256, None):
-        copies = train_many(
-            small_net(64, 16, 10, seed=seed), SGD, images, labels, 100, batch=batch, seed=seed, lr=rates
-        )
-        ends = torch.stack([torch.nn.functional.cross_entropy(scores, labels) for scores in copies.scores(images)])
-        borne.append((ends < 2.3).tolist())
-    assert borne == [[True, False, False, False], [True, True, False, False], *[[True, True, True, False]] * 2]
+@pytest.mark.parametrize(("loss", "seed"), [(0.3, 1), (0.5, 2)])
+def test_larger_batches_save_steps_up_to_a_point(loss, seed):
+    """The batch: more images a step save steps, up to a point
+    How many steps does each batch need until the loss is 0.3, at the best of four rates?
+    The best rate grows with the batch, but far less than in proportion."""
+    (slow, few), (_, some), (fast, all_of_them) = (steps_to(loss, batch, seed) for batch in (4, 64, 1797))
+    assert some < 0.4 * few and 0.65 * some < all_of_them < some
+    assert 1 < fast / slow < 10
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
-    """At this rate each doubling of the passes about halves the loss, and no floor is in sight.
+    """At this rate each doubling of the passes leaves about half of the loss or less, and no floor is in sight.
     The error of one example shrinks too, from 2.4 at the start to 0.9.
     Formula (2) is for noise that stays; this noise does not."""
     images, right = digits()
@@ -217,7 +220,7 @@ def test_on_the_digits_the_noise_fades_with_the_loss(seed):
 
 @pytest.mark.parametrize("batch", [4, 25])
 def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
-    """while the gradient hardly changes, 64 steps of 16 images err together no more than one step of 1024."""
+    """while the gradient hardly changes, 64 steps of 16 images err together no more than one step of 1024 that goes as far."""  # noqa: E501
     images, labels = digits()
     model = small_net(64, 8, 10, seed=3)
     draws = torch.Generator().manual_seed(batch)
@@ -244,14 +247,15 @@ def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
 
 
 def test_held_out_images_tell_batches_apart_less():
-    """On those held out it leads by less, 0.12 against 0.20."""
+    """Keep 500, drawn at random, away from training and ask for their loss too, at the best rates of ten passes.
+    On those held out it leads by less, 0.12 against 0.19."""
     images, labels = digits()
     nets, leads = [small_net(64, 16, 10, seed=seed) for seed in range(4)], []
     for draw in (1, 2):
         mixed, ends = torch.randperm(1797, generator=torch.Generator().manual_seed(draw)), {}
-        for steps, batch in ((101, 128), (811, 16)):
+        for steps, batch, lr in ((101, 128, 2), (811, 16, 1)):
             seen = mixed[500:]
-            copies = train_many(nets, SGD, images[seen], labels[seen], steps, batch=batch, seed=draw, lr=1)
+            copies = train_many(nets, SGD, images[seen], labels[seen], steps, batch=batch, seed=draw, lr=lr)
             ends[batch] = torch.stack([_losses(copies, images[part], labels[part]) for part in (seen, mixed[:500])])
         leads.append(ends[128] - ends[16])
     on_seen, held_out = torch.cat(leads, 1)
@@ -283,7 +287,7 @@ def test_an_average_of_all_places_carries_its_start(begin):
 
 @pytest.mark.parametrize("total", [1.0, 8.0])
 def test_a_finite_sum_leaves_some_start_out_of_reach(total):
-    """unless one of its rates is exactly $1/\\lambda$, a share of the start is left for ever."""
+    """A decay like $1/t^2$ breaks the first, and leaves a share of the start for ever (a rate of exactly $1/\\lambda$ would leave nothing)."""  # noqa: E501
     left = 1.0
     for t in range(1, 20_001):
         left *= 1 - total * 200 / (200 + t) ** 2
@@ -294,7 +298,7 @@ def test_a_finite_sum_leaves_some_start_out_of_reach(total):
 @pytest.mark.parametrize(("curvatures", "noise", "steps"), [((0.5, 8.0), 2.0, 4000), ((2.0, 30.0), 0.7, 2000)])
 def test_the_average_forgets_the_rate(curvatures, noise, steps):
     """The last places differ by a factor of 13, the averages hardly.
-    Counted from within the ball, the first term fades like $1/T$.
+    Begin to count in the ball: then $\\theta_0$ and $\\theta_T$ are both of its size, and the first term fades like $1/T$.
     The rest is the mean of the errors over the curvature, and **the rate is not in it**; its variance, $s^2/(\\lambda^2 T)$, gives the last line.
     """  # noqa: E501
     curvature, predicted = torch.tensor(curvatures, dtype=torch.float64), noise**2 / steps
@@ -329,7 +333,7 @@ def test_a_first_step_at_the_rate_of_the_best_run_does_not_go_down(width, seed):
 @pytest.mark.parametrize(("lr", "seed", "batch", "before"), [(1, 2, 16, 560), (0.5, 3, 16, 560), (2, 2, 128, 126)])
 def test_averaging_does_on_the_digits_what_a_lower_rate_does(lr, seed, batch, before):
     """No bowl, and yet the average at the old rate does what the lowered rate does, and here a little more.
-    If the loss still jumps at the end, as with 16 images above, lower the rate, or average the places of the last pass
+    If the loss still jumps at the end, lower the rate, or average the last places
     """
     images, labels = digits()
     ends = {}
