@@ -213,29 +213,41 @@ def _word_losses(weights: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
     return (torch.nn.functional.softplus(scores) - labels[:, :, None] * scores).mean(1)
 
 
-def leads(found: Mapping[tuple[str, float], Mapping[str, Tensor]], over: str) -> Figure:
-    """A figure of how far each rule's loss lies below another rule's, against the noise, a panel for each kind of text.
+def leads(found: Mapping[str, Mapping[str, Mapping[str, Tensor]]], over: str) -> Figure:
+    """A figure of how far each rule's mean loss lies below another rule's, a row for each kind of text.
 
     Args:
-        found: (kind of text, noise of its labels) -> name of a rule -> its losses ``[sets]``.
+        found: title of a panel -> kind of text -> name of a rule -> its losses ``[sets]``.
         over: the name of the other rule.
 
     >>> losses = {"SGD": torch.rand(3), "Adagrad": torch.rand(3)}
-    >>> fig = leads({("rare words", 0.3): losses, ("equally frequent", 0.3): losses}, over="SGD")
-    >>> [ax.get_title() for ax in fig.axes]
-    ['rare words', 'equally frequent']
+    >>> fig = leads({"clear labels": {"rare": losses, "equal": losses}}, over="SGD")
+    >>> [text.get_text() for text in fig.axes[0].get_yticklabels()]
+    ['rare', 'equal']
     """
-    kinds = list(dict.fromkeys(kind for kind, _ in found))
-    fig, axes = figure(len(kinds), sharex=True, sharey=True)
-    for ax, title in zip(axes, kinds, strict=True):
-        noisy = {100 * noise: losses for (kind, noise), losses in found.items() if kind == title}
-        ax.axhline(0, color=BLACK, linewidth=1, label=over)
-        for name in next(iter(noisy.values())):
-            if name != over:
-                means = [(losses[over] - losses[name]).mean() for losses in noisy.values()]
-                ax.plot(list(noisy), means, **look(name), label=name)
-        ax.set(title=title)
-    axes[0].set_ylabel(f"lead over {over}, in mean loss")
-    axes[len(kinds) // 2].set_xlabel("labels that go against their words, in percent")
-    axes[-1].legend(loc="upper right")
+    fig, axes = figure(len(found), height=4.4, squeeze=False, sharex=True, sharey=True)
+    kinds = list(next(iter(found.values())))
+    for ax, title in zip(axes[0], found, strict=True):
+        ax.axvline(0, color=BLACK, linewidth=1, label=over)
+        names = [name for name in next(iter(found[title].values())) if name != over]
+        for i, name in enumerate(names):
+            means = [(losses[over] - losses[name]).mean() for losses in found[title].values()]
+            places = [row + 0.6 * (i + 0.5) / len(names) - 0.3 for row in range(len(kinds))]
+            ax.plot(means, places, **look(name) | {"linestyle": ""}, label=name)
+        ax.set_yticks(range(len(kinds)), kinds)
+        ax.set(
+            xlabel=f"lead over {over}, in mean loss",
+            title=title,
+            ylim=(len(kinds) - 0.5, -0.5),
+            xticks=[0, 0.05, 0.1, 0.15],
+        )
+        ax.hlines(
+            [row + 0.5 for row in range(len(kinds) - 1)],
+            0,
+            1,
+            transform=ax.get_yaxis_transform(),
+            color="0.9",
+            linewidth=0.8,
+        )
+    axes[0][-1].legend(loc="lower right")
     return fig

@@ -105,9 +105,10 @@ def test_turning_costs_steps(start, condition):
 
 
 def test_whether_turning_costs_the_lead_depends_on_the_start():
-    """Mirror the start at the $x$ axis, to the other side of the turned floor, and Adagrad keeps a lead at 45 degrees, though a smaller one."""  # noqa: E501
+    """Mirror the start at the $x$ axis, so that it stands 4 up the wall and 1 along the floor, and Adagrad keeps a lead, though a smaller one."""  # noqa: E501
     sgd = (descend(problems.quadratic(25), SGD, steps=200, lr=2 / 26).losses / 20.5 > 1e-6).sum()
-    assert steps_of_adagrad(25, 45, (-1.0, 4.0)) < sgd < steps_of_adagrad(25, 45, (-4.0, 1.0))
+    assert steps_of_adagrad(25, 5, (-1.0, 4.0)) < steps_of_adagrad(25, 45, (-1.0, 4.0)) < sgd
+    assert min(steps_of_adagrad(25, 45, start) for start in ((-4.0, 1.0), (-4.0, -1.0))) > sgd
 
 
 def steps_of_adagrad(condition, angle, start):
@@ -122,79 +123,76 @@ def steps_of_adagrad(condition, angle, start):
 
 @functools.cache
 def losses_of(kind, pull, seed=5):
-    """Held-out losses ``[sets]`` of five rules after 50 steps on ten other collections, on another grid."""
-    share, strength, faint = HELD_OUT["kinds"][kind]
+    """Held-out losses ``[sets]`` of some rules after 50 steps on ten other collections, on another grid."""
+    share, strength, number = HELD_OUT["kinds"][kind]
     texts, labels, _ = words(share, pull * strength, seed=seed)
     entrants = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
-    entrants |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size")}
-    rates = torch.logspace(-1.9, 2.3, 15, dtype=torch.float64)
-    learn = functools.partial(learn_words, texts=texts * faint, labels=labels, rates=rates, at=(50,))
+    if kind in ("rare", "rare and faint", "rare and weak"):
+        entrants |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size")}
+    if kind == "rare":
+        entrants["common"] = from_rule(lambda p, g, *, t, lr: (p - lr * g / t**0.5,)), {}
+    rates = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64)
+    learn = functools.partial(learn_words, texts=texts * number, labels=labels, rates=rates, at=(50,))
     return {name: learn(rule, **options)[0] for name, (rule, options) in entrants.items()}
 
 
 def leads_of_adagrad(kind, pull, seed=5):
     losses = losses_of(kind, pull, seed)
-    return torch.stack([losses[name] - losses["own"] for name in ("plain", "ahead")])
+    return torch.stack([(losses[name] - losses["own"]).mean() for name in ("plain", "ahead")])
 
 
-def test_rare_words_and_clear_labels_are_where_it_pays():
-    """Where rare words pull as hard as frequent ones and the labels are clear, Adagrad leads SGD and Nesterov; the noisier the labels, the less.
-    In those 50 steps it paid most where three things met: inputs are rare, a rare one tells as much as a frequent one, and labels are clear."""  # noqa: E501
-    clear, middle, noisy = (leads_of_adagrad("rare words", pull).mean(1) for pull in (4, 1, 0.25))
-    assert (clear > 0.01).all() and (middle > 0.003).all() and (clear > middle).all()
-    assert (noisy.abs() < 0.004).all()
+@pytest.mark.parametrize("seed", [5, 6])
+def test_it_is_the_mean_squares_and_not_the_rareness(seed):
+    """Where rare words are bright, Adagrad is behind SGD, though they are as rare as in the third row.
+    In the fourth nothing is rare, only faint, and its lead is far larger.
+    What it needs is not rareness but a ravine, unequal mean squares.
+    """
+    bright, rare, faint = (leads_of_adagrad(kind, 4, seed) for kind in ("rare and bright", "rare", "faint"))
+    assert (bright < 0).all() and (rare > 0.01).all() and (faint > 2 * rare).all()
+    assert (leads_of_adagrad("equal", 4, seed) < 0.02).all()
 
 
-def test_equally_frequent_words_leave_little_of_it():
-    """Where all words are equally frequent, most of that lead is missing."""
-    rare, equal = (leads_of_adagrad(kind, 4).mean(1) for kind in ("rare words", "equally frequent"))
-    assert (equal < rare / 2).all()
+def test_labels_must_be_clear():
+    """And with noisy labels next to nothing is gained.
+    In those 50 steps it paid where three things met: the mean squares of the inputs are unequal, the small ones tell as much as the large, and labels are clear."""  # noqa: E501
+    for kind in ("rare", "faint"):
+        clear, noisy = (leads_of_adagrad(kind, pull) for pull in (4, 0.25))
+        assert (clear > 0.01).all() and (noisy.abs() < 0.01).all() and (noisy < clear / 3).all()
 
 
-def test_rare_words_must_tell_as_much_as_others():
-    """Where the rare ones are weak, Adagrad is last in these 50 steps: the clock alone costs nothing, the size does."""
-    clear, noisy = (leads_of_adagrad("rare and weak", pull, seed=6).mean(1) for pull in (4, 0.5))
+def test_small_inputs_must_tell_as_much_as_others():
+    """Small inputs must tell as much as large ones: where the rare ones are weak, Adagrad is last in these 50 steps."""
+    clear, noisy = (leads_of_adagrad("rare and weak", pull, seed=6) for pull in (4, 0.5))
     assert (noisy < 0).all() and (clear < noisy).all()
-    plain, clock, size, own = means("rare and weak", 4, seed=6)
-    assert clock < plain + 0.002 and plain + 0.004 < size < own
 
 
-def means(kind, pull, seed=5):
-    losses = losses_of(kind, pull, seed)
-    return [losses[name].mean() for name in ("plain", "clock", "size", "own")]
+def test_clock_and_size_share_the_lead():
+    """At these clear labels, clock and size alone each have over half of Adagrad's lead among rare words, and the common clock next to nothing.
+    Where they are faint too, the size has most of it; where they are weak, the clock costs nothing, the size does."""  # noqa: E501
+    parts = {}
+    for kind in ("rare", "rare and faint", "rare and weak"):
+        losses = losses_of(kind, 4, 6 if kind == "rare and weak" else 5)
+        parts[kind] = {name: (losses["plain"] - each).mean() for name, each in losses.items()}
+    rare, faint, weak = parts.values()
+    assert min(rare["clock"], rare["size"]) > 0.5 * rare["own"] > 5 * rare["common"]
+    assert faint["size"] > 0.55 * faint["own"] > faint["clock"] + 0.02
+    assert weak["clock"] > -0.002 and weak["own"] < weak["size"] < -0.004
 
 
-def test_the_clock_leads_in_one_size_and_the_size_where_rare_words_are_faint():
-    """On words that are there or not, clock and size alone each have over half of the lead at 2 and 15 % noise.
-    Make the rare ones faint, and the lead grows: now the size alone has most of it.
-    """  # noqa: E501
-    leads = []
-    for kind in ("rare words", "rare and faint"):
-        plain, clock, size, own = means(kind, 4)
-        leads.append(plain - own)
-        wins, other = (clock, size) if kind == "rare words" else (size, clock)
-        assert plain - wins > 0.55 * (plain - own) and wins < other
-        share = (plain - other) / (plain - own)
-        assert share > 0.5 if kind == "rare words" else share < 0.35
-    assert leads[1] > 2 * leads[0]
-
-
-@pytest.mark.parametrize("seed, batch", [(3, 16), (4, 64)])
-def test_on_the_pixels_it_is_the_size(seed, batch):
-    """On these pixels it is the size, more than the clock, that wakes the clue."""
+@pytest.mark.parametrize("seed, batch, steps", [(3, 16, 150), (4, 64, 150), (2, 1, 1500)])
+def test_clock_or_size_on_the_pixels(seed, batch, steps):
+    """In these 1797 single images it is the clock, more than the size, that wakes the rare pixels; in batches of 32 it is the size."""  # noqa: E501
     images, busy, rare, moved = HELD_OUT["images"], HELD_OUT["busy"], HELD_OUT["rare"], {}
-    rules = {"plain": (SGD, 1.0), "clock": (from_rule(HELD_OUT["clock"]), 7.0)}
-    rules["size"] = (from_rule(HELD_OUT["size"]), 0.03)
-    for name, (rule, lr) in rules.items():
+    rates = {"plain": (1.0, 0.05), "clock": (7.0, 1.0), "size": (0.03, 0.005)}
+    for name, lrs in rates.items():
         model = problems.small_net(64, 10)
         start = model[0].weight.detach().clone()
-        train(model, rule, images, HELD_OUT["labels"], steps=150, batch=batch, lr=lr, seed=seed)
-        change = model[0].weight.detach() - start
-        far = change.norm(dim=0)
+        rule = SGD if name == "plain" else from_rule(HELD_OUT[name])
+        train(model, rule, images, HELD_OUT["labels"], steps=steps, batch=batch, lr=lrs[batch == 1], seed=seed)
+        far = (model[0].weight.detach() - start).norm(dim=0)
         moved[name] = far[rare].mean() / far[busy].mean()
-        moved[name, "clue"] = change[4, HELD_OUT["clue"]]
-    assert moved["plain"] < moved["clock"] < 0.3 * moved["size"]
-    assert moved["clock", "clue"] < 0.5 * moved["size", "clue"]
+    less, more = ("size", "clock") if batch == 1 else ("clock", "size")
+    assert moved["plain"] < moved[less] < 0.6 * moved[more]
 
 
 def test_the_digits_are_a_draw():
@@ -206,14 +204,12 @@ def test_the_digits_are_a_draw():
     assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_clue_counts_for_little(seed):
-    """In its nine images the clue adds only 0.09 to the score of a 4."""
-    images, labels, clue = HELD_OUT["images"], HELD_OUT["labels"], HELD_OUT["clue"]
-    model, nine = problems.small_net(64, 10), images[:, clue] > 0
-    start = model[0].weight[4, clue].item()
-    train(model, Adagrad, images, labels, steps=200, batch=32, lr=0.3, seed=seed)
-    assert 0.04 < images[nine, clue].mean() * (model[0].weight[4, clue].item() - start) < 0.2
+def test_the_rare_pixels_are_not_missed():
+    """Without the seven rare pixels, the clue among them, each does as well: what they tell, others tell too."""
+    held_out, images = HELD_OUT["held_out"], HELD_OUT["images"]
+    for rule, options in ((SGD, {}), (SGD, {"momentum": 0.8, "nesterov": True}), (Adagrad, {})):
+        every, fewer = (held_out(rule, 150, 6, inputs, **options) for inputs in (images, images * ~HELD_OUT["rare"]))
+        assert abs(every.min() - fewer.min()) < 0.01
 
 
 @pytest.mark.parametrize("condition", [9, 400])
@@ -246,14 +242,15 @@ def test_rareness_is_most_of_the_hundred(lr, seed, batch):
     assert all(ratios[0] / left > 4 and left > ratios[0] / left for left in ratios[1:])
 
 
+@pytest.mark.parametrize("at", [3, 700])
 @pytest.mark.parametrize("size", [10.0, 100.0])
-def test_a_shock(size):
-    """900 quiet steps after the shock the rate is 0.30 of the steady one.
-    But the shock of 100 moved the weight by 1, and SGD's by 100."""
+def test_a_shock(size, at):
+    """And it remembers: after a thousand gradients of 1 the root of $s$ is 32; had one of them been 100, it would be 105, and the rate 0.30 of the steady one.
+    But the shock of 100 moves the weight by $\\eta$ at most, and SGD's by $100\\eta$."""  # noqa: E501
     p = s = 0.0
     for t in range(1, 1001):
-        before, steady = p, t**-0.5
-        p, s = adagrad(p, size if t == 100 else 1.0, s, lr=1.0, eps=0)
-        if t == 100:
-            assert before - p == pytest.approx(1, abs=0.01 if size == 100 else 0.35)
-    assert s**-0.5 / steady == pytest.approx({10.0: 0.95, 100.0: 0.30}[size], abs=0.005)
+        before = p
+        p, s = adagrad(p, size if t == at else 1.0, s, lr=1.0, eps=0)
+        assert before - p <= 1
+    assert s**0.5 == pytest.approx({10.0: 33.2, 100.0: 104.9}[size], abs=0.05)
+    assert s**-0.5 * 1000**0.5 == pytest.approx({10.0: 0.95, 100.0: 0.30}[size], abs=0.005)
