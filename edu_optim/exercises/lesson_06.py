@@ -112,6 +112,9 @@ def _watch_variance(answer):
     if variance < 0:
         yield "s - a**2 is", "below zero"
         return
+    if s == 0 != slope:
+        yield "s - a**2 is", "zero, as s itself is"
+        return
     _, *after = rules.rmsprop_centered(p, slope, s, a, lr=0.0, alpha=alpha, eps=1.0)
     place = "exactly zero" if variance == 0 else "above zero" if variance > 0 else "not a number"
     yield "s - a**2 is", f"{place}, {'and more steps change nothing' if after == [s, a] else 'and still changing'}"
@@ -295,6 +298,12 @@ EXERCISES = [
                 {"0.1, 0.99, 1500": "0.0, 0.99, 1500"},
                 why="Both means stay zero, and there is nothing to round.",
                 ask="Which slopes can `float32` not hold exactly?",
+            ),
+            edit(
+                "a square too small for float32",
+                {"0.1, 0.99, 1500": "1e-30, 0.99, 1500"},
+                why="What each step adds to s, (1 - alpha) * g**2, is too small for `float32`, so s stays zero.",
+                ask="What is the smallest number that `float32` holds, and what is (1 - alpha) * g**2?",
             ),
             edit(
                 "a square too large for float32",

@@ -96,10 +96,14 @@ RATES = [10 ** (stop / 8 - 2) for stop in range(17)]  # to choose from, 0.01 to 
 ANGLES = range(0, 46, 5)
 LOOKS = {"Rprop": {"color": GREEN, "linestyle": "-.", "marker": ">"}}
 LOOKS["signs"] = {"color": BLUE, "linestyle": "--", "marker": "<"}
+LOOKS["RMSprop, α = 0.9"] = look("RMSprop") | {"marker": "^"}
 
 
-def turned() -> Experiment:
-    """A ravine of condition number 25 that turns, and how many steps four rules need down it, each at its best.
+def turned(start: tuple[float, float] = (-4, 1)) -> Experiment:
+    """A ravine of condition number 25 that turns, and how many steps four rules need down it, as in `quickest`.
+
+    Args:
+        start: in the ravine before it is turned.
 
     >>> print(turned().at(angle=45))
     turn (degrees): 45
@@ -109,12 +113,19 @@ def turned() -> Experiment:
     steps, RMSprop: 56
     RMSprop's gradients, y over x: 0.943
     """
-    return Experiment(_three_paths, _ravine_and_steps, columns=2, height=3.9, angle=slider("turn", "degrees", 0, 0, 45))
+    return Experiment(
+        _three_paths,
+        _ravine_and_steps,
+        columns=2,
+        height=3.9,
+        angle=slider("turn", "degrees", 0, 0, 45),
+        start=start,
+    )
 
 
-def _three_paths(axes: Any, *, angle: float) -> dict[str, Any]:
+def _three_paths(axes: Any, *, angle: float, start: tuple[float, float]) -> dict[str, Any]:
     """Left, the quickest paths down the turned ravine; right, how many steps they take at each angle."""
-    found = quickest(angle)
+    found = quickest(angle, start=start)
     for name, size in (("momentum", 5), ("RMSprop", 7), ("Rprop", 4)):
         axes[0].plot(*found[name].T, label=name, markersize=size, linewidth=1.4, **_look(name))
     axes[1].axvline(angle, color="0.6", linewidth=1, label="_turn")
@@ -124,15 +135,16 @@ def _three_paths(axes: Any, *, angle: float) -> dict[str, Any]:
     return {**steps, "RMSprop's gradients, y over x": y.norm() / x.norm()}
 
 
-def _ravine_and_steps(axes: Any, angle: float) -> None:
+def _ravine_and_steps(axes: Any, angle: float, start: tuple[float, float]) -> None:
     bowl = quadratic(25, angle)
     points = bowl.grid(121, 121)
     axes[0].contour(*points.unbind(-1), bowl(points), levels=[0.1, 0.5, 2, 6, 20, 60], colors="0.8", linewidths=0.8)
     axes[0].plot(0, 0, "+", color="0.2", markersize=10, label="_minimum")
-    axes[0].set(xlim=(-5, 2.5), ylim=(-4, 2.5), aspect="equal", xlabel="x", ylabel="y", title="Down the ravine")
+    axes[0].set(xlim=(-5, 2.5), ylim=(-4, max(2.5, start[1] + 0.5)), aspect="equal", xlabel="x", ylabel="y")
+    axes[0].set(title="Down the ravine")
     axes[0].legend(handles=[])  # the names stand on the right
-    for name in quickest(0):
-        needed = [len(quickest(turn)[name]) - 1 for turn in ANGLES]
+    for name in quickest(0, start=start):
+        needed = [len(quickest(turn, start=start)[name]) - 1 for turn in ANGLES]
         axes[1].plot(ANGLES, needed, label=name, markersize=5, **_look(name))
     axes[1].set(xlim=(-1, 46), ylim=(0, 62), xlabel="turn (degrees)", ylabel="steps", title="Steps that it takes")
     axes[1].legend()
