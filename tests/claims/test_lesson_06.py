@@ -150,7 +150,7 @@ stays: right, 0.22 beside 0.40.
 
 @pytest.mark.parametrize("hidden, seed", [(16, 1), (24, 2)])
 def test_at_a_small_rate_the_burst_helps(hidden, seed):
-    """at 0.01, torch's default, the burst helps: 0.22 after 40 steps beside 0.43."""
+    """at 0.01, torch's default, the burst helps: 0.22 after 40 steps beside 0.43 without."""
 
     def without_burst(p, g, s, *, t, lr):
         return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t) ** 0.5)
