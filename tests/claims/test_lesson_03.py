@@ -199,20 +199,20 @@ def test_noise_at_equal_speed():
 @pytest.mark.parametrize(("lr", "beta"), [(0.03, 0.9), (0.05, 0.8)])
 def test_noisy_ravine(lr, beta):
     """At the same learning rate momentum is down first, swings, and stays three times as far away.
-    At a tenth of it the balls end, along the floor, where plain descent ends, here in about 60 % of the steps."""
+    At a tenth of it the balls end, along the floor, where plain descent ends, here in about 60 % of the steps; 0.95 takes longer."""  # noqa: E501
     start = torch.full((4000, 2), 3.0, dtype=torch.float64)
 
     def far(lr, beta):
         run = descend(noisy_quadratic(condition=16), SGD, 400, start, lr=lr, momentum=beta, seed=4)
         return run.points[..., 0].square().mean(1).sqrt()
 
-    plain, same, slow = far(lr, 0), far(lr, beta), far(lr * (1 - beta), beta)
+    plain, same, slow, slowest = far(lr, 0), far(lr, beta), far(lr * (1 - beta), beta), far(lr * 0.05, 0.95)
     ends = [run[300:].mean().item() for run in (plain, same, slow)]
     assert ends[1] / ends[0] == pytest.approx((1 - beta) ** -0.5, rel=0.1) and ends[2] == pytest.approx(
         ends[0], rel=0.1
     )
     arrive = [(run > 1.2 * end).nonzero().max().item() for run, end in zip((plain, same, slow), ends, strict=True)]
-    assert arrive[1] < arrive[2] < arrive[0]
+    assert arrive[1] < arrive[2] < arrive[0] < (slowest > 1.2 * ends[0]).nonzero().max().item()
 
 
 def test_cycle():
@@ -298,7 +298,7 @@ def test_the_star_lies_against_the_edge(kappa):
 
 def test_a_larger_rate_on_the_plateau_gains_nothing():
     """Move the learning rate with it, like $1 + \\beta$.
-    So while it crosses often, lower $\\beta$; while it creeps, raise it, halving $1 - \\beta$.
+    So from 25 on, while it crosses often and it helps, lower $\\beta$; while it creeps, raise it, halving $1 - \\beta$.
     """
 
     def steps(share, beta, kappa):
@@ -338,7 +338,7 @@ def needed(kappa):
 
 @pytest.mark.parametrize(("kappa", "beta"), [(25, 0.5), (60, 0.65), (225, 0.8)])
 def test_a_momentum_that_fits_beats_plain_descent(kappa, beta):
-    """Here the smallest $\\beta$ tried with which the ball still crosses on its way takes fewest, at 25 a fifth of plain descent's ($\\beta = 0$)."""  # noqa: E501
+    """Here the smallest $\\beta$ tried with which the ball still crosses takes fewest, at 25 a fifth of plain descent's ($\\beta = 0$)."""  # noqa: E501
     tried = {b: arrival(0.95 * (2 + 2 * b) / kappa, b, kappa) for b in (0, beta - 0.15, beta, beta + 0.1, beta + 0.15)}
     assert min((b for b, (_, crossed) in tried.items() if crossed), default=1) == beta
     assert min(tried, key=lambda b: tried[b][0]) == beta
@@ -350,7 +350,7 @@ def test_when_a_momentum_of_nine_tenths_pays(start):
     """Not in our ravine: at condition 25 plain descent at its best takes 173 steps, and 0.9 takes 270.
     From condition 4 to 1000 it takes about as many: all curvatures swing, and $\\sqrt{0.9}$ alone decides.
     Below about 39 plain descent is quicker; at 2500 and 10,000 the ball creeps.
-    Here it paid on bowls of condition 40 and more, and on the digits most with large batches."""
+    Here 0.9 paid on bowls of condition 40 and more, and on the digits most with large batches."""
 
     def steps(kappa, lr, beta):
         paths = [places(lr * c, beta, 700, start=x) for c, x in zip((1, kappa), start, strict=True)]
@@ -367,7 +367,7 @@ def test_when_a_momentum_of_nine_tenths_pays(start):
 
 @pytest.mark.parametrize("kappa", [25, 100])
 def test_no_sum_of_gradients_is_quicker_on_the_worst_bowl(kappa):
-    """In enough dimensions no method that adds up multiples of the gradients so far has a lower convergence rate on every bowl of this condition number (Nesterov 2004, theorem 2.1.13)."""  # noqa: E501
+    """In infinitely many dimensions no method that adds up multiples of the gradients so far has a lower convergence rate on every bowl of this condition number (Nesterov 2004, theorem 2.1.13)."""  # noqa: E501
     n, q = 500, (sqrt(kappa) - 1) / (sqrt(kappa) + 1)
     chain = 2 * numpy.eye(n) - numpy.eye(n, k=1) - numpy.eye(n, k=-1)
     hessian = numpy.eye(n) + (kappa - 1) / 4 * chain
