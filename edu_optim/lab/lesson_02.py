@@ -8,6 +8,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
@@ -248,16 +249,18 @@ def draw_steps(steps: Mapping[int, int]) -> Figure:
     """Steps to a loss against the batch, and a line on which every batch would need as many images as the smallest.
 
     >>> [text.get_text() for text in draw_steps({4: 100, 16: 40}).axes[0].texts]
-    ['equal images', 'needed']
+    ['if images were all that counts', 'needed']
     """
     fig, ax = figure(width=7.5, height=4)
     sizes, needed = numpy.array(list(steps)), numpy.array(list(steps.values()))
-    equal = needed[0] * sizes[0] / sizes
-    seen = equal > needed.min() / 3
-    ax.plot(sizes[seen], equal[seen], "--", color="0.4", label="equal images")
     ax.plot(sizes, needed, "o-", color=BLUE, label="needed")
+    ax.plot(sizes, needed[0] * sizes[0] / sizes, "--", color="0.4")
+    ax.text(2 * sizes[1], 0.76 * needed.min(), "if images were all that counts", color="0.4")
     ax.set(xscale="log", yscale="log", xlabel="images a step, log scale", ylabel="steps to the loss, log scale")
+    ax.set(ylim=(0.7 * needed.min(), 1.1 * needed.max()))
     ax.set_xticks(sizes, [str(size) for size in sizes])
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
     label_ends(ax)
     return fig
