@@ -81,12 +81,12 @@ def test_the_bill_is_by_the_prices_that_it_is_given():
 def test_prices_and_clocks_here_have_the_shape_of_those_stored():
     assert list(lab.prices_here(500)) == list(lab.PRICES)
     assert all(price >= 0 for price in lab.prices_here(500).values())
-    assert list(lab.clocks_here(500)) == ["lists", "loop in C"]
+    assert list(lab.clocks_here(500)) == ["lists", "torch's default", "loop in C"]
 
 
 def test_a_price_of_nothing_is_drawn():
     prices = lab.PRICES | {"page fault": 0.0, "result": 0.0}
-    fig = lab.bill_here(prices, {"lists": 0.1, "loop in C": 0.01})
+    fig = lab.bill_here(prices, {"lists": 0.1, "torch's default": 0.04, "loop in C": 0.01})
     fig.draw_without_rendering()
     assert "page fault: 0" in [label.get_text() for label in fig.axes[0].get_yticklabels()]
 
@@ -122,7 +122,21 @@ def test_a_temporary_lives_from_its_launch_to_the_last_that_reads_it():
     assert len(lab.lives(rules.adam)) == 14
 
 
-def test_the_careless_split_leaves_two_powers_in_the_loop_and_the_right_one_none():
-    cells = run("the-loop", "powers-in-the-loop")
-    assert cells["text"].count("pow(") == 2
-    assert "pow(" not in kernel.loop(*kernel.split(rules.adam, cells["kinds"]))
+def test_the_bill_of_foreach_counts_what_its_launches_read_write_and_make():
+    """By hand: m and g in, m out; v twice; v and g in, v out; v in, a root out; the root twice, and twice; p, m and
+    the root in, p out."""
+    cells = run("prices", "bill", "foreach-counted", "foreach-bill")
+    assert [moved // 4000 for _, moved in cells["seen"].each] == [3, 2, 3, 2, 2, 2, 4]
+    seen, weights = cells["seen"], 12_000_000
+    assert (seen.launches, seen.bytes, seen.results, seen.made) == (7, 72_000, 1000, 1)
+    price = lab.PRICES
+    by_hand = price["Python"] + 7 * price["launch"] + weights * (72 * price["byte"] + price["result"])
+    assert sum(cells["foreach"].values()) == pytest.approx(by_hand + weights * 4 / 4096 * price["page fault"])
+
+
+def test_the_bill_of_the_default_is_that_of_its_counts():
+    prices = dict(zip(lab.PRICES, (1.0, 2.0, 3.0, 5.0, 7.0), strict=True))
+    by_torch = lab.bills_here(prices, 2**23)["torch's default"]
+    by_hand = (1, 7 * 2, 72 * 2**23 * 3, 2 * 2**23 * 5, 2 * 2**13 * 7)
+    assert by_torch == dict(zip(lab.COLORS, by_hand, strict=True))
+    assert lab.bills_here(prices, 2**23 - 1)["torch's default"]["page faults"] == 0

@@ -45,7 +45,7 @@ def _columns_of(rule, starts, draw):
 
 
 def _hyper_at(rule, t):
-    given = {"lr": 0.1, "t": t, "eps": 1e-3}
+    given = {"lr": 0.1, "t": t, "eps": 1e-3, "betas": (0.7, 0.95), "alpha": 0.8, "momentum": 0.6, "dampening": 0.3}
     return {name: given[name] for name in given if name in signature(rule)[1]}
 
 
@@ -83,7 +83,7 @@ def _watch_executor(answer):
             yield f"{at_step} are the gradients as before?", "yes" if same else "no"
             yield f"{at_step} are all tensors where they were in memory?", "yes" if places == after else "no"
     parameters = [p.clone().requires_grad_() for p in _some_tensors(draw)]
-    optimizer = Adam(parameters, lr=0.1, eps=1e-3, run=answer)
+    optimizer = Adam(parameters, lr=0.1, eps=1e-3, betas=(0.8, 0.9), run=answer)
     for _ in range(2):
         for p in parameters:
             p.grad = torch.randn(p.shape, generator=draw, dtype=p.dtype)
@@ -327,7 +327,7 @@ EXERCISES = [
         step_seconds,
         [
             "Seconds are launches times `launch`, plus bytes divided by `speed`. How many of each in the two runs?",
-            "In the loop each array is read or written once, as in *By hand*. Over lists write down every launch: a "
+            "In the loop each array is read or written once, as under *Bytes*. Over lists write down every launch: a "
             "number times a tensor reads one and makes one, a sum of two tensors reads two and makes one.",
             "Over lists gradient descent has three launches: `lr * g`, the difference, and the copy into `p`. They "
             "touch 2, 3 and 2 arrays. Momentum has seven.",

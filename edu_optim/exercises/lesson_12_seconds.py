@@ -103,6 +103,18 @@ SECONDS = [
         ask="Where does the result of `lr * g` lie, and who reads it next?",
     ),
     edit(
+        "over lists each launch moves as much as the whole loop",
+        {"2 + 1, 2 + 3 + 2)": "3, 3 * 3)", "5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "7, 7 * 5)"},
+        why="The launches are counted right, and so is the loop.",
+        ask="How many tensors go into `lr * g`, and how many come out?",
+    ),
+    edit(
+        "in the loop one array is missing",
+        {"(1, 3)": "(1, 2)", "(1, 5)": "(1, 4)"},
+        why="Over lists all is counted right; the loop reads what the rule takes, and writes what it returns.",
+        ask="Which arrays stand in the head of the loop in C, and which of them does it write?",
+    ),
+    edit(
         "in the loop the gradient is written too",
         {"(1, 3)": "(1, 4)", "(1, 5)": "(1, 6)"},
         why="A rule reads its gradient and returns none.",

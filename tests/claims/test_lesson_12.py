@@ -1,6 +1,7 @@
 """What lesson 12 says of launches, bytes, temporaries and loops, counted for other rules, sizes and numbers."""
 
 import inspect
+import warnings
 import weakref
 
 import pytest
@@ -96,7 +97,7 @@ def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
 
 @pytest.mark.parametrize("rule", [rules.adam, *OTHERS], ids=lambda rule: rule.__name__)
 def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
-    """And the temporaries of all tensors live at once: Adam's on a hundred tensors are up to 700, one by one ten."""  # noqa: E501
+    """And the temporaries of all tensors live at once: up to 700 of Adam's on a hundred tensors, one by one ten."""
     settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
     most = {}
     for run, tensors in ((per_tensor, 1), (per_tensor, 20), (per_tensor, 100), (multi_tensor, 20), (multi_tensor, 100)):
@@ -112,10 +113,7 @@ def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
 
 @pytest.mark.parametrize("run", ["per_tensor", "multi_tensor", "compiled"])
 def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
-    """A number that a rule takes from outside keeps the value that it had when the loop was written, without a word.
-    For other rules of plain arithmetic on their arguments, yours too, there is the loop: `run="compiled"`.
-    - A rule of arithmetic on its arguments can be traced into that loop.
-    """
+    """A number that a rule takes from outside keeps the value that it had when the loop was written, without a word."""
     for steps in (2, 5):
         outside = [1.0]
 
@@ -145,16 +143,13 @@ def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
 
 
 def test_with_many_images_the_way_to_step_is_hidden():
-    """with 1,797 images little is left to save.
-    In place of lists the loop saves most with many weights and few images; of torch's default, with one image, about half as much.
-    In place of `fused=True` it saves next to nothing; with 16 or 64 neurons and up to 256 images it loses.
-    In the trainings here it saves much beside lists with few examples a step."""  # noqa: E501
+    """from one image to 1,797 the 86 % of 1,024 neurons fall to 7, but the 30 of 16 neurons to 17.
+    In place of torch's default, with one image, the loop saves about half as much.
+    In place of `fused=True` it mostly loses."""
     lists, default, fused = lab.TAKEN_OFF.values()
-    for column in (0, 1):
-        assert max(row[column] for row in lists) == lists[-1][column]
-    assert max(row[-1] for row in lists) < 20 < 26 < min(min(row[:2]) for row in lists)
+    assert [(lists[k][0], lists[k][-1]) for k in (-1, 0)] == [(86, 7), (30, 17)]
     assert all(0.4 < a[0] / b[0] < 0.6 for a, b in zip(default, lists, strict=True))
-    assert sorted(sum(fused, []))[-2:] == [2, 10] and max(fused[0][:3] + fused[1][:3]) <= -5
+    assert sum(share < 0 for share in sum(fused, [])) == 13
     for few, many in lab.taken_off([200], [2, 1500], 0.05)["lists"]:
         assert few > many
 
@@ -177,14 +172,17 @@ def test_torch_has_a_fused_loop_for_four(name):
         (lambda g: sum(g) / 3, [2.0, -1.0, -1.0]),
         (lambda g: 6 / len(g), [2.0, -1.0, -1.0]),
         (lambda g: g[0], [0.0, -3.0, -3.0]),
+        (lambda g: g.abs(), [0.0] * 3),
+        (lambda g: (g > 0) * 3, [0.0] * 3),
+        (lambda g: (g == 0) * 3, [3.0, -3.0, -3.0]),
     ],
 )
 @pytest.mark.parametrize("run", ["default", "multi_tensor", "compiled"])
 def test_what_becomes_of_a_rule_that_is_not_elementwise(run, taken_off, right):
     """Tensor by tensor it has them all.
     With `run="compiled"` you are told, once, that it runs so.
-    Over lists it stops with an error, at `sum(g)`, `len(g)`, `g[0]` or `g.mean()`: a `TensorList` has arithmetic alone.
-    `from_rule` runs a rule of your own tensor by tensor, unless told otherwise."""
+    Over lists it stops with an error, at `sum(g)`, `len(g)`, `g[0]` or `g.mean()`: a `TensorList` has arithmetic alone, and so no `g.abs()` and no `g > 0` either.
+    `from_rule` runs a rule of your own tensor by tensor, unless told otherwise."""  # noqa: E501
 
     def centered(p, g, *, lr):
         return (p - lr * (g - taken_off(g)),)
@@ -230,8 +228,7 @@ def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
 def test_in_the_middle_the_bill_is_too_long():
     """In the middle bills are up to 2.3 times too long: bytes are cheaper there than at twelve million weights.
     At 120,000 weights, the kink in the first picture, lists took 1.13 ms, and 0.57 with an allocator that keeps its memory: half of it was fresh pages.
-    Lists also paid for fresh pages at 120,000, 1.2 million and 3.8 million weights, and our bill has none below 32 MiB a tensor.
-    The first error makes the bill of lists too long, the second too short: at 3.8 million the second is the larger, at the other two the first."""  # noqa: E501
+    That of lists is too short all the same at 3.8 million: there the clock has fresh pages, and our bill has none below 32 MiB a tensor."""  # noqa: E501
     ways = {"lists": False, "lists, memory kept": True, "loop in C": False}
     ratios = []
     for way, kept in ways.items():
@@ -244,14 +241,11 @@ def test_in_the_middle_the_bill_is_too_long():
     for nth in range(len(lab.MEASURED_AT)):
         fresh, kept = lab.MEASURED["lists"][nth], lab.MEASURED["lists, memory kept"][nth]
         assert (fresh > 1.25 * kept) == (lab.MEASURED_AT[nth] in (120_000, 1_200_000, 3_794_733, 12_000_000))
-    for weights in (120_000, 1_200_000):
-        at = lab.MEASURED_AT.index(weights)
-        assert sum(lab.bills(17, 152, 7, weights)["lists"].values()) > lab.MEASURED["lists"][at]
     assert [lab.MEASURED[way][kink] for way in ways][:2] == [1.13e-3, 572e-6]
 
 
 def test_in_a_cache_a_byte_is_cheaper():
-    """With a million the bill has no page faults: it is too short where temporaries are fresh, too long where bytes are cheap."""  # noqa: E501
+    """In the middle bills are up to 2.3 times too long: bytes are cheaper there than at twelve million weights."""
     for way, moved, results in (("loop in C", 28, 0), ("torch, fused", 28, 0), ("lists", 152, 17)):
         billed = moved * lab.PRICES["byte"] + results * lab.PRICES["result"]
         assert lab.MEASURED[way][-3] < 1.2e6 * billed
@@ -264,9 +258,10 @@ def test_in_a_cache_a_byte_is_cheaper():
 
 @others
 def test_the_loop_makes_no_tensor_and_lists_make_one_for_each_sign(rule):
-    """In float32, contiguous, the loop in C makes no tensor, so it has nothing to map."""
-    for size in (1000, 77_777):
-        columns = [[torch.ones(size)] for _ in range(rule.__code__.co_argcount)]
+    """On contiguous float32 or float64 the loop in C makes no tensor, so it has nothing to map.
+    a loop is one launch, on contiguous float32 or float64 without temporaries."""
+    for size, dtype in ((1000, torch.float32), (77_777, torch.float64)):
+        columns = [[torch.ones(size, dtype=dtype)] for _ in range(rule.__code__.co_argcount)]
         compiled(rule, columns, {"lr": 0.1})
         with Made(size) as by_the_loop:
             compiled(rule, columns, {"lr": 0.2})
@@ -274,17 +269,6 @@ def test_the_loop_makes_no_tensor_and_lists_make_one_for_each_sign(rule):
             multi_tensor(rule, columns, {"lr": 0.2})
         assert by_the_loop.count == 0
         assert over_lists.count == len(lab.lives(rule)) > 1
-
-
-@others
-@pytest.mark.parametrize("made", [lambda: torch.ones(100, 80).T, lambda: torch.ones(8000, dtype=torch.bfloat16)])
-def test_other_tensors_are_copied_for_the_loop(rule, made):
-    """Tensors in half precision, or not contiguous, are copied first."""
-    columns = [[made()] for _ in range(rule.__code__.co_argcount)]
-    compiled(rule, columns, {"lr": 0.1})
-    with Made(8000) as copies:
-        compiled(rule, columns, {"lr": 0.2})
-    assert copies.count >= rule.__code__.co_argcount
 
 
 def test_foreach_makes_few_temporaries():
@@ -300,8 +284,74 @@ def test_foreach_makes_few_temporaries():
     assert counts["fused"] == 0 < counts["foreach"] < 4
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_torchs_lists_move_half_of_the_bytes(dtype):
+    """The bill is 16 % short.
+    It says why torch's lists take a fifth of the time of ours: half of the bytes, a seventeenth of the results, a fourteenth of the page faults.
+    Not lists are slow, but temporaries.
+    Its launches that end in `_` work in place: they overwrite what they have read.
+    Torch's default on a CPU is neither lists nor a loop: one tensor after the other, mostly in place."""  # noqa: E501
+    counts = {}
+    for name, options in {"foreach": {"foreach": True}, "default": {}, "fused": {"fused": True}}.items():
+        parameters = [torch.ones(70, 8, dtype=dtype, requires_grad=True) for _ in range(5)]
+        for p in parameters:
+            p.grad = torch.ones_like(p)
+        optimizer = torch.optim.Adam(parameters, **options)
+        optimizer.step()
+        with lab.Counter() as counts[name]:
+            before = [{x.data_ptr() for x in optimizer.state[p].values()} for p in parameters]
+            optimizer.step()
+        assert before == [{x.data_ptr() for x in optimizer.state[p].values()} for p in parameters]
+    columns = [[torch.ones(70, 8, dtype=dtype) for _ in range(5)] for _ in range(4)]
+    with lab.Counter() as ours:
+        multi_tensor(rules.adam, columns, {"t": 2, "lr": 0.1})
+    torchs = counts["foreach"]
+    assert (torchs.launches, counts["default"].launches, counts["fused"].launches) == (7, 35, 1)
+    assert 0.45 < torchs.bytes / ours.bytes < 0.5 and torchs.bytes == counts["default"].bytes
+    assert (ours.results, ours.made) == (17 * torchs.results, 14 * torchs.made)
+    in_place = sum(name.endswith("_") for name, _ in counts["default"].each)
+    assert in_place == 25 > len(counts["default"].each) / 2
+    billed = sum(lab.bill(7, 72 * 12e6, 12e6, 12e6 * 4 / 4096).values())
+    assert f"{100 * (1 - billed / lab.MEASURED['torch, foreach'][-1]):.0f}" == "16"
+    assert f"{lab.MEASURED['lists'][-1] / lab.MEASURED['torch, foreach'][-1]:.0f}" == "5"
+    kept = sum(lab.bill(7, 72 * 12e6, 12e6, 0).values())
+    assert billed - kept < kept < 0.4 * sum(lab.bills(17, 152, 7, 12e6, True)["lists"].values())
+
+
+def test_a_rule_without_a_branch_becomes_a_loop_and_one_with_a_branch_does_not():
+    """For other rules, yours too, there is the loop, `run="compiled"`, if they do with `+ - * / **` and without `if`.
+    the loop serves other rules of `+ - * / **`."""
+
+    def plain(p, g, b, *, lr, t):
+        b = b + g**2 / t
+        return p - lr * g / (b**0.5 + 0.3**t), b
+
+    def branched(p, g, b, *, lr, t):
+        return p - (lr if t > 1 else 2 * lr) * g, b * 1
+
+    def rooted(p, g, b, *, lr, t):
+        return p - lr * g / (b.sqrt() + 1), b * 1
+
+    for rule in (plain, branched, rooted):
+        columns, same = ([[torch.tensor([x, 2.0])] for x in (1.0, 3.0, 4.0)] for _ in range(2))
+        per_tensor(rule, same, {"lr": 0.1, "t": 2})
+        execute._warn.cache_clear()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            compiled(rule, columns, {"lr": 0.1, "t": 2})
+        assert len(told) == (rule is not plain)
+        torch.testing.assert_close(columns, same, rtol=1e-6, atol=0)
+
+
+def test_the_clock_of_a_million_depends_on_fresh_memory():
+    """At a million the bill has no page faults."""
+    for weights in (500_000, 1_000_000, 8_000_000):
+        assert all(lab.bills(17, 152, 7, weights)[way]["page faults"] == 0 for way in lab.RUNS)
+    assert lab.bills(17, 152, 7, 9_000_000)["lists"]["page faults"] > 0
+
+
 def test_one_loop_serves_all_shapes_and_settings():
-    """Shapes, learning rates and betas may change as they like, since they are arguments."""
+    """Python works such **numbers** out once a step, and the loop gets them in its first lines."""
     before = None
     for size, lr, betas in ((3, 0.1, (0.9, 0.999)), (1000, 2.0, (0.5, 0.7))):
         columns = [[torch.rand(size, dtype=torch.float64)] for _ in range(4)]
@@ -315,7 +365,7 @@ def test_one_loop_serves_all_shapes_and_settings():
 
 
 def test_the_rule_with_the_most_launches_gains_most():
-    """At twelve million the rule with the fewest launches gains least from a loop by the bill, and that with the most gains most."""  # noqa: E501
+    """At twelve million the rule with the fewest launches gains least from a loop, that with the most gains most."""
     experiment = lab.play(
         lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(lab.counted(multi_tensor, rule=rule)), lab.PRICES
     )
@@ -328,7 +378,7 @@ def test_the_rule_with_the_most_launches_gains_most():
 
 def test_the_bill_agrees_with_what_was_measured():
     """Bytes alone make the bill of lists five times the loop's; results nearly double that, and page faults more than double it again.
-    So it is 20 times by the clock, and not five.
+    So it is 20 times, and not five.
     The three bills are off by +10, -2 and -12 %.
     (Python and launches are in each bar, too thin to see.)"""  # noqa: E501
     found = {way: lab.bills(17, 152, 7, 12e6, way != "lists") for way in ("lists", "lists, memory kept")}
