@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from .. import rules
 from ..foreach import TensorList
+from ..kernel import in_c, partition
 from ..optimizers import SGD, Adadelta, Adam
 from ..plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, SKY, figure, label_ends
 from ..problems import digits, small_net
@@ -81,6 +82,7 @@ LOOP: tuple[MakeOptimizer, dict[str, Any]] = Adam, {"run": "compiled"}
 FINE = time.get_clock_info("process_time").resolution < 1e-5  # not so on Windows
 CLOCK = time.process_time if FINE else time.perf_counter
 PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc always asks the system
+OPERATIONS = [2, 6, 10, 18, 34, 66, 130]
 HERE = 10_000_000  # weights of the bill here and now: a step over lists then needs less than half a gigabyte
 RUNS = {"lists": "multi_tensor", "loop in C": "compiled"}
 HYPER = {"t": 1, "lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8, "momentum": 0.9, "rho": 0.9}
@@ -419,6 +421,46 @@ def bills_and_clocks() -> Figure:
     ax.legend(looks, ["the bill", "the clock"], loc="upper left")
     ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
     label_ends(ax)
+    return fig
+
+
+def arithmetic_here(weights: int = 4_000_000) -> dict[int, float]:
+    """Seconds a weight of gradient descent's loop in C, by how many operations it does for each, here and now.
+
+    The bytes are the same: ``g`` becomes ``lr * g + g``, again and again, before the step. Empty without a C compiler.
+
+    >>> len(arithmetic_here(10)) in (0, len(OPERATIONS))
+    True
+    """
+    p, g = torch.zeros(weights), torch.zeros(weights)
+    try:
+        loops = [in_c(_with_more(operations), partition({"lr": 0.1})[0], torch.float32) for operations in OPERATIONS]
+    except (OSError, RuntimeError):
+        return {}
+    times = _least(*(partial(loop, [[p], [g]], [0.1]) for loop in loops))
+    return {operations: each / weights for operations, each in zip(OPERATIONS, times, strict=True)}
+
+
+def _with_more(operations: int) -> Callable[..., Any]:
+    def rule(p, g, *, lr):
+        for _ in range((operations - 2) // 2):
+            g = lr * g + g
+        return (p - lr * g,)
+
+    return rule
+
+
+def arithmetic(times: dict[int, float]) -> Figure:
+    """What `arithmetic_here` found, as a line.
+
+    >>> arithmetic({2: 1e-9, 66: 3e-9}).axes[0].get_xlabel()
+    'operations for a weight, log scale'
+    """
+    fig, ax = figure(width=6.4, height=3.2)
+    ax.plot(list(times), [1e9 * each for each in times.values()], "D-", color=GREEN, markersize=5)
+    ax.set(xscale="log", xlabel="operations for a weight, log scale", xticks=OPERATIONS, xticklabels=OPERATIONS)
+    ax.set(ylabel="nanoseconds a weight", ylim=(0, None))
+    ax.minorticks_off()
     return fig
 
 

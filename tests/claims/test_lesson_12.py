@@ -1,6 +1,7 @@
 """What lesson 12 says of launches, bytes, temporaries and loops, counted for other rules, sizes and numbers."""
 
 import inspect
+import re
 import warnings
 import weakref
 
@@ -225,6 +226,22 @@ def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
     assert min(times[-1] for times in lab.MEASURED.values()) > 28 * 12e6 * lab.PRICES["byte"]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_little_more_arithmetic_is_free_and_much_is_not(dtype):
+    """As long as the bytes take longer, arithmetic is free; then the time grows with it.
+    This is the **roofline** of Williams and others: the longer of the two."""
+    times = lab.arithmetic_here(3_000_000) if dtype == torch.float32 else None
+    if times:
+        assert times[6] < 2 * times[2] and times[34] < times[66] < times[130]
+    for operations in lab.OPERATIONS:
+        rule = lab._with_more(operations)
+        p, g = torch.tensor([1.0], dtype=dtype), torch.tensor([2.0], dtype=dtype)
+        assert rule(p, g, lr=0.0)[0] == 1 and rule(p, g, lr=-1.0)[0] == (3 if operations == 2 else 1)
+        text = kernel.loop(*kernel.split(rule, kernel.partition({"lr": 0.1})[0]))
+        assert len(re.findall(" [-+*] ", text.split("{", 2)[2])) == operations
+        assert len(re.findall(r"_\[i\]", text)) == 3
+
+
 def test_in_the_middle_the_bill_is_too_long():
     """In the middle bills are up to 2.3 times too long: bytes are cheaper there than at twelve million weights.
     At 120,000 weights, the kink in the first picture, lists took 1.13 ms, and 0.57 with an allocator that keeps its memory: half of it was fresh pages.
@@ -272,7 +289,7 @@ def test_the_loop_makes_no_tensor_and_lists_make_one_for_each_sign(rule):
 
 
 def test_foreach_makes_few_temporaries():
-    """`foreach` works in place, so it makes few temporaries; `fused` is one loop, written by hand; and `torch.compile` traces what you give it, for graphics cards too."""  # noqa: E501
+    """`fused` is one loop, written by hand; and `torch.compile` traces what you give it, for graphics cards too."""  # noqa: E501
     counts = {}
     ways = {"foreach": (torch.optim.Adam, {"foreach": True}), "fused": (torch.optim.Adam, {"fused": True})}
     for name, (make, options) in (ways | {"lists": (Adam, {"run": "multi_tensor"})}).items():
@@ -288,7 +305,7 @@ def test_foreach_makes_few_temporaries():
 def test_torchs_lists_move_half_of_the_bytes(dtype):
     """The bill is 16 % short.
     It says why torch's lists take a fifth of the time of ours: half of the bytes, a seventeenth of the results, a fourteenth of the page faults.
-    Not lists are slow, but temporaries.
+    The difference is temporaries.
     Its launches that end in `_` work in place: they overwrite what they have read.
     Torch's default on a CPU is neither lists nor a loop: one tensor after the other, mostly in place."""  # noqa: E501
     counts = {}
