@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from cells import Lesson
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from edu_optim import kernel, rules
 from edu_optim.execute import multi_tensor, per_tensor
@@ -92,7 +93,7 @@ def test_a_price_of_nothing_is_drawn():
 
 
 def test_what_the_fourth_executor_adds_is_eight_bytes_a_weight_and_column():
-    class Laid(lab.TorchDispatchMode):
+    class Laid(TorchDispatchMode):
         count = 0
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):

@@ -4,7 +4,6 @@ import importlib.util
 import inspect
 import statistics
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,18 +15,17 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from .. import rules
+from ..base import from_rule
 from ..foreach import TensorList
-from ..kernel import in_c, partition
 from ..optimizers import SGD, Adadelta, Adam
 from ..plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, SKY, figure, label_ends
 from ..problems import digits, small_net
 from ..trace import MakeOptimizer
 from .controls import choice, rate, switch
 from .experiment import Experiment
+from .lesson_12_counts import HYPER, Counter, counted, lives
 
 Shares = dict[str, list[list[float]]]  # a way to step -> percent, a row for each network, a column for each batch
 # Measured once: 26 November 2026, one core of an Intel Xeon in a virtual machine, 48 KiB, 2 MiB and 480 MiB of cache,
@@ -85,7 +83,6 @@ PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc alway
 OPERATIONS = [2, 6, 10, 18, 34, 66, 130]
 HERE = 10_000_000  # weights of the bill here and now: a step over lists then needs less than half a gigabyte
 RUNS = {"lists": "multi_tensor", "loop in C": "compiled"}
-HYPER = {"t": 1, "lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8, "momentum": 0.9, "rho": 0.9}
 COLORS = {"Python": (GRAY, ""), "launches": (ORANGE, "//"), "bytes": (BLUE, ""), "results": (SKY, "..")}
 COLORS |= {"page faults": (RED, "\\\\")}
 RULES: dict[str, tuple[Callable[..., Any], MakeOptimizer, dict[str, Any]]] = {
@@ -124,59 +121,6 @@ def text(rule: Callable[..., Any]) -> str:
     return head.rstrip() + body.rstrip()
 
 
-class Counter(TorchDispatchMode):
-    """Counts what is done with tensors that are no single numbers: launches, bytes, results and new tensors.
-
-    Each tensor that goes into a launch or comes out counts once, and once more if it is read and overwritten. Results
-    are the numbers that are written elsewhere than they were read. `each` keeps the names and bytes of the launches.
-
-    >>> x = torch.ones(1000, dtype=torch.float64)
-    >>> with Counter() as counter:
-    ...     y = (2 * x).sqrt_()
-    >>> counter.each, counter.launches, counter.bytes, counter.results, counter.made
-    ([('mul', 16000), ('sqrt_', 16000)], 2, 32000, 1000, 1)
-    """
-
-    launches = bytes = results = made = 0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.each: list[tuple[str, int]] = []
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        given, made = _long((args, kwargs)), _long(result)
-        if given | made:
-            name = function.overloadpacket.__name__.removeprefix("_foreach_")
-            into = _long(args[0]) if name.endswith("_") else made - given
-            written = 0 if name == "copy_" else sum(x.nbytes for x in into & given)
-            self.each.append((name, sum(x.nbytes for x in given | made) + written))
-            self.launches, self.bytes = self.launches + 1, self.bytes + self.each[-1][1]
-            self.results += sum(x.numel() for x in into) if name == "copy_" or not written else 0
-            self.made += len(made - given)
-        return result
-
-
-def _long(tree: Any) -> set[torch.Tensor]:
-    return {x for x in tree_leaves(tree) if torch.is_tensor(x) and x.dim()}
-
-
-def counted(run: Callable[..., Any], tensors: int = 1, rule: Callable[..., Any] = rules.adam) -> Counter:
-    """The launches and the bytes of one step over so many tensors of a thousand weights, in float32.
-
-    >>> from edu_optim.execute import per_tensor
-    >>> counted(per_tensor, rule=rules.gradient_descent).launches
-    3
-    """
-    names = inspect.signature(rule).parameters
-    columns = [
-        [torch.ones(1000, dtype=torch.float32) for _ in range(tensors)] for _ in range(rule.__code__.co_argcount)
-    ]
-    with Counter() as counter:
-        run(rule, columns, {name: value for name, value in HYPER.items() if name in names})
-    return counter
-
-
 def counted_in_torch(**options: Any) -> Counter:
     """The same for the second step of torch's own Adam over one tensor.
 
@@ -188,38 +132,6 @@ def counted_in_torch(**options: Any) -> Counter:
     with Counter() as counter:
         step()
     return counter
-
-
-class _Lives(TorchDispatchMode):
-    """Notes, for each new tensor, at which launch it came and after which one it went."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.launches, self.lives = 0, []
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        self.launches += 1
-        if torch.is_tensor(result) and not any(result is given for given in tree_leaves(args)):
-            life = [function.overloadpacket.__name__, self.launches, None]
-            self.lives.append(life)
-            weakref.finalize(result, lambda: life.__setitem__(2, self.launches))
-        return result
-
-
-def lives(rule: Callable[..., Any] = rules.adam) -> list[tuple[str, int, int]]:
-    """The operation, the launch that makes it and the last launch before it goes, for each temporary of a step.
-
-    >>> lives(rules.gradient_descent)
-    [('mul', 1, 2), ('sub', 2, 3)]
-    """
-    p, g, *buffers = (torch.ones(2) for _ in range(rule.__code__.co_argcount))
-    settings = {"lr": 0.5, "t": 1} if "t" in rule.__code__.co_varnames else {"lr": 0.5}
-    with _Lives() as noted:
-        results = rule(p, g, *buffers, **settings)
-        for old, new in zip([p, *buffers], results, strict=True):
-            old.copy_(new)
-    return [(name, born, died or noted.launches) for name, born, died in noted.lives]
 
 
 def temporaries() -> Figure:
@@ -429,21 +341,22 @@ def bills_and_clocks() -> Figure:
 def arithmetic_here(weights: int = 4_000_000) -> dict[int, float]:
     """Seconds a weight of gradient descent's loop in C, by how many operations it does for each, here and now.
 
-    The bytes are the same: ``g`` becomes ``lr * g + g``, again and again, before the step. Empty without a C compiler.
+    The bytes are the same: ``g`` becomes ``lr * g + g``, again and again, before the step.
 
-    >>> len(arithmetic_here(10)) in (0, len(OPERATIONS))
+    >>> list(arithmetic_here(10)) == OPERATIONS
     True
     """
-    p, g = torch.zeros(weights), torch.zeros(weights)
-    try:
-        loops = [in_c(_with_more(operations), partition({"lr": 0.1})[0], torch.float32) for operations in OPERATIONS]
-    except (OSError, RuntimeError):
-        return {}
-    times = _least(*(partial(loop, [[p], [g]], [0.1]) for loop in loops))
-    return {operations: each / weights for operations, each in zip(OPERATIONS, times, strict=True)}
+    steps = [_stepper(from_rule(with_more(operations)), {"run": "compiled"}, weights) for operations in OPERATIONS]
+    return {operations: least / weights for operations, least in zip(OPERATIONS, _least(*steps), strict=True)}
 
 
-def _with_more(operations: int) -> Callable[..., Any]:
+def with_more(operations: int) -> Callable[..., Any]:
+    """Gradient descent that does so many operations for each weight, an even number.
+
+    >>> with_more(4)(5.0, 2.0, lr=0.5)
+    (3.5,)
+    """
+
     def rule(p, g, *, lr):
         for _ in range((operations - 2) // 2):
             g = lr * g + g

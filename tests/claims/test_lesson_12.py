@@ -230,11 +230,11 @@ def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
 def test_a_little_more_arithmetic_is_free_and_much_is_not(dtype):
     """As long as the bytes take longer, arithmetic is free; then the time grows with it.
     This is the **roofline** of Williams and others: the longer of the two."""
-    times = lab.arithmetic_here(3_000_000) if dtype == torch.float32 else None
-    if times:
+    if dtype == torch.float32:
+        times = lab.arithmetic_here(3_000_000)
         assert times[6] < 2 * times[2] and times[34] < times[66] < times[130]
     for operations in lab.OPERATIONS:
-        rule = lab._with_more(operations)
+        rule = lab.with_more(operations)
         p, g = torch.tensor([1.0], dtype=dtype), torch.tensor([2.0], dtype=dtype)
         assert rule(p, g, lr=0.0)[0] == 1 and rule(p, g, lr=-1.0)[0] == (3 if operations == 2 else 1)
         text = kernel.loop(*kernel.split(rule, kernel.partition({"lr": 0.1})[0]))
@@ -382,7 +382,7 @@ def test_one_loop_serves_all_shapes_and_settings():
 
 
 def test_the_rule_with_the_most_launches_gains_most():
-    """At twelve million the rule with the fewest launches gains least from a loop, that with the most gains most."""
+    """At twelve million the rule with the fewest launches gains least from a loop by the bill, that with the most gains most."""  # noqa: E501
     experiment = lab.play(
         lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(lab.counted(multi_tensor, rule=rule)), lab.PRICES
     )
