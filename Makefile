@@ -6,7 +6,9 @@ PY := .venv/bin/python
 TESTS := .venv/$(if $(CI),clients,test)
 PYTEST := $(PY) -m pytest -p tests.kernels -n logical --dist loadscope --no-loadscope-reorder --durations=10
 NBVAL := --nbval --nbval-cell-timeout=60
-INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+# The install leaves compiling to the first import, which then has to be kept.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test quick test-cpus FORCE
