@@ -21,6 +21,8 @@ def _watch_training(answer):
         sizes = []
 
         def gradient(p, examples, sizes=sizes):
+            if not len(examples):
+                raise ValueError("`gradient` was asked for the mean over a share without examples")
             sizes.append(len(examples))
             return sum(0.3 * p - x for x in examples) / len(examples)
 
@@ -97,6 +99,18 @@ TRAIN = [
         {TOGETHER: "step(p, gradient(p, shares[0]))"},
         why="The others work for nothing: their examples never reach p.",
         ask="Where do the gradients of the other ranks go?",
+    ),
+    edit(
+        "one rank is left out",
+        {"for rank in range(ranks)]": "for rank in range(max(1, ranks - 1))]"},
+        why="Its share of each batch is seen by none.",
+        ask="How many shares has a batch, and how many gradients do you take?",
+    ),
+    edit(
+        "the gradients are taken where the epoch began",
+        {"shuffled = order(epoch)": "shuffled, old = order(epoch), p", "gradient(p, share)": "gradient(old, share)"},
+        why="After the first step of an epoch p has moved, and the gradients are still those of its old place.",
+        ask="At which p does one rank alone take the gradient of its second batch?",
     ),
     edit(
         "each rank's gradient takes a step of its own",
@@ -268,6 +282,12 @@ BYTES = [
         {"2 * weights, 2 * weights, 12": "4 * weights, 4 * weights, 12"},
         why="Parameters and gradients are bfloat16 here, two bytes each.",
         ask="How many bits has a bfloat16?",
+    ),
+    edit(
+        "the gradients are counted in four bytes",
+        {"2 * weights, 2 * weights, 12": "2 * weights, 4 * weights, 12"},
+        why="They are bfloat16 here, as the weights are.",
+        ask="How many bytes has a gradient as long as a weight?",
     ),
     edit(
         "what all ranks hold together is counted",

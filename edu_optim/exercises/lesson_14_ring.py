@@ -126,7 +126,7 @@ RING = [
         ask="What is in the place where a complete sum arrives, and is it needed?",
     ),
     edit(
-        "what is passed round at last are no complete sums",
+        "each place ends with the number of one rank alone",
         {SECOND: FIRST},
         why="Either the first round does not add, or the second does not begin with the sum that the first completed.",
         ask="Into which place has the last number of the first round come, and what is in it then?",

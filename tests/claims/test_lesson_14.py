@@ -216,6 +216,15 @@ def test_a_sampler_without_its_epoch(ranks, seed):
         assert sorted(sampler) != sorted(untold[0])
 
 
+@pytest.mark.parametrize(("examples", "ranks"), [(7, 2), (11, 4)])
+def test_a_sampler_fills_up_or_leaves_out(examples, ranks):
+    """Where they do not divide evenly, it deals some out twice; with `drop_last=True` it leaves some out."""
+    for drop_last in (False, True):
+        samplers = [DistributedSampler(range(examples), ranks, rank, drop_last=drop_last) for rank in range(ranks)]
+        dealt = torch.tensor([list(sampler) for sampler in samplers]).flatten().bincount(minlength=examples)
+        assert (dealt.min(), dealt.max()) == ((0, 1) if drop_last else (1, 2))
+
+
 @pytest.fixture
 def two_ranks(request):
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=getattr(request, "param", 2))
