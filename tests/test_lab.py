@@ -8,6 +8,7 @@ import pytest
 import torch
 from ipywidgets import Widget
 from matplotlib import style
+from matplotlib.axes import Axes
 from PIL import Image
 
 import edu_optim
@@ -16,7 +17,7 @@ from edu_optim.lab import Experiment, Player, choice, lesson_01, overlay, rate, 
 from edu_optim.lab.comparison import as_class
 from edu_optim.lab.maps import CURVED, EVEN, LRS, _measured_rates, larger_root
 from edu_optim.lab.steps import RATE, _dissected
-from edu_optim.plot import DENSITY, RED, bundle, contour, describe, figure
+from edu_optim.plot import BLUE, DENSITY, RED, bundle, contour, describe, figure
 
 
 def valley(ax):
@@ -132,6 +133,26 @@ def test_the_ground_is_drawn_anew_only_when_what_it_depends_on_moves():
     assert drawn == [4]
     experiment.controls["span"].value = 6
     assert drawn == [4, 6] and experiment.picture.fig.axes[0].get_xlim() == (0, 6)
+
+
+def test_a_legend_is_made_anew_only_if_it_says_something_else(monkeypatch):
+    def side(ax, *, level):
+        """A side."""
+        ax.plot([0, level - 5], label="above" if level > 7 else "below", color=RED if level < 13 else BLUE)
+        if level < 18:
+            ax.legend()
+        return {}
+
+    experiment = Experiment(side, axes_to_twenty, level=slider("height", "m", 5, 0, 20))
+    made, anew = [], Axes.legend
+    monkeypatch.setattr(Axes, "legend", lambda ax, *given, **options: made.append(ax) or anew(ax, *given, **options))
+    for level, words, changed in (6, "below", 0), (8, "above", 1), (9, "above", 0), (14, "above", 1), (19, "", 0):
+        made.clear()
+        experiment.controls["level"].value = level
+        legend = experiment.picture.fig.axes[0].get_legend()
+        assert (legend.get_texts()[0].get_text() if legend else "") == words and bool(made) == changed, level
+        fresh = Experiment(side, axes_to_twenty, level=slider("height", "m", level, 0, 20))
+        assert (pixels(experiment.image.value) == pixels(fresh.image.value)).all(), level
 
 
 def test_an_error_shows_in_words_and_the_next_move_works_again():

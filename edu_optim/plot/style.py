@@ -3,7 +3,8 @@
 Importing this module sets matplotlib's defaults to the style of the course.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -27,6 +28,7 @@ STYLE: dict[Any, Any] = {
     "figure.dpi": DENSITY,
 }
 matplotlib.rcParams.update(STYLE)
+_SEEN: dict[str, Any] = {}  # all settings as they were inside of the style
 
 # The colors of M. Okabe & K. Ito 2008, Color Universal Design, which color-blind readers can tell apart; yellow,
 # too pale for a line on white, is darkened.
@@ -67,7 +69,8 @@ def look(name: str) -> dict[str, Any]:
     return {"color": color, "linestyle": dash, "marker": marker}
 
 
-def course_style() -> AbstractContextManager[None]:
+@contextmanager
+def course_style() -> Iterator[None]:
     """The style of the course for what is drawn inside of it, whatever style the reader has set.
 
     >>> matplotlib.rcParams["text.color"] = "white"
@@ -76,7 +79,12 @@ def course_style() -> AbstractContextManager[None]:
     'black'
     >>> matplotlib.rcParams["text.color"] = "black"
     """
-    return style.context(["default", STYLE])
+    if matplotlib.rcParams == _SEEN.get("inside"):  # entering a style takes long
+        yield
+        return
+    with style.context(["default", STYLE]):
+        _SEEN["inside"] = matplotlib.rcParams.copy()
+        yield
 
 
 def figure(
