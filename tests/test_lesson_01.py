@@ -1,11 +1,14 @@
 """The formulas of lesson 01, run from its own cells."""
 
+import math
+
 import pytest
 import sympy
 import torch
 from cells import Later, Lesson
 
 from edu_optim import SGD, descend, problems
+from edu_optim.check import check
 from edu_optim.exercises.lesson_01 import edge_from_explosion
 from edu_optim.lab import lesson_01
 from edu_optim.trace import sharpness
@@ -89,3 +92,18 @@ def test_the_sharpness_of_a_network_is_the_largest_eigenvalue_of_its_hessian():
     g = torch.cat([g.flatten() for g in torch.autograd.grad(height, knobs, retain_graph=True)])
     along, _ = sharpness(height, knobs, rounds=1, direction=g)
     assert along == pytest.approx((g @ matrix @ g / (g @ g)).item())
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (lambda curvature, lr, accuracy: 1, "every number you return is the same"),
+        (
+            lambda c, lr, a: math.ceil(math.log(1 - a) / math.log(abs(1 - lr * c))),
+            "every number you return is the same",
+        ),
+        (lambda c, lr, a: math.ceil(math.log(abs(1 - lr * c)) / math.log(a)), "the quotient is upside down"),
+    ],
+)
+def test_a_quotient_upside_down_is_told_from_a_constant(answer, name):
+    assert check(answer, like="steps_needed").name == name

@@ -42,9 +42,9 @@ CATALOG = [
         ask="In which of your lines does lr stand?",
     ),
     edit(
-        "the step comes back without the parameter",
+        "the step stands where the parameter should",
         *({f"p = p - lr * {step}": f"p = -lr * {step}"} for step in STEP),
-        why="What is returned is how far the parameter should move, not where it is then.",
+        why="The new parameter is how far the old one should move, not where it is then.",
         ask="Where would the next step start from?",
     ),
     edit(
@@ -252,7 +252,10 @@ EXERCISES = [
                 ask="Which of -0.9 and 0.1 is farther from 0, and which of them does your code call smaller?",
             ),
         ],
-        at("steps_needed", (4.3, 0.07, 3e-5), (0.6, 0.9, 0.013), (2.0, 0.25, 0.0625), (23.0, 0.081, 2e-3)),
+        at(
+            "steps_needed",
+            *((4.3, 0.07, 3e-5), (0.6, 0.9, 0.013), (2.0, 0.25, 0.0625), (23.0, 0.081, 2e-3), (5.0, 0.17, 0.7)),
+        ),
         secret=True,
     ),
     Exercise("Mended", rules.gradient_descent, RULES["gradient_descent"], CATALOG),

@@ -70,7 +70,8 @@ def test_the_steps_that_a_constant_rate_needs():
 
 @pytest.mark.parametrize("condition", [10, 40, 3000])
 def test_ten_times_the_condition_number(condition):
-    """From 10 on: ten times the condition number, about ten times the steps."""
+    """From 10 on: ten times the condition number, about ten times the steps.
+    from 10 on, ten times the condition number costs about ten times the steps."""
     steps = Lesson("01").run("imports", "steps-to-a-millionth")["steps_to_a_millionth"]
     assert steps(10 * condition) == pytest.approx(10 * steps(condition), rel=0.02)
 
@@ -142,7 +143,7 @@ def test_a_bend_says_that_the_rate_suits_one_direction_better(condition, start):
 def test_rates_below_the_edge_from_a_start_off_the_floor():
     """unless you are exactly on the floor, the rate has to stay below $2/L$.
     On the floor of a ravine a step does not feel the wall.
-    A bowl would throw the path out for ever."""
+    But a bowl would throw the path out for ever."""
     for condition in (8, 90):
         for height, grows in ((0.0, False), (1e-6, True)):
             start = torch.tensor([-4.0, height], dtype=torch.float64)
@@ -164,6 +165,25 @@ def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condi
         best.append(lr[torch.logaddexp(*parts).argmin()].item())
     assert best[0] < best[1] < best[2] < crossing
     assert best[2] == pytest.approx(crossing, rel=2e-3)
+
+
+@CONDITIONS
+def test_cauchys_rate_is_no_faster_from_its_worst_start(condition):
+    """From this start the rate is $2/(m+L)$, and the step leads to a mirror image of the start, nearer the minimum.
+    So every later step takes that rate too: from its worst start, which this is, Cauchy's choice is no faster than the
+    best constant rate."""
+    curvatures = torch.tensor([1.0, condition], dtype=torch.float64)
+    draws = torch.Generator().manual_seed(0)
+    starts = torch.randn(500, 2, generator=draws, dtype=torch.float64) * torch.tensor([condition, 1])
+    starts[0] = 3 * torch.tensor([condition, 1])
+    g = curvatures * starts
+    rates = (g * g).sum(-1) / (curvatures * g * g).sum(-1)
+    after = starts - rates[:, None] * g
+    left = (curvatures * after**2).sum(-1) / (curvatures * starts**2).sum(-1)
+    best = (condition - 1) / (condition + 1)
+    assert rates[0].item() == pytest.approx(2 / (1 + condition))
+    torch.testing.assert_close(after[0], best * starts[0] * torch.tensor([1, -1]))
+    assert left[0].item() == pytest.approx(best**2) and (left <= best**2 + 1e-12).all()
 
 
 @pytest.mark.parametrize("condition", [4, 300])
@@ -195,7 +215,8 @@ def test_below_the_edge_a_step_never_climbs(share):
 
 def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
     """It feels the curvature *along the gradient*, $g \\cdot Hg / g \\cdot g$: put that in the place of $L$ above, and
-    on a bowl $\\le$ becomes $=$."""
+    on a bowl $\\le$ becomes $=$.
+    On a bowl the loss climbs in just the steps where the dotted line is above the edge"""
     draws = torch.Generator().manual_seed(1)
     matrix = torch.randn(6, 6, generator=draws, dtype=torch.float64)
     matrix = matrix @ matrix.T
@@ -206,13 +227,28 @@ def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
         after = p - lr * g
         promised = lr * (1 - lr * along / 2) * (g @ g)
         torch.testing.assert_close((p @ matrix @ p - after @ matrix @ after) / 2, promised)
+    climbs = []
+    for lr in (0.1 / along, 1.9 / along, 2.1 / along):
+        for _ in range(20):
+            p = torch.randn(6, generator=draws, dtype=torch.float64)
+            g = matrix @ p
+            after = p - lr * g
+            climbs.append(after @ matrix @ after > p @ matrix @ p)
+            assert climbs[-1] == (g @ matrix @ g / (g @ g) > 2 / lr)
+    assert 5 < sum(climbs) < 55
+
+
+@pytest.mark.slow
+def test_this_network_climbs_just_where_the_curvature_along_the_gradient_is_above_the_edge():
+    """where the dotted line is above the edge, and here it does too."""
+    _, losses, _, along = lesson_01.training_at(1, reach=120, every=1, rounds=1).T
+    assert torch.equal((losses.diff() > 0).nonzero(), (along[:-1] > 2).nonzero())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [3, 6])
 def test_a_network_climbs_where_the_curvature_along_the_gradient_is_above_the_edge(seed):
     """At step 5 its curvature passes the edge of 2, and for 14 more steps the loss falls all the same.
-    The loss climbs in just the steps where the dotted line is above the edge.
     A network has flatter places: after the hump the curvature is lower than at 0.5.
     """
     _, losses, largest, along = lesson_01.training_at(1, reach=45, every=1, rounds=3, seed=seed).T
@@ -272,7 +308,7 @@ def test_a_network_is_thrown_to_a_flatter_place(seed):
 @pytest.mark.parametrize("seed", [2, 3])
 def test_how_far_the_catapult_reaches(seed):
     """At 3 the loss climbs from 2.3 above 10, and the mean of steps 300 to 400 lies below the start; at 4 it does not.
-    Width counts too: with 64 hidden units a rate of 2 throws the loss above 40.
+    Width counts too: with 64 hidden units even a rate of 2 throws the loss above 40.
     """
     back = {}
     for lr in (3, 4):
