@@ -5,6 +5,7 @@ import torch
 from cells import Later, Lesson
 
 import edu_optim
+from edu_optim.check import check
 from edu_optim.lab import lesson_00
 from edu_optim.lab.surfaces import SURFACES
 
@@ -79,3 +80,43 @@ def test_a_step_against_the_gradient_by_hand():
     steepness = (g[0] ** 2 + g[1] ** 2) ** 0.5
     assert against == pytest.approx(0.01 * steepness, rel=0.01)
     assert len(falls) == 100
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        (lambda errors: errors.mean(), "the errors are not squared"),
+        (lambda errors: errors.mean().square(), "the mean is squared, not the errors"),
+        (lambda errors: errors.square().mean() ** 0.5, "the root of the mean is taken"),
+        (lambda errors: errors.square().mean(), None),
+    ],
+)
+def test_wrong_losses_have_names(wrong, name):
+    def training_loop(model, optimizer, x, y, epochs):
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            wrong(model(x) - y).backward()
+            optimizer.step()
+
+    assert check(training_loop).name == name
+
+
+def test_two_steps_in_a_round_have_a_name():
+    def training_loop(model, optimizer, x, y, epochs):
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            ((model(x) - y) ** 2).mean().backward()
+            for _ in range(2):
+                optimizer.step()
+
+    assert check(training_loop).name == "two steps in every round"
+
+
+def test_a_prediction_without_the_bias_has_a_name():
+    def prediction_after(epochs):
+        names = LESSON.run("imports", "data", "new-model", "train")
+        model = names["new_model"]()
+        names["train"](model, torch.optim.Adam(model.parameters(), lr=0.01), epochs)
+        return model.weight.item() * 5
+
+    assert check(prediction_after).name == "the bias is left out"

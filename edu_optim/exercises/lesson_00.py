@@ -5,7 +5,7 @@ from torch.nn.utils import parameters_to_vector
 
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
-from .loops import SLIPS, leave_gradients, notes, recorded
+from .loops import LOSSES, SLIPS, leave_gradients, notes, recorded
 
 NO_ZERO_GRAD = edit(
     "the gradients add up",
@@ -66,18 +66,7 @@ LOOP = [
         why="No gradient is computed, so there is nothing for the optimizer to follow.",
         ask="Which line works out the gradients?",
     ),
-    edit(
-        "the loss is a sum, not a mean",
-        {".mean()": ".sum()"},
-        why="The loss is the sum of the squares, so the gradient grows with the number of examples.",
-        ask="With a thousand examples, how long would a step be?",
-    ),
-    edit(
-        "the loss is halved",
-        {".mean()": ".mean() / 2"},
-        why="Half the mean of the squares has half the gradient, and each step is half as long.",
-        ask="By what do you divide the sum of the squares, and how many of them are there?",
-    ),
+    *LOSSES,
     edit(
         "a step for each example",
         {
@@ -123,12 +112,6 @@ LOOP = [
         {"range(epochs)": "range(1)"},
         why="The loop runs once, or is left after its first round.",
         ask="Which lines belong to the loop, and does one of them leave it?",
-    ),
-    edit(
-        "the loss is not squared",
-        {"((model(x) - y) ** 2)": "(model(x) - y).abs()"},
-        why="The loss is the mean of the absolute errors.",
-        ask="Which power of the error does the exercise ask for?",
     ),
 ]
 
@@ -299,6 +282,12 @@ EXERCISES = [
                 {"model.parameters()": "[model.weight]"},
                 why="The weight moves, and the bias stays where it began.",
                 ask="Which parameters did the optimizer get?",
+            ),
+            edit(
+                "the bias is left out",
+                {"model(torch.tensor([[5.0]])).item()": "5 * model.weight.item()"},
+                why="This is 5 times the weight, and the model's answer is that and its bias.",
+                ask="Which two knobs has the model, and what does the second do to its line?",
             ),
             edit(
                 "what the model says for x = 4",

@@ -1,4 +1,4 @@
-"""The optimizer with which training loops are watched."""
+"""The optimizer with which training loops are watched, and where such loops go wrong."""
 
 import torch
 
@@ -65,6 +65,50 @@ SLIPS = [
         {"(model(x) - y)": "(model(x) - y.T)"},
         why="[n, 1] minus [n] is [n, n] in torch, so the loss is the mean over all pairs.",
         ask="Which shapes have the prediction and the label, and which has their difference?",
+    ),
+    edit(
+        "two steps in every round",
+        {"        optimizer.step()\n": "        optimizer.step()\n        optimizer.step()\n"},
+        why="The second step goes by the gradient of the first.",
+        ask="How many gradients does a round find, and how many steps does it take?",
+    ),
+]
+LOSSES = [
+    edit(
+        "the loss is a sum, not a mean",
+        {".mean()": ".sum()"},
+        why="The loss is the sum of the squares, so the gradient grows with the number of examples.",
+        ask="With a thousand examples, how long would a step be?",
+    ),
+    edit(
+        "the loss is halved",
+        {".mean()": ".mean() / 2"},
+        why="Half the mean of the squares has half the gradient, and each step is half as long.",
+        ask="By what do you divide the sum of the squares, and how many of them are there?",
+    ),
+    edit(
+        "the loss is not squared",
+        {"((model(x) - y) ** 2)": "(model(x) - y).abs()"},
+        why="The loss is the mean of the absolute errors.",
+        ask="Which power of the error does the exercise ask for?",
+    ),
+    edit(
+        "the errors are not squared",
+        {"((model(x) - y) ** 2)": "(model(x) - y)"},
+        why="The mean of the errors themselves has the same gradient wherever the model stands.",
+        ask="Is an error of -3 better than none?",
+    ),
+    edit(
+        "the mean is squared, not the errors",
+        {"((model(x) - y) ** 2).mean()": "(model(x) - y).mean() ** 2"},
+        why="Errors of both signs cancel in the mean before it is squared.",
+        ask="For errors of 3 and -3, what is the mean of the squares, and what is the square of the mean?",
+    ),
+    edit(
+        "the root of the mean is taken",
+        {".mean()": ".mean().sqrt()"},
+        why="The root has another gradient, and none at all where the loss is 0.",
+        ask="Is the mean of the squares asked for, or its root?",
     ),
 ]
 

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from edu_optim import SGD, Adam
+from edu_optim import train as train_network
 from edu_optim.lab.lesson_00 import SIX, first_race, hundred_steps
+from edu_optim.problems import digits, small_net
 
 X = torch.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=torch.float64)
 
@@ -90,7 +92,7 @@ def test_without_zero_grad_the_loss_falls_at_first(weight, bias, lr):
 @STARTS
 @pytest.mark.parametrize("lr", [0.01, 0.02])
 def test_without_zero_grad_swings_do_not_die_out(weight, bias, lr):
-    """With this Adam the swings grow; with `SGD` at the same rate they stay as large as they began, and never die"""
+    """With this Adam the swings grow; with `SGD` at the same rate they stay as large as they began."""
     highest = {}
     for optimizer in (Adam, SGD):
         model = line(weight, bias)
@@ -118,7 +120,7 @@ def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
 
 @pytest.mark.parametrize(("lr", "bend"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.055, 2), (0.09, 10), (0.117, None)])
 def test_the_bend_hangs_on_the_rate(lr, bend):
-    """At 0.01 and at 0.06 the line bends, and from there the loss falls by the same small share in every epoch.
+    """At 0.01 and at 0.06 the line bends; from there each loses a fixed small share in every epoch, 0.06 the larger.
     At 0.117 it hardly bends: it stays high for longest, and after 200 epochs it is the lowest."""
     model = line()
     losses = torch.tensor(train(model, SGD(model.parameters(), lr=lr), 201), dtype=torch.float64)
@@ -133,6 +135,7 @@ def test_the_bend_hangs_on_the_rate(lr, bend):
         assert left[0] < 0.75 and left[0] < left[bend + 5 :].min() - 0.1
         assert left[bend + 20 : 200] == pytest.approx(left[bend + 20].item(), abs=0.005)
         assert left[bend + 20] > 0.94
+        assert 1 - left[bend + 20] == pytest.approx(2 * 0.2994 * lr, rel=0.1)  # larger at a larger rate
 
 
 @pytest.mark.parametrize(("lr", "epochs"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.04, 4)])
@@ -149,12 +152,16 @@ def test_both_bend_at_one_height(lr, epochs):
 @pytest.mark.parametrize(("weight", "bias"), [(0.67037853, 0.34645085), (-3.0, 1.0), (9.0, -2.0)])
 @pytest.mark.parametrize("lr", [0.003, 0.2])
 def test_the_first_step_of_adam_has_one_length(weight, bias, lr):
-    """Adam's first step is `lr` times the gradient over its own size, $g / \\sqrt{g^2}$."""
+    """Unless the gradient is close to 0, Adam's first step is `lr` times the gradient over its own size,
+    $g / \\sqrt{g^2}$."""
     model = line(weight, bias)
     train(model, Adam(model.parameters(), lr=lr), 1)
     for after, before, knob in ((model.weight, weight, "weight"), (model.bias, bias, "bias")):
         g = getattr(model, knob).grad.item()
         assert after.item() - before == pytest.approx(-lr * g / (g**2) ** 0.5, rel=1e-6)
+    near_zero = line(2 + 1e-9, 0)
+    train(near_zero, Adam(near_zero.parameters(), lr=lr), 1)
+    assert 0 < abs(near_zero.bias.item()) < 0.7 * lr
 
 
 @pytest.mark.parametrize("lr", [0.2 * 12.5 ** (i / 20) for i in range(21)])
@@ -227,7 +234,7 @@ def test_the_leader_of_the_race_changes():
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_half_of_all_short_steps_go_down(length, seed):
     """About half of them: those that turn off by less than a quarter turn from the step against the gradient.
-    None of these hundred short steps lowers the loss more than that one step, and it took no trying.
+    None of these hundred short steps lowers the loss more than that one.
     A long step is another matter: at `length=2` some of the hundred do better."""
     fig, falls, against = hundred_steps(length, seed)
     assert 35 <= (falls > 0).sum() <= 65
@@ -247,3 +254,15 @@ def test_in_a_million_dimensions_random_directions_are_at_right_angles(seed):
         step = torch.randn(1_000_000, generator=draws)
         cosine = torch.nn.functional.cosine_similarity(step, gradient, dim=0)
         assert abs(90 - torch.rad2deg(torch.arccos(cosine))) < 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_too_large_a_rate_swings_and_does_not_settle_either(seed):
+    """So where a loss swings and does not settle, look for `zero_grad`, then at the rate."""
+    images, labels = digits()
+    late = {}
+    for lr in (0.5, 4):
+        losses = train_network(small_net(64, 16, 10, seed=seed), SGD, images, labels, steps=300, lr=lr)[200:]
+        late[lr] = losses.max().item() - losses.min().item(), (losses.diff() > 0).sum().item()
+    assert late[0.5] == (pytest.approx(0.0, abs=0.1), 0) and late[4][0] > 1 and 20 < late[4][1] < 80
