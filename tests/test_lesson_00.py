@@ -120,3 +120,11 @@ def test_a_prediction_without_the_bias_has_a_name():
         return model.weight.item() * 5
 
     assert check(prediction_after).name == "the bias is left out"
+
+
+@pytest.mark.parametrize(
+    ("distance", "name"),
+    [(0.1, "that is the length of the first step alone"), (0.4, "that is how far four steps go with zero_grad")],
+)
+def test_a_distance_of_one_step_is_told_from_four_equal_ones(distance, name):
+    assert check(lambda: distance, like="distance_without_zero_grad").name == name

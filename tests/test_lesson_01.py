@@ -107,3 +107,14 @@ def test_the_sharpness_of_a_network_is_the_largest_eigenvalue_of_its_hessian():
 )
 def test_a_quotient_upside_down_is_told_from_a_constant(answer, name):
     assert check(answer, like="steps_needed").name == name
+
+
+@pytest.mark.parametrize(
+    ("share", "name"),
+    [
+        (1, "the rate that exploded"),
+        (0.5, "half the rate, whatever the growth"),
+    ],
+)
+def test_a_fixed_share_of_the_rate_has_a_name(share, name):
+    assert check(lambda lr, growth: lr * share, like="edge_from_explosion").name == name

@@ -205,6 +205,12 @@ EXERCISES = [
                 "then?",
             ),
             edit(
+                "that is the length of the first step alone",
+                {"(1 + 2 + 3 + 4)": "1"},
+                why="Four epochs take four steps, each longer than the one before.",
+                ask="What is in `p.grad` when the second step is taken?",
+            ),
+            edit(
                 "the distance has a sign",
                 {"0.1 *": "-0.1 *"},
                 why="The parameter goes downhill, to smaller numbers; asked is how far.",

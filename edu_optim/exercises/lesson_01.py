@@ -156,6 +156,18 @@ EXERCISES = [
                 ask="Which of the two curvatures alone decides whether a run explodes?",
             ),
             edit(
+                "the rate that exploded",
+                {"2 * lr / (1 + growth**0.5)": "lr"},
+                why="At this rate the loss grows, so the edge lies below it.",
+                ask="At which smaller rate would a jump end as far away as it began?",
+            ),
+            edit(
+                "half the rate, whatever the growth",
+                {"2 * lr / (1 + growth**0.5)": "lr / 2"},
+                why="Two runs at one rate that explode slowly and fast get the same edge.",
+                ask="Which of the two has the larger curvature, and which the lower edge?",
+            ),
+            edit(
                 "lr is not used",
                 {"2 * lr": "2"},
                 why="The answer is the same whatever the rate of the run was.",

@@ -67,6 +67,12 @@ SLIPS = [
         ask="Which shapes have the prediction and the label, and which has their difference?",
     ),
     edit(
+        "50 epochs, however many are asked for",
+        {"range(epochs)": "range(50)"},
+        why="The number in the loop is one of the lesson's.",
+        ask="Who decides how many epochs there are, and under which name does the function get that number?",
+    ),
+    edit(
         "two steps in every round",
         {"        optimizer.step()\n": "        optimizer.step()\n        optimizer.step()\n"},
         why="The second step goes by the gradient of the first.",
