@@ -118,3 +118,10 @@ def test_a_quotient_upside_down_is_told_from_a_constant(answer, name):
 )
 def test_a_fixed_share_of_the_rate_has_a_name(share, name):
     assert check(lambda lr, growth: lr * share, like="edge_from_explosion").name == name
+
+
+def test_the_three_panels_slide_jump_closer_and_jump_away():
+    for ax, factor in zip(lesson_01.jumps([0.1, 0.4, 0.52], curvature=4).axes, (0.6, -0.6, -1.08), strict=True):
+        theta, loss = ax.get_lines()[1].get_data()
+        assert theta == pytest.approx([factor**step for step in range(6)])
+        assert loss == pytest.approx(2 * theta**2)

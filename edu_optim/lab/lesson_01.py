@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..optimizers import SGD
-from ..plot import BLUE, GREEN, RED, contour, figure
+from ..plot import BLUE, GREEN, RED, contour, figure, label_ends
 from ..problems import digits, line_model, line_points, quadratic, small_net
+from ..rules import gradient_descent
 from ..trace import Trace, race, sharpness, train
 from .comparison import overlay, rivals
 from .controls import rate, slider, switch
@@ -92,6 +93,46 @@ def _bowl_and_factors(axes: Any, condition: float) -> None:
     axes[1].set(xscale="log", xlim=(0.005, 0.5), ylim=(-1.6, 1.2))
     axes[1].set(xlabel="learning rate, log scale", ylabel="factor of one step")
     axes[1].legend()
+
+
+def jumps(rates: list[float], curvature: float) -> Figure:
+    """A panel for each rate: five steps of gradient descent from 1 on a parabola.
+
+    >>> [ax.get_title() for ax in jumps([0.1, 0.4], curvature=4).axes]
+    ['lr = 0.1, factor 0.6', 'lr = 0.4, factor -0.6']
+    """
+    across = torch.linspace(-1.6, 1.6, 101, dtype=torch.float64)
+    fig, axes = figure(len(rates), squeeze=False, sharey=True, width=10.5)
+    for ax, lr in zip(axes[0], rates, strict=True):
+        theta = torch.ones(6, dtype=torch.float64)
+        for step in range(5):
+            (theta[step + 1],) = gradient_descent(theta[step], curvature * theta[step], lr=lr)
+        ax.plot(across, curvature * across**2 / 2, color="0.6")
+        ax.plot(theta, curvature * theta**2 / 2, "o-", color=BLUE)
+        ax.annotate("start", (1, curvature / 2), (8, -4), textcoords="offset points")
+        ax.set(title=f"lr = {lr:g}, factor {1 - lr * curvature:.3g}", xlabel="theta", ylabel="loss")
+        ax.label_outer()
+    return fig
+
+
+def crossing(lrs: Tensor, floor: Tensor, wall: Tensor) -> Figure:
+    """The sizes of the two factors of the ravine of condition number 25 against the rate, and 2/(m+L) and 2/L.
+
+    >>> lrs = torch.linspace(0, 0.09, 4)
+    >>> [text.get_text() for text in crossing(lrs, (1 - lrs).abs(), (1 - 25 * lrs).abs()).axes[0].texts[:2]]
+    ['2/(m+L)', '2/L']
+    """
+    fig, ax = figure()
+    ax.plot(lrs, floor, color=GREEN, label="floor")
+    ax.plot(lrs, wall, color=RED, linestyle="--", label="wall")
+    ax.fill_between(lrs, torch.maximum(floor, wall), 1.25, color="0.92")
+    ax.axhline(1, color="0.4", linewidth=0.8, label="no progress")
+    arrow = {"arrowstyle": "->", "color": "0.3"}
+    ax.annotate("2/(m+L)", (2 / 26, 24 / 26), (0.033, 0.7), arrowprops=arrow)
+    ax.annotate("2/L", (2 / 25, 1), (0.06, 1.1), arrowprops=arrow)
+    ax.set(xlabel="learning rate", ylabel="share of the distance left", ylim=(0, 1.25))
+    label_ends(ax)
+    return fig
 
 
 def shares(runs: Mapping[str, Trace], condition: float) -> Figure:
