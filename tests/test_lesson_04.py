@@ -223,3 +223,35 @@ def test_the_order_of_what_the_mended_rule_returns_counts():
     assert check(mended_nesterov).passed
     swapped = check(lambda *given, **named: mended_nesterov(*given, **named)[::-1], like="mended_nesterov")
     assert swapped.headline == "correct, but its results come in another order"
+
+
+def with_a_plus(p, g, v, *, lr, momentum):
+    """The step of the notes of CS231n with a plus at the old velocity."""
+    old, v = v, momentum * v - lr * g
+    return p + momentum * old + (1 + momentum) * v, v
+
+
+def looks_ahead_twice(gradient, p, lr, momentum, steps):
+    velocity, path = 0.0, []
+    for _ in range(steps):
+        slope = gradient(p - lr * momentum * velocity)
+        velocity = momentum * velocity + slope
+        p = p - lr * slope - lr * momentum * velocity
+        path.append(p)
+    return path
+
+
+@pytest.mark.parametrize(
+    "answer, like, name",
+    [
+        (with_a_plus, "mended_nesterov", "the old velocity is added where it is taken off"),
+        (lambda k: 1 - k**-0.5, "best_momentum", "the rate of the method at 1/L, not the momentum"),
+        (
+            looks_ahead_twice,
+            "look_ahead_path",
+            "torch's step is taken, and the gradient asked ahead of torch's parameters",
+        ),
+    ],
+)
+def test_a_mistake_in_other_words_is_named(answer, like, name):
+    assert check(answer, like=like).headline.startswith(f"not yet: {name}")

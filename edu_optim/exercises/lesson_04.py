@@ -20,8 +20,7 @@ CATALOG = [
         {"p - lr * (g + momentum * b)": "p - lr * b"},
         {"(lr * g + momentum * b)": "b"},
         why="What is left is plain momentum: the velocity of the look-ahead does not know the newest gradient, or "
-        "the step "
-        "is the velocity itself.",
+        "the step is the velocity itself.",
         ask="When you look ahead, which velocity carries you, the one from before this gradient or the new one?",
     ),
     edit(
@@ -76,6 +75,20 @@ CATALOG = [
         ask="Which sign has a gradient of 1 in your velocity, and which in your step?",
     ),
     edit(
+        "the old velocity is added where it is taken off",
+        {"(g + momentum * b)": "((2 + momentum) * b - g)"},
+        {"(lr * g + momentum * b)": "((2 + momentum) * b - lr * g)"},
+        why="The step is 1 + momentum times the new velocity, less momentum times the old one.",
+        ask="Which sign has momentum times the old velocity beside 1 + momentum times the new one?",
+    ),
+    edit(
+        "the gradient in the step is not multiplied by lr",
+        {"lr * (g + momentum * b)": "(g + lr * momentum * b)"},
+        {"(lr * g + momentum * b)": "(g + momentum * b)"},
+        why="lr is in the velocity's part of the step alone.",
+        ask="From rest, with momentum 0, how long should the step be, and how long is yours?",
+    ),
+    edit(
         "the step is divided by 1 + momentum",
         {"(g + momentum * b)": "(g + momentum * b) / (1 + momentum)"},
         {"(lr * g + momentum * b)": "(lr * g + momentum * b) / (1 + momentum)"},
@@ -114,6 +127,28 @@ def _watch_path(answer):
             yield f"with {steps} steps, place {k}", place
 
 
+POINT = "path.append(p - lr * momentum * velocity)"
+LOOKS = [
+    (
+        "the learning rate is missing in the look ahead",
+        "p - momentum * velocity",
+        "A step carries you by lr times the velocity.",
+        "How far would the old velocity alone carry you in one step?",
+    ),
+    (
+        "the look ahead does not fade",
+        "p - lr * velocity",
+        "Of the old velocity a step keeps `momentum` times.",
+        "How much of the old velocity is in the new one?",
+    ),
+    (
+        "you look behind",
+        "p + lr * momentum * velocity",
+        "The velocity is subtracted in a step, so ahead is the other way.",
+        "Which sign does the velocity have in your step, and which in your look ahead?",
+    ),
+]
+
 EXERCISES = [
     Exercise(
         "best_momentum",
@@ -139,7 +174,7 @@ EXERCISES = [
             edit(
                 "the critical momentum of the heavy ball at this rate",
                 {"(root - 1) / (root + 1)": "(1 - 1 / root) ** 2"},
-                why="Its velocity does not look ahead; here the newest gradient counts twice, which brakes.",
+                why="Its velocity does not look ahead; looking ahead brakes, so more momentum is best.",
                 ask="Which product of the two roots belongs to the heavy ball, and which to Nesterov's method?",
             ),
             edit(
@@ -150,10 +185,7 @@ EXERCISES = [
             ),
             edit(
                 "Polyak's momentum for the heavy ball",
-                {
-                    "(2 * condition) ** 0.5": "condition**0.5",
-                    "(root - 1) / (root + 1)": "((root - 1) / (root + 1)) ** 2",
-                },
+                {"(2 * condition) ** 0.5": "condition**0.5", "root - 1) / (root + 1)": "(root - 1) / (root + 1)) ** 2"},
                 why="It belongs to a larger rate than 1 / L, and to a velocity that does not look ahead.",
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
@@ -174,6 +206,18 @@ EXERCISES = [
                 {"(2 * condition) ** 0.5": "(2 * condition)"},
                 why="The condition number itself stands in both places.",
                 ask="With this momentum, are the two roots of the floor equal?",
+            ),
+            edit(
+                "the rate of gradient descent at its best, not a momentum",
+                {"(2 * condition) ** 0.5": "condition"},
+                why="It is lesson 01's; in the momentum a root stands in the place of each condition number.",
+                ask="With this momentum, are the two roots of the floor equal?",
+            ),
+            edit(
+                "the rate of the method at 1/L, not the momentum",
+                {"(2 * condition) ** 0.5": "condition**0.5", "(root - 1) / (root + 1)": "1 - 1 / root"},
+                why="At the lesson's learning rate this is what a step leaves in the long run.",
+                ask="How large is lr * m on the floor, with lr = 1 / (2 L), and which momentum makes the roots equal?",
             ),
             edit(
                 "the rate, not the momentum",
@@ -198,7 +242,7 @@ EXERCISES = [
         [
             edit(
                 "the places where the method stands, not those ahead",
-                {"path.append(p - lr * momentum * velocity)": "path.append(p)"},
+                {POINT: "path.append(p)"},
                 why="This is the path of Sutskever et al. 2013; torch, and this exercise, write down the points ahead.",
                 ask="Where would the new velocity carry you from each of these places?",
             ),
@@ -210,10 +254,7 @@ EXERCISES = [
             ),
             edit(
                 "the gradient is asked for where you stand",
-                {
-                    "ahead = p - lr * momentum * velocity": "ahead = p",
-                    "path.append(p - lr * momentum * velocity)": "path.append(p)",
-                },
+                {"ahead = p - lr * momentum * velocity": "ahead = p", POINT: "path.append(p)"},
                 why="This is plain momentum.",
                 ask="Where will the velocity have carried you when the gradient begins to act?",
             ),
@@ -223,23 +264,30 @@ EXERCISES = [
                 why="The velocity is that of plain momentum.",
                 ask="Which of the two places does Nesterov ask for its gradient?",
             ),
+            *[
+                edit(name, {"ahead = p - lr * momentum * velocity": f"ahead = {look}", **written}, why=why, ask=ask)
+                for name, look, why, ask in LOOKS
+                for written in ({}, {POINT: f"path.append({look})"})
+            ],
             edit(
-                "the learning rate is missing in the look ahead",
-                {"ahead = p - lr * momentum * velocity": "ahead = p - momentum * velocity"},
-                why="A step carries you by lr times the velocity.",
-                ask="How far would the old velocity alone carry you in one step?",
+                "torch's step is taken, and the gradient asked ahead of torch's parameters",
+                {
+                    "p = p - lr * velocity": "p = p - lr * (gradient(ahead) + momentum * velocity)",
+                    POINT: "path.append(p)",
+                },
+                why="torch's parameters are the point ahead already, so this looks ahead twice.",
+                ask="If your place is torch's parameter, where is its gradient asked for?",
             ),
             edit(
-                "the look ahead does not fade",
-                {"ahead = p - lr * momentum * velocity": "ahead = p - lr * velocity"},
-                why="Of the old velocity a step keeps `momentum` times.",
-                ask="How much of the old velocity is in the new one?",
+                "the path of gradient descent",
+                {"momentum * velocity + gradient(ahead)": "gradient(p)", POINT: "path.append(p)"},
+                why="No step remembers the one before it.",
+                ask="What of the old velocity should be in the new one?",
             ),
             edit(
                 "the velocity is a running mean",
                 {"+ gradient(ahead)": "+ (1 - momentum) * gradient(ahead)"},
-                why="Each gradient enters at the weight 1 - momentum; torch's velocity, and the lesson's, takes it in "
-                "whole.",
+                why="Each gradient enters at the weight 1 - momentum; torch's velocity takes it in whole.",
                 ask="With a gradient of 1 for ever, where should the velocity come to, 1 or 1 / (1 - momentum)?",
             ),
             *[
@@ -264,14 +312,8 @@ EXERCISES = [
                 ask="In which one of your lines should lr stand?",
             ),
             edit(
-                "you look behind",
-                {"ahead = p - lr": "ahead = p + lr"},
-                why="The velocity is subtracted in a step, so ahead is the other way.",
-                ask="Which sign does the velocity have in your step, and which in your look ahead?",
-            ),
-            edit(
                 "the places where the gradient was asked for",
-                {"path.append(p - lr * momentum * velocity)": "path.append(ahead)"},
+                {POINT: "path.append(ahead)"},
                 why="The points are right and one step late: each is where this step began to look.",
                 ask="After a step, which velocity carries you to the next point ahead, the old one or the new one?",
             ),

@@ -30,6 +30,18 @@ def test_looking_ahead_is_friction(lr, beta):
             assert ball == pytest.approx(classical, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("beta", [0.2, 0.95])
+@pytest.mark.parametrize("product", [1.02, 1.3, 2.5])
+def test_beyond_one_friction_is_a_drive(product, beta):
+    """Beyond $\\eta\\lambda = 1$ the ball crosses the floor at every step, so the turned velocity pushes the way the slope does: the friction has become a drive."""  # noqa: E501
+    ball, velocity = -2.3, 0.0
+    for _ in range(40):
+        kept, push = beta * (1 - product) * velocity, product * ball
+        velocity = kept + push
+        before, ball = ball, ball - velocity
+        assert kept * push >= 0 > before * ball
+
+
 @pytest.mark.parametrize("place", [-3.0, 0.02, 700.0])
 def test_one_over_the_curvature(place):
     """exactly so only because $\\eta$ is one over the curvature; a smaller one stops short."""
@@ -97,7 +109,7 @@ def test_tenth_and_hundredth():
 @pytest.mark.parametrize("rule", [momentum, nesterov])
 def test_constant_memory_gains_a_factor(rule):
     """With $\\beta = 0.9$ for good Nesterov ends at a tenth of gradient descent's loss and falls like $1/k$ again.
-    With $\\beta = 0.9$ for good, as in torch, the loss on gentle bowls falls like $1/k$ again"""
+    With $\\beta = 0.9$ for good, as in torch, the worst loss on gentle bowls falls like $1/k$ again"""
     kept, plain = worst_bowl(rule, 4000, momentum=0.75), worst_bowl(momentum, 4000, momentum=0.0)
     assert kept[3999] / kept[399] == pytest.approx(0.1, rel=0.05)
     factor = kept[-1] / plain[-1]
@@ -188,9 +200,9 @@ def test_held_out_loss_later():
 
 
 def test_held_out_is_what_train_many_teaches():
-    """each $\\beta$ the best of four learning rates for its rule, $1-\\beta$ times 1/8 to 1"""
+    """each $\\beta$ the best of four learning rates for its rule, $1-\\beta$ times 1/4 to 2"""
     images, labels = digits()
-    rates = 0.3 * 2.0 ** torch.arange(-3, 1).double()
+    rates = 0.3 * 2.0 ** torch.arange(-2, 2).double()
     losses = held_out(torch.tensor([0.7], dtype=torch.float64), [20], [0])[20][0, :, 0]
     for rule, loss in zip((momentum, nesterov), losses, strict=True):
         options = {"batch": 8, "lr": rates, "momentum": 0.7}
