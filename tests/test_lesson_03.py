@@ -9,6 +9,7 @@ import torch
 from cells import Lesson
 
 from edu_optim import SGD
+from edu_optim.check import check
 from edu_optim.lab.lesson_03 import lengths, polyak, running_mean, sutskever
 
 CELLS = ["momentum-rule", "rate-function", "bent-slope", "roll"]
@@ -190,3 +191,27 @@ def test_the_goal_of_play_is_reached_from_the_critical_momentum_on(beta, reached
     end = EXPERIMENT.experiment(torch.optim.SGD, beta=beta).numbers["distance after 60 steps"].item()
     assert end == pytest.approx(x.norm().item(), rel=1e-6)
     assert (end < 1e-4) == reached
+
+
+def lr_again(lr, momentum, steps):
+    near = far = sum_of_gradients = velocity = 0.0
+    for rate in [lr] * (steps // 2) + [lr / 10] * (steps - steps // 2):
+        sum_of_gradients, velocity = momentum * sum_of_gradients + 1, momentum * velocity + rate
+        near, far = near + rate * sum_of_gradients, far + rate * velocity
+    return near, far
+
+
+def early(lr, momentum, steps):
+    near = far = sum_of_gradients = velocity = 0.0
+    for rate in [lr] * (steps // 2 - 1) + [lr / 10] * (steps - steps // 2 + 1):
+        sum_of_gradients, velocity = momentum * sum_of_gradients + 1, momentum * velocity + rate
+        near, far = near + rate * sum_of_gradients, far + velocity
+    return near, far
+
+
+@pytest.mark.parametrize(
+    "answer, name",
+    [(lr_again, "lr multiplies the velocity that has lr inside"), (early, "the drop comes one step early")],
+)
+def test_a_mistake_in_other_words_is_named(answer, name):
+    assert check(answer, like="travel_after_drop").headline == f"not yet: {name}"

@@ -19,8 +19,7 @@ CATALOG = [
             "(g + momentum": "((1 - momentum) * g + momentum",
         },
         why="As in Adam, and in many courses, the gradient enters at the weight 1 - momentum; torch's velocity is a "
-        "fading "
-        "sum, 1 / (1 - momentum) times as large.",
+        "fading sum, 1 / (1 - momentum) times as large.",
         ask="To follow torch's path, multiply lr by 1 / (1 - momentum). Which form does your source have?",
     ),
     convention(
@@ -39,8 +38,7 @@ CATALOG = [
         },
         {"b = momentum * b + g / ": "b = momentum * b + lr * g / ", "p - lr * b": "p - b"},
         why="So do Sutskever et al. 2013, Keras and TensorFlow; torch multiplies the whole velocity by lr. Both "
-        "follow one "
-        "path until lr changes; then this one coasts on at its old speed.",
+        "follow one path until lr changes; then this one coasts on at its old speed.",
         ask=INSIDE,
     ),
     edit(
@@ -121,6 +119,7 @@ MEANS = [
     ("momentum * torch_velocity + 1\n", "momentum * torch_velocity + (1 - momentum)\n"),
     ("momentum * velocity + rate\n", "momentum * velocity + (1 - momentum) * rate\n"),
 ]
+MOVES = ["        torch_place += rate * torch_velocity\n", "        place += velocity\n"]
 DROP = "        rate = lr if t < steps // 2 else lr / 10\n"
 STOP = "        if t == steps // 2:\n            "
 
@@ -252,8 +251,7 @@ EXERCISES = [
         [
             "Nothing here needs a formula: a loop of `steps` rounds with a velocity and a place for each form.",
             "In one form the velocity is a sum of gradients and lr multiplies all of it; in the other it is a sum of "
-            "lr "
-            "times gradient, and what has been added stays.",
+            "lr times gradient, and what has been added stays.",
         ],
         [
             edit(
@@ -267,6 +265,24 @@ EXERCISES = [
                 {"return torch_place, place": "return torch_place, torch_place"},
                 why="In the second form the velocity must keep the old, larger learning rates.",
                 ask="With lr inside, what is in the velocity at the moment of the drop?",
+            ),
+            edit(
+                "both numbers are those of the form with lr inside",
+                {"return torch_place, place": "return place, place"},
+                why="In torch's form a smaller lr makes the whole step smaller, what older gradients gave to it too.",
+                ask="In torch's form, what does lr multiply?",
+            ),
+            edit(
+                "lr multiplies the velocity that has lr inside",
+                {"place += velocity\n": "place += rate * velocity\n"},
+                why="The velocity has been scaled by lr already, and the step scales it once more.",
+                ask="With lr inside, by what is the velocity multiplied in a step?",
+            ),
+            edit(
+                "how fast the balls are in the last step, not how far they have come",
+                {"return torch_place, place": "return rate * torch_velocity, velocity"},
+                why="A place is the sum of all steps.",
+                ask="What adds up to the way that a ball has come?",
             ),
             edit(
                 "both balls have their terminal speed in all steps",
@@ -293,48 +309,37 @@ EXERCISES = [
                     ("each velocity is", MEANS),
                 ]
             ],
-            edit(
-                "both balls stop at the drop",
-                {DROP: DROP + STOP + "torch_velocity = velocity = 0.0\n"},
-                why="Both velocities begin again at zero, as if the second half were a run of its own.",
-                ask="Who touches the velocity when a learning rate drops?",
-            ),
-            edit(
-                "the ball of torch's form stops at the drop",
-                {DROP: DROP + STOP + "torch_velocity = 0.0\n"},
-                why="Its velocity begins again at zero, as if the second half were a run of its own.",
-                ask="Who touches the velocity when a learning rate drops?",
-            ),
-            edit(
-                "the ball with lr inside stops at the drop",
-                {DROP: DROP + STOP + "velocity = 0.0\n"},
-                why="Its velocity begins again at zero, as if the second half were a run of its own.",
-                ask="Who touches the velocity when a learning rate drops?",
-            ),
+            *[
+                edit(
+                    f"{which} at the drop",
+                    {DROP: DROP + STOP + f"{velocity} = 0.0\n"},
+                    why="The velocity begins again at zero, as if the second half were a run of its own.",
+                    ask="Who touches the velocity when a learning rate drops?",
+                )
+                for which, velocity in [
+                    ("both balls stop", "torch_velocity = velocity"),
+                    ("the ball of torch's form stops", "torch_velocity"),
+                    ("the ball with lr inside stops", "velocity"),
+                ]
+            ],
             edit(
                 "the learning rate drops again in every later step",
                 {"lr if t < steps // 2 else lr / 10": "lr if t < steps // 2 else rate / 10"},
                 why="It is divided by ten anew in each step of the second half.",
                 ask="In the last step, which learning rate should hold?",
             ),
-            edit(
-                "the drop comes one step late",
-                {"t < steps // 2": "t <= steps // 2"},
-                why="One step of the second half is still taken at the full learning rate.",
-                ask="If the first step has the number 0, which is the last one of the first half?",
-            ),
+            *[
+                edit(
+                    f"the drop comes one step {late}",
+                    {"t < steps // 2": cut},
+                    why=f"One step of the {half} half is taken at the other half's learning rate.",
+                    ask="If the first step has the number 0, which is the last one of the first half?",
+                )
+                for late, cut, half in [("late", "t <= steps // 2", "second"), ("early", "t + 1 < steps // 2", "first")]
+            ],
             edit(
                 "the place uses the velocity from before the step",
-                {
-                    "        torch_velocity = momentum * torch_velocity + 1\n"
-                    "        torch_place += rate * torch_velocity\n": (
-                        "        torch_place += rate * torch_velocity\n        torch_velocity = momentum * "
-                        "torch_velocity + 1\n"
-                    ),
-                    "        velocity = momentum * velocity + rate\n        place += velocity\n": (
-                        "        place += velocity\n        velocity = momentum * velocity + rate\n"
-                    ),
-                },
+                dict.fromkeys(MOVES, "") | {DROP: DROP + "".join(MOVES)},
                 why="Each step is one gradient late: the first does not move.",
                 ask="Which comes first in a step, the velocity or the place?",
             ),

@@ -199,7 +199,7 @@ def test_noise_at_equal_speed():
 @pytest.mark.parametrize(("lr", "beta"), [(0.03, 0.9), (0.05, 0.8)])
 def test_noisy_ravine(lr, beta):
     """At the same learning rate momentum is down first, swings, and stays three times as far away.
-    At a tenth of it the balls end, along the floor, where plain descent ends, here in about 60 % of the steps; 0.95 takes longer."""  # noqa: E501
+    At a tenth of it they end, along the floor, where plain descent ends, and here sooner."""  # noqa: E501
     start = torch.full((4000, 2), 3.0, dtype=torch.float64)
 
     def far(lr, beta):
@@ -285,7 +285,7 @@ def test_the_star_swings_wider_at_a_rate_that_throws_plain_descent_out(kappa):
 
 @pytest.mark.parametrize("kappa", [36, 100, 400])
 def test_the_star_lies_against_the_edge(kappa):
-    """The star lies against the edge: 2 % more learning rate diverges."""  # noqa: E501
+    """The star lies against the edge: at 100, 2 % more diverges."""  # noqa: E501
     root = sqrt(kappa)
     lr, beta = (2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2
 
@@ -350,7 +350,7 @@ def test_when_a_momentum_of_nine_tenths_pays(start):
     """Not in our ravine: at condition 25 plain descent at its best takes 173 steps, and 0.9 takes 270.
     From condition 4 to 1000 it takes about as many: all curvatures swing, and $\\sqrt{0.9}$ alone decides.
     Below about 39 plain descent is quicker; at 2500 and 10,000 the ball creeps.
-    Here 0.9 paid on bowls of condition 40 and more, and on the digits most with large batches."""
+    Here 0.9 paid on bowls from condition 40 on, not on rounder ones, and on the digits most with large batches."""
 
     def steps(kappa, lr, beta):
         paths = [places(lr * c, beta, 700, start=x) for c, x in zip((1, kappa), start, strict=True)]
@@ -367,7 +367,7 @@ def test_when_a_momentum_of_nine_tenths_pays(start):
 
 @pytest.mark.parametrize("kappa", [25, 100])
 def test_no_sum_of_gradients_is_quicker_on_the_worst_bowl(kappa):
-    """In infinitely many dimensions no method that adds up multiples of the gradients so far has a lower convergence rate on every bowl of this condition number (Nesterov 2004, theorem 2.1.13)."""  # noqa: E501
+    """On one bowl of this condition number, in infinitely many dimensions, no method that adds up multiples of its gradients has a lower convergence rate (Nesterov 2004, theorem 2.1.13)."""  # noqa: E501
     n, q = 500, (sqrt(kappa) - 1) / (sqrt(kappa) + 1)
     chain = 2 * numpy.eye(n) - numpy.eye(n, k=1) - numpy.eye(n, k=-1)
     hessian = numpy.eye(n) + (kappa - 1) / 4 * chain
@@ -391,12 +391,13 @@ def test_the_plateau_of_a_large_momentum():
 @pytest.mark.parametrize("seed", [3, 5])
 def test_momentum_gains_on_the_digits_where_the_batch_is_large(seed):
     """With all images momentum ends below a tenth of plain descent's loss, with 128 at about half
-    At each batch it trains at speeds that break plain descent."""  # noqa: E501
+    At each batch it trains at speeds that break plain descent.
+    here the best was a half or a quarter of the largest."""
     gains = {}
     for batch, steps in ((None, 56), (128, 56), (16, 56)):
-        (_, plain, most), (_, loss, reach) = (best_on_digits(batch, steps, beta, seed=seed) for beta in (0, 0.9))
+        (_, plain, most), (best, loss, reach) = (best_on_digits(batch, steps, beta, seed=seed) for beta in (0, 0.9))
         gains[batch, steps] = plain / loss
-        assert 10 * reach > 2 * most
+        assert 10 * reach > 2 * most and 1 <= round(reach / best) <= 4
     assert gains[None, 56] > 10 and 1.5 < gains[128, 56] < 3 and gains[16, 56] > 0.9
 
 
