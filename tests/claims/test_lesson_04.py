@@ -30,6 +30,18 @@ def test_looking_ahead_is_friction(lr, beta):
             assert ball == pytest.approx(classical, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.parametrize("beta", [0.15, 0.6, 0.97])
+def test_looking_ahead_tilts_the_floor(beta):
+    """Looking ahead tilts the flat floor of lesson 03: where the ball swings, its rate is $\\sqrt{\\beta(1 - \\eta\\lambda)}$, and sinks with the curvature to 0 at $\\eta\\lambda = 1$.
+    Along gentle directions, where $\\eta\\lambda$ is near 0, the two hardly differ."""  # noqa: E501
+    begin = 1 - 4 * beta / (1 + beta) ** 2  # from here on the roots are complex, and the ball swings
+    products = torch.linspace(begin, 1, 30, dtype=torch.float64)[1:]
+    rates = rate(nesterov, products, 1.0, beta)
+    assert rates == pytest.approx((beta * (1 - products)).sqrt(), abs=1e-7) and (rates.diff() < 0).all()
+    near = torch.tensor([1e-4, 1e-3], dtype=torch.float64)
+    assert rate(nesterov, near, 1.0, beta) == pytest.approx(rate(momentum, near, 1.0, beta), abs=0.01)
+
+
 @pytest.mark.parametrize("beta", [0.2, 0.95])
 @pytest.mark.parametrize("product", [1.02, 1.3, 2.5])
 def test_beyond_one_friction_is_a_drive(product, beta):
