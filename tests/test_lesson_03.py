@@ -10,7 +10,7 @@ from cells import Lesson
 
 from edu_optim import SGD
 from edu_optim.check import check
-from edu_optim.lab.lesson_03 import lengths, polyak, running_mean, sutskever
+from edu_optim.lab.lesson_03 import arrival, lengths, polyak, running_mean, sutskever
 
 CELLS = ["momentum-rule", "rate-function", "bent-slope", "roll"]
 LESSON = Lesson("03").later("imports", *CELLS)
@@ -127,6 +127,22 @@ def test_three_cycle_is_exact_and_attracts():
         assert sorted(roll(start / 100, 302)[-3:]) == pytest.approx(sorted(map(float, corners)), abs=1e-6)
     for start in (3.06, 3.47):
         assert roll(start, 302)[-1] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("kappa", [30, 150, 400, 3000])
+def test_the_recipe_for_beta_ends_near_the_star(kappa):
+    """Lower while it crosses, raised while it creeps, until this no longer helps."""
+
+    def tried(beta):
+        return arrival(0.95 * (2 + 2 * beta) / kappa, beta, kappa)
+
+    beta, (steps, crossed), before = 0.9, tried(0.9), math.inf
+    while steps < before:
+        least, before = steps, steps
+        beta = beta - 0.1 if crossed else (1 + beta) / 2
+        steps, crossed = tried(beta)
+    root = math.sqrt(kappa)
+    assert least < 1.5 * arrival((2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2, kappa)[0]
 
 
 EXPERIMENT = Lesson("03").later("imports", "momentum-rule")

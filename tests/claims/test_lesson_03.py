@@ -298,8 +298,7 @@ def test_the_star_lies_against_the_edge(kappa):
 
 def test_a_larger_rate_on_the_plateau_gains_nothing():
     """Move the learning rate with it, like $1 + \\beta$.
-    So from 25 on, while it crosses often and it helps, lower $\\beta$; while it creeps, raise it, halving $1 - \\beta$.
-    """
+    So from 25 on lower $\\beta$ while it crosses, raise it, halving $1 - \\beta$, while it creeps, and stop when this no longer helps."""  # noqa: E501
 
     def steps(share, beta, kappa):
         lr = share * (2 + 2 * beta) / kappa
