@@ -1,8 +1,8 @@
 """The experiment of lesson 05, Adagrad on a ravine that turns, and its pictures of pixels."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from math import cos, pi, radians, sin
+from collections.abc import Callable, Mapping
+from math import cos, log, pi, radians, sin
 from typing import Any
 
 import numpy
@@ -10,10 +10,11 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from ..optimizers import SGD, Adagrad
-from ..plot import BLACK, GRAY, RED, figure, look
+from ..plot import GRAY, RED, figure, look
 from ..problems import Problem, quadratic
 from ..trace import Trace, descend, race
 from .comparison import against_step, overlay, rivals
@@ -149,20 +150,21 @@ def distances(share: Tensor, moved: Mapping[str, Tensor]) -> Figure:
     return fig
 
 
-def words(share: Tensor, pull: Tensor | float, seed: int = 0) -> tuple[Tensor, Tensor, float]:
-    """Ten collections of 3,000 texts by dice: their words ``[10, 3000, 200]``, labels ``[10, 3000]``, and their noise.
+def words(share: Tensor, pull: Tensor | float, seed: int = 0) -> tuple[Tensor, Tensor, float, float]:
+    """Ten collections of 3,000 texts by dice: their words ``[10, 3000, 200]``, labels ``[10, 3000]``, and two numbers.
 
-    Each word pulls the label up or down. The noise is the share of labels that go against the sum of their words'
-    pulls, among the texts where that is not zero.
+    Each word pulls the label up or down. The first number is the noise, the share of labels that go against the sum of
+    their words' pulls, among the texts where that is not zero; the second the mean loss, on the last 600 texts of each
+    collection, of whoever knows the pulls.
 
     Args:
         share: of the texts that have a word, for each word or one for all.
         pull: how hard a word pulls, for each word or one for all.
         seed: of the dice.
 
-    >>> texts, labels, noise = words(torch.tensor(0.03), pull=3.0)
-    >>> print(f"{noise:.2f}")
-    0.02
+    >>> texts, labels, noise, known = words(torch.tensor(0.03), pull=3.0)
+    >>> print(f"{noise:.2f}, {known:.1f}")
+    0.02, 0.2
     """
     dice = torch.Generator().manual_seed(seed)
     texts = (torch.rand(10, 3000, 200, generator=dice) < share).double()
@@ -170,13 +172,12 @@ def words(share: Tensor, pull: Tensor | float, seed: int = 0) -> tuple[Tensor, T
     score = (texts @ pulls[..., None])[..., 0]
     labels = (torch.rand(10, 3000, generator=dice) < score.sigmoid()).double()
     against = (labels > 0.5) != (score > 0)
-    return texts, labels, against[score.abs() > 1e-9].double().mean().item()
+    known = _word_losses(pulls[:, None], texts[:, -600:], labels[:, -600:]).mean().item()
+    return texts, labels, against[score.abs() > 1e-9].double().mean().item(), known
 
 
-def learn_words(
-    optimizer: Callable[..., Any], texts: Tensor, labels: Tensor, rates: Tensor, at: Sequence[int], **options: Any
-) -> Tensor:
-    """The held-out losses of a logistic regression on each set ``[len(at), sets]``, at the rate best in their mean.
+def learn_words(optimizer: Callable[..., Any], texts: Tensor, labels: Tensor, rates: Tensor, **options: Any) -> Tensor:
+    """The held-out losses ``[sets]`` of a logistic regression on each set after 50 steps, at the rate best in the mean.
 
     Each starts at zero and learns in minibatches of 32, the same numbers in each set; the last 600 are held out. All
     sets and rates are taught at once.
@@ -186,25 +187,22 @@ def learn_words(
         texts: which words each text has, ``[sets, texts, words]``.
         labels: of the texts, 0 or 1, ``[sets, texts]``.
         rates: one regression learns with each, in each set.
-        at: after how many steps the losses are taken, in ascending order.
         options: of the optimizer.
 
     >>> texts = (torch.rand(3, 700, 5) < 0.3).double()
-    >>> learn_words(SGD, texts, texts[:, :, 0], torch.tensor([0.1, 1.0]), at=[1, 50]).shape
-    torch.Size([2, 3])
+    >>> learn_words(SGD, texts, texts[:, :, 0], torch.tensor([0.1, 1.0])).shape
+    torch.Size([3])
     """
     weights = torch.zeros(len(texts), len(rates), texts.shape[2], dtype=texts.dtype, requires_grad=True)
     runner = optimizer([{"params": [weights], "lr": rates[:, None]}], lr=rates, **options)
-    generator, found = torch.Generator().manual_seed(0), []
-    for step in range(1, at[-1] + 1):
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(50):
         drawn = torch.randint(texts.shape[1] - 600, (32,), generator=generator)
         runner.zero_grad()
         _word_losses(weights, texts[:, drawn], labels[:, drawn]).sum().backward()
         runner.step()
-        if step in at:
-            losses = _word_losses(weights.detach(), texts[:, -600:], labels[:, -600:])
-            found.append(losses[:, losses.mean(0).argmin()])
-    return torch.stack(found)
+    losses = _word_losses(weights.detach(), texts[:, -600:], labels[:, -600:])
+    return losses[:, losses.mean(0).argmin()]
 
 
 def _word_losses(weights: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
@@ -213,41 +211,59 @@ def _word_losses(weights: Tensor, texts: Tensor, labels: Tensor) -> Tensor:
     return (torch.nn.functional.softplus(scores) - labels[:, :, None] * scores).mean(1)
 
 
-def leads(found: Mapping[str, Mapping[str, Mapping[str, Tensor]]], over: str) -> Figure:
-    """A figure of how far each rule's mean loss lies below another rule's, a row for each kind of text.
+def read_words(
+    rules: Mapping[str, tuple[Callable[..., Any], dict[str, Any]]],
+    share: Tensor,
+    pull: Tensor | float,
+    size: Tensor | float,
+    rates: Tensor | None = None,
+    seed: int = 0,
+) -> tuple[dict[str, float], float]:
+    """How much each rule has learned after 50 steps, of what can be learned from `words`, and the noise of the labels.
+
+    0 is the loss of whoever says one half to every text, log 2, and 1 that of whoever knows the pulls.
 
     Args:
-        found: title of a panel -> kind of text -> name of a rule -> its losses ``[sets]``.
-        over: the name of the other rule.
+        rules: name -> a class that steps and its options.
+        share: of the texts that have a word.
+        pull: how hard a word pulls.
+        size: of the number as which a word stands in a text.
+        rates: the learning rates to choose from, one for all collections; 21 from 0.01 to 1000 if None.
+        seed: of the dice.
 
-    >>> losses = {"SGD": torch.rand(3), "Adagrad": torch.rand(3)}
-    >>> fig = leads({"clear labels": {"rare": losses, "equal": losses}}, over="SGD")
+    >>> learned, noise = read_words({"SGD": (SGD, {})}, torch.tensor(0.1), pull=3.0, size=1.0)
+    >>> 0.5 < learned["SGD"] < 1
+    True
+    """
+    texts, labels, noise, known = words(share, pull, seed)
+    rates = torch.logspace(-2, 3, 21, dtype=torch.float64) if rates is None else rates
+    learned = {}
+    for name, (rule, options) in rules.items():
+        loss = learn_words(rule, texts * size, labels, rates, **options).mean().item()
+        learned[name] = (log(2) - loss) / (log(2) - known)
+    return learned, noise
+
+
+def shares(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+    """A figure of how much each rule has learned, a row for each kind of text.
+
+    Args:
+        found: title of a panel -> kind of text -> name of a rule -> its share of what can be learned.
+
+    >>> learned = {"SGD": 0.5, "Adagrad": 0.6}
+    >>> fig = shares({"clear labels": {"rare": learned, "equal": learned}})
     >>> [text.get_text() for text in fig.axes[0].get_yticklabels()]
     ['rare', 'equal']
     """
     fig, axes = figure(len(found), height=4.4, squeeze=False, sharex=True, sharey=True)
-    kinds = list(next(iter(found.values())))
-    for ax, title in zip(axes[0], found, strict=True):
-        ax.axvline(0, color=BLACK, linewidth=1, label=over)
-        names = [name for name in next(iter(found[title].values())) if name != over]
+    for ax, (title, rows) in zip(axes[0], found.items(), strict=True):
+        names = list(next(iter(rows.values())))
         for i, name in enumerate(names):
-            means = [(losses[over] - losses[name]).mean() for losses in found[title].values()]
-            places = [row + 0.6 * (i + 0.5) / len(names) - 0.3 for row in range(len(kinds))]
-            ax.plot(means, places, **look(name) | {"linestyle": ""}, label=name)
-        ax.set_yticks(range(len(kinds)), kinds)
-        ax.set(
-            xlabel=f"lead over {over}, in mean loss",
-            title=title,
-            ylim=(len(kinds) - 0.5, -0.5),
-            xticks=[0, 0.05, 0.1, 0.15],
-        )
-        ax.hlines(
-            [row + 0.5 for row in range(len(kinds) - 1)],
-            0,
-            1,
-            transform=ax.get_yaxis_transform(),
-            color="0.9",
-            linewidth=0.8,
-        )
-    axes[0][-1].legend(loc="lower right")
+            places = [row + 0.6 * (i + 0.5) / len(names) - 0.3 for row in range(len(rows))]
+            ax.plot([learned[name] for learned in rows.values()], places, **look(name) | {"linestyle": ""}, label=name)
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set(xlabel="share of what can be learned", title=title, xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+        ax.hlines([row + 0.5 for row in range(len(rows) - 1)], 0, 1, color="0.9", linewidth=0.8)
+        ax.xaxis.set_major_formatter(PercentFormatter(1))
+    axes[0][0].legend(loc="lower left")
     return fig

@@ -9,7 +9,7 @@ from cells import Lesson
 from torch.nn.functional import cross_entropy
 
 from edu_optim import SGD, Adagrad, descend, from_rule, problems, train
-from edu_optim.lab.lesson_05 import learn_words, words
+from edu_optim.lab.lesson_05 import read_words
 from edu_optim.rules import adagrad
 
 LESSON = Lesson("05")
@@ -122,61 +122,61 @@ def steps_of_adagrad(condition, angle, start):
 
 
 @functools.cache
-def losses_of(kind, pull, seed=5):
-    """Held-out losses ``[sets]`` of some rules after 50 steps on ten other collections, on another grid."""
+def learned_from(kind, pull, seed=5):
+    """What some rules have learned after 50 steps on ten other collections, on another grid."""
     share, strength, number = HELD_OUT["kinds"][kind]
-    texts, labels, _ = words(share, pull * strength, seed=seed)
     entrants = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
     if kind in ("rare", "rare and faint", "rare and weak"):
         entrants |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size")}
     if kind == "rare":
         entrants["common"] = from_rule(lambda p, g, *, t, lr: (p - lr * g / t**0.5,)), {}
     rates = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64)
-    learn = functools.partial(learn_words, texts=texts * number, labels=labels, rates=rates, at=(50,))
-    return {name: learn(rule, **options)[0] for name, (rule, options) in entrants.items()}
+    return read_words(entrants, share, pull * strength, number, rates, seed)[0]
 
 
 def leads_of_adagrad(kind, pull, seed=5):
-    losses = losses_of(kind, pull, seed)
-    return torch.stack([(losses[name] - losses["own"]).mean() for name in ("plain", "ahead")])
+    learned = learned_from(kind, pull, seed)
+    return torch.tensor([learned["own"] - learned[name] for name in ("plain", "ahead")])
 
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_it_is_the_mean_squares_and_not_the_rareness(seed):
-    """Where rare words are bright, Adagrad is behind SGD, though they are as rare as in the third row.
-    In the fourth nothing is rare, only faint, and its lead is far larger.
-    What it needs is not rareness but a ravine, unequal mean squares.
+    """With clear labels Adagrad is behind SGD where rare words are bright, though as rare as in the third row.
+    In the fourth no word is rarer than another, and its lead is larger by far.
+    It needs not rareness but a ravine, unequal mean squares.
     """
     bright, rare, faint = (leads_of_adagrad(kind, 4, seed) for kind in ("rare and bright", "rare", "faint"))
-    assert (bright < 0).all() and (rare > 0.01).all() and (faint > 2 * rare).all()
-    assert (leads_of_adagrad("equal", 4, seed) < 0.02).all()
+    assert (bright < 0).all() and (rare > 0.02).all() and (faint > 2 * rare).all()
+    assert (leads_of_adagrad("equal", 4, seed) < 0.035).all()
 
 
-def test_labels_must_be_clear():
-    """And with noisy labels next to nothing is gained.
-    In those 50 steps it paid where three things met: the mean squares of the inputs are unequal, the small ones tell as much as the large, and labels are clear."""  # noqa: E501
-    for kind in ("rare", "faint"):
-        clear, noisy = (leads_of_adagrad(kind, pull) for pull in (4, 0.25))
-        assert (clear > 0.01).all() and (noisy.abs() < 0.01).all() and (noisy < clear / 3).all()
+@pytest.mark.parametrize("seed", [5, 6])
+def test_noisy_labels_take_the_lead_of_rareness_alone(seed):
+    """Noisy labels take its lead among words that are only rare; among faint ones it stays.
+    In those 50 steps it paid where the mean squares were unequal and the small ones told as much as the large; where rareness alone made them small, only with clear labels.
+    """  # noqa: E501
+    rare, faint = (leads_of_adagrad(kind, 0.25, seed) for kind in ("rare", "faint"))
+    assert rare.min() < 0.01 and rare.max() < 0.02 < leads_of_adagrad("rare", 4, seed).min()
+    assert faint.min() > 0.2 * learned_from("faint", 0.25, seed)["plain"]
 
 
-def test_small_inputs_must_tell_as_much_as_others():
-    """Small inputs must tell as much as large ones: where the rare ones are weak, Adagrad is last in these 50 steps."""
-    clear, noisy = (leads_of_adagrad("rare and weak", pull, seed=6) for pull in (4, 0.5))
-    assert (noisy < 0).all() and (clear < noisy).all()
+@pytest.mark.parametrize(("pull", "seed"), [(4, 6), (0.5, 7)])
+def test_small_inputs_must_tell_as_much_as_others(pull, seed):
+    """Small inputs must tell as much as large ones: where the rare ones are weak, Adagrad is last."""
+    assert (leads_of_adagrad("rare and weak", pull, seed) < -0.03).all()
 
 
 def test_clock_and_size_share_the_lead():
-    """At these clear labels, clock and size alone each have over half of Adagrad's lead among rare words, and the common clock next to nothing.
+    """Here clock and size alone each have over half of Adagrad's lead among rare words, and the common clock next to nothing.
     Where they are faint too, the size has most of it; where they are weak, the clock costs nothing, the size does."""  # noqa: E501
     parts = {}
     for kind in ("rare", "rare and faint", "rare and weak"):
-        losses = losses_of(kind, 4, 6 if kind == "rare and weak" else 5)
-        parts[kind] = {name: (losses["plain"] - each).mean() for name, each in losses.items()}
+        learned = learned_from(kind, 4, 6 if kind == "rare and weak" else 5)
+        parts[kind] = {name: share - learned["plain"] for name, share in learned.items()}
     rare, faint, weak = parts.values()
     assert min(rare["clock"], rare["size"]) > 0.5 * rare["own"] > 5 * rare["common"]
-    assert faint["size"] > 0.55 * faint["own"] > faint["clock"] + 0.02
-    assert weak["clock"] > -0.002 and weak["own"] < weak["size"] < -0.004
+    assert faint["size"] > 0.55 * faint["own"] > faint["clock"] + 0.04
+    assert weak["clock"] > -0.003 and weak["own"] < weak["size"] < -0.01
 
 
 @pytest.mark.parametrize("seed, batch, steps", [(3, 16, 150), (4, 64, 150), (2, 1, 1500)])
@@ -196,12 +196,14 @@ def test_clock_or_size_on_the_pixels(seed, batch, steps):
 
 
 def test_the_digits_are_a_draw():
-    """On these digits, in batches of 32, Adagrad does not win: after 50 and 200 steps Nesterov leads, and after 200 SGD and Adagrad draw."""  # noqa: E501
-    held_out = HELD_OUT["held_out"]
-    plain, own = (held_out(rule, 200, 5) for rule in (SGD, Adagrad))
-    ahead = held_out(SGD, 200, 5, momentum=0.9, nesterov=True)
-    assert abs(plain.min() - own.min()) < 0.03 and ahead.min() < own.min()
-    assert all(0 < losses.argmin() < len(losses) - 1 for losses in (plain, own))
+    """On these digits, in batches of 32, little is won: after 50 steps Nesterov leads, and after 200 all three lie within 0.02."""  # noqa: E501
+    ends = []
+    for rule, options in ((SGD, {}), (Adagrad, {}), (SGD, {"momentum": 0.9, "nesterov": True})):
+        draws = [[HELD_OUT["held_out"](rule, steps, seed, **options) for seed in (5, 6)] for steps in (50, 200)]
+        ends.append([torch.stack(losses).mean(0).min() for losses in draws])
+    (plain, own, ahead), late = zip(*ends, strict=True)
+    assert ahead < min(plain, own) - 0.01
+    assert max(late) - min(late) < 0.02
 
 
 def test_the_rare_pixels_are_not_missed():
