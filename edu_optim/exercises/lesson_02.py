@@ -198,6 +198,18 @@ EXERCISES = [
                 ask="In a step, by what is the gradient multiplied before it moves the place?",
             ),
             edit(
+                "the rate of the constant part is not squared",
+                {"lr**2 * variance": "lr * variance"},
+                why="An error is multiplied by the rate, so its variance is multiplied by the rate's square.",
+                ask="In a step, by what is the gradient multiplied before it moves the place?",
+            ),
+            edit(
+                "divided by what a step keeps, not by what it takes",
+                {"(1 - keeps)": "keeps"},
+                why="The cloud has settled where what a step takes from the variance is what the noise adds.",
+                ask="In V = keeps * V + adds, what stands beside V once all of it is on one side?",
+            ),
+            edit(
                 "the radius, not the variance",
                 {"adds / (1 - keeps)": "(adds / (1 - keeps)) ** 0.5"},
                 why="This is the root of the variance of the place.",
@@ -264,6 +276,12 @@ EXERCISES = [
                 ask="Which two noise floors should be equal, and where does the new batch stand in them?",
             ),
             edit(
+                "8 times the rate, whatever the batches are",
+                {"2 * k / (1 + k * curvature)": "8 * lr"},
+                why="8 is 256 / 32, the story's batches alone, and in proportion is right at small rates only.",
+                ask="At the largest stable rate, lr * curvature = 2, how large is the ball? Can your rate pass it?",
+            ),
+            edit(
                 "the rate grows in proportion to the batch",
                 {"2 * k / (1 + k * curvature)": "lr * new_batch / batch"},
                 why="In proportion to the batch is what it comes to at small rates only.",
@@ -305,12 +323,15 @@ EXERCISES = [
                 why="With a larger batch there is less noise, so the rate may grow.",
                 ask="In formula (2), what does a larger batch do to the variance, and what does a larger rate?",
             ),
-            edit(
-                "the new rate is missing in its own bracket",
-                {"2 * k / (1 + k * curvature)": "2 * k"},
-                why="The new noise floor has the new rate twice: above the line, and in 2 - new_lr * curvature.",
-                ask="Where does the new rate stand in formula (2)?",
-            ),
+            *[
+                edit(
+                    "the new rate is missing in its own bracket",
+                    {"2 * k / (1 + k * curvature)": left},
+                    why="The new noise floor has the new rate twice: above the line, and in 2 - new_lr * curvature.",
+                    ask="Where does the new rate stand in formula (2)?",
+                )
+                for left in ("2 * k", "k")
+            ],
             edit(
                 "a sign has turned",
                 {

@@ -4,6 +4,7 @@ import torch
 
 from .. import rules
 from .exercise import Exercise, at, convention, edit
+from .logistic import LOGISTIC
 
 RULES = {
     "adagrad": [
@@ -129,10 +130,25 @@ EXERCISES = [
                 ask="In this rule, is eps added to a square or to a root?",
             ),
             edit(
-                "eps shrinks as the gradients grow",
-                {"eps * factor": "eps / factor"},
-                why="Larger gradients need a larger eps beside them.",
-                ask="What becomes of the root if every gradient is 10 times as large?",
+                "eps grows with the root of the factor",
+                {"eps * factor": "eps * factor**0.5"},
+                why="The sum of squares grows with the square of the factor, and its root with the factor itself.",
+                ask="If every gradient is 10 times as large, what becomes of the root?",
+            ),
+            *[
+                edit(
+                    "eps shrinks as the gradients grow",
+                    {"eps * factor": smaller},
+                    why="Larger gradients need a larger eps beside them.",
+                    ask="What becomes of the root if every gradient is 10 times as large?",
+                )
+                for smaller in ("eps / factor", "eps / factor**2", "eps / factor**0.5")
+            ],
+            edit(
+                "100 times eps, whatever the factor is",
+                {"eps * factor": "eps * 100"},
+                why="100 is the factor from euros to cents, and the function is called with others.",
+                ask="Which of the two numbers that it is given has your answer not used?",
             ),
         ],
         at("scaled_eps", (3.7e-3, 13.0), (0.29, 0.017), (4.1e-7, 250.0)),
@@ -194,12 +210,27 @@ EXERCISES = [
                 why="The n-th visit is taken to be lr / n long, which dies much sooner.",
                 ask="After four gradients of 1, what is s, and what is its root?",
             ),
-            edit(
-                "every step is lr long",
-                {"visit**-0.5": "1"},
-                why="No step is shorter than the one before it.",
-                ask="After four gradients of 1, what is s, and what is its root?",
-            ),
+            *[
+                edit(
+                    "every step is lr long",
+                    places,
+                    why="No step is shorter than the one before it.",
+                    ask="After four gradients of 1, what is s, and what is its root?",
+                )
+                for places in (
+                    {"visit**-0.5": "1"},
+                    {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "steps / every"},
+                )
+            ],
+            *[
+                edit(
+                    "as if every visit went as far as the last",
+                    {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": root},
+                    why="n visits of lr / sqrt(n) come to lr * sqrt(n); the visits before the last go further.",
+                    ask="How far has it come after two visits?",
+                )
+                for root in ("(steps // every) ** 0.5", "(steps / every) ** 0.5")
+            ],
             edit(
                 "the last visit is missing",
                 {"steps // every + 1": "steps // every"},
@@ -233,116 +264,7 @@ EXERCISES = [
             "In each step: prediction, the mean of the examples' gradients, one call of the lesson's `adagrad` with w, "
             "that mean and s.",
         ],
-        [
-            edit(
-                "the scores are not made into probabilities",
-                {"torch.sigmoid(inputs @ w)": "inputs @ w"},
-                why="The labels are compared with the scores themselves, which fits a line to zeros and ones.",
-                ask="Which function turns a score into a probability?",
-            ),
-            edit(
-                "the gradient is divided by the sum of squares",
-                {"w, s = rules.adagrad(w, g, s, lr=lr)": "s = s + g**2\n        w = w - lr * g / (s + 1e-10)"},
-                why="The root is missing, so a small gradient makes a large step.",
-                ask="If all gradients are a tenth as large, what becomes of your step, and of Adagrad's?",
-            ),
-            edit(
-                "the gradients of the examples are summed",
-                {" / len(labels)": ""},
-                why="Asked for is the mean; Adagrad hides the factor from all but eps, and the sum of squares with it.",
-                ask="How often does each example count in a mean of n?",
-            ),
-            edit(
-                "the mean is taken over the columns, not over the examples",
-                {"/ len(labels)": "/ inputs.shape[1]"},
-                why="The sum over the examples is divided by the number of weights; Adagrad hides the factor from all "
-                "but eps, which only the last, tiny features show.",
-                ask="Over what does the mean in *mean cross-entropy* run?",
-            ),
-            edit(
-                "each weight's mean is taken over the examples that have its feature",
-                {"/ len(labels)": "/ (inputs != 0).sum(0)"},
-                why="The mean is over all examples; Adagrad hides the factor from all but eps, and so only the last, "
-                "tiny features show it.",
-                ask="Does an example count in the mean where its feature is 0?",
-            ),
-            *[
-                edit(
-                    "each example's gradient is squared before the mean",
-                    {
-                        "w, s = rules.adagrad(w, g, s, lr=lr)": (
-                            f"s = s + ((inputs * (prediction - labels)[:, None]) ** 2).{pooled}(0)\n"
-                            "        w = w - lr * g / (s**0.5 + 1e-10)"
-                        )
-                    },
-                    why="The sum takes in the square of the gradient that the step uses, the mean, once a step.",
-                    ask="What is `g` in the rule, and how many of them does one step have?",
-                )
-                for pooled in ("sum", "mean")
-            ],
-            edit(
-                "every example takes a step of its own",
-                {
-                    "        g = inputs.T @ (prediction - labels) / len(labels)\n"
-                    "        w, s = rules.adagrad(w, g, s, lr=lr)": (
-                        "        for x, y in zip(inputs, labels):\n"
-                        "            w, s = rules.adagrad(w, x * (torch.sigmoid(x @ w) - y), s, lr=lr)"
-                    )
-                },
-                why="One step should follow the gradient of the mean over all examples.",
-                ask="How many times should `adagrad` be called when `steps` is 1?",
-            ),
-            edit(
-                "the loss is climbed",
-                {"(prediction - labels)": "(labels - prediction)"},
-                why="All weights have the wrong sign.",
-                ask="In the gradient, which comes first, the prediction or the label?",
-            ),
-            edit(
-                "this is gradient descent",
-                {"w, s = rules.adagrad(w, g, s, lr=lr)": "w = w - lr * g"},
-                why="The rare input gets the same learning rate as the common one.",
-                ask="You have a sum of squares; which quantity does it divide?",
-            ),
-            *[
-                edit(
-                    "one sum of squares serves all weights",
-                    {
-                        "w, s = rules.adagrad(w, g, s, lr=lr)": (
-                            f"s = s + (g**2).{pooled}()\n        w = w - lr * g / (s**0.5 + {eps})"
-                        )
-                    },
-                    why="The rare input is braked by the common one.",
-                    ask="Which shape should s have?",
-                )
-                for pooled in ("sum", "mean")
-                for eps in ("1e-10", "0")
-            ],
-            edit(
-                "there is no eps",
-                {"lr=lr)": "lr=lr, eps=0)"},
-                why="Here only the last weights, of tiny features, show it; a column of zeros would become nan.",
-                ask="What is the denominator of a weight that no example has touched yet?",
-            ),
-            convention(
-                "eps sits inside the root",
-                {"w, s = rules.adagrad(w, g, s, lr=lr)": "s = s + g**2\n        w = w - lr * g / (s + 1e-10) ** 0.5"},
-                why="So Keras and Optax have it; torch and the lesson's rule add eps to the root.",
-                ask="Where gradients are small, the root of eps does here what eps does there. Which do you want?",
-            ),
-            convention(
-                "eps is 1e-8",
-                {"lr=lr)": "lr=lr, eps=1e-8)"},
-                why="That is Adam's; torch's Adagrad and the lesson's rule have 1e-10.",
-                ask="Where are gradients so small that the two differ?",
-            ),
-            edit(
-                "the sum of squares is forgotten at every step",
-                {"rules.adagrad(w, g, s, lr=lr)": "rules.adagrad(w, g, 0 * s, lr=lr)"},
-                why="Every step is lr long in every direction, for s begins anew.",
-                ask="Where is s made, before the loop or in it?",
-            ),
-        ],
+        LOGISTIC,
         _watch_logistic,
     ),
 ]
