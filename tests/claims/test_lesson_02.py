@@ -39,6 +39,16 @@ def test_smaller_batches_descend_further_in_ten_passes(width, seed):
     assert ends["16"] < ends["128"] < ends["all 1797"]
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_rate_that_ends_lowest_is_too_large_for_the_first_pass(seed):
+    """The rate at which 128 ends lowest, 2, is too large for its first pass."""
+    images, labels = digits()
+    for steps, best in ((14, 1), (140, 2)):
+        net = small_net(64, 16, 10, seed=seed)
+        copies = train_many(net, SGD, images, labels, steps, batch=128, seed=seed, lr=RATES)
+        assert RATES[_losses(copies, images, labels).argmin()] == best
+
+
 @pytest.mark.parametrize(("width", "seed", "slack"), [(16, 1, 1.2), (16, 2, 0.8), (32, 3, 1.0)])
 def test_by_the_stored_clock_128_is_ahead(width, seed, slack):
     """By this clock 128 is lowest: a step with 16 images took three quarters of the time of one with 128.
@@ -190,7 +200,7 @@ def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
 def test_larger_batches_save_steps_up_to_a_point(loss, seed):
     """The batch: more images a step save steps, up to a point
     How many steps does each batch need until the loss is 0.3, at the best of four rates?
-    The best rate grows with the batch, but far less than in proportion."""
+    From 4 images to all the best rate grows, but far less than in proportion."""
     (slow, few), (_, some), (fast, all_of_them) = (steps_to(loss, batch, seed) for batch in (4, 64, 1797))
     assert some < 0.4 * few and 0.65 * some < all_of_them < some
     assert 1 < fast / slow < 10
@@ -198,24 +208,23 @@ def test_larger_batches_save_steps_up_to_a_point(loss, seed):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
-    """At this rate each doubling of the passes leaves about half of the loss or less, and no floor is in sight.
-    The error of one example shrinks too, from 2.4 at the start to 0.9.
-    Formula (2) is for noise that stays; this noise does not."""
+    """With 16 units each doubling of the passes leaves about half of the loss or less, and no floor is in sight.
+    The error of one example shrinks too, from 2.4 at the start to 0.9: this net can fit every image.
+    With 3 it cannot: there the noise stays, as formula (2) supposes."""
     images, right = digits()
     draws = torch.Generator().manual_seed(seed)
-    wrong = torch.where(
-        torch.rand(len(right), generator=draws) < 0.5, right[torch.randperm(1797, generator=draws)], right
-    )
-    for labels, fits in ((right, True), (wrong, False)):
-        model, found = small_net(64, 16, 10, seed=seed), []
+    guessed = torch.rand(len(right), generator=draws) < 0.5
+    wrong = torch.where(guessed, right[torch.randperm(1797, generator=draws)], right)
+    for labels, width, floor in ((right, 16, 0), (right, 3, 0.4), (wrong, 16, 0.8)):
+        model, found = small_net(64, width, 10, seed=seed), []
         for stretch, passes in enumerate((8, 8, 16)):
             train(model, SGD, images, labels, 28 * passes, batch=64, seed=10 * seed + stretch, lr=1)
             with torch.no_grad():
                 loss = torch.nn.functional.cross_entropy(model(images), labels).item()
             found.append((loss, gradient_error(model, images, labels, torch.arange(0, 1797, 4)[:, None])[0]))
         (first, _), (second, _), (third, error) = found
-        assert fits == (second < first / 1.5 and third < second / 1.6 and error < 1.2)
-        assert fits or (third > 0.8 and error > 2.4)  # labels that nothing can fit: a floor, and noise that stays
+        assert (floor == 0) == (second < first / 1.5 and third < second / 1.6 and error < 1.2)
+        assert third > floor and (floor == 0 or error > 2.4)
 
 
 @pytest.mark.parametrize("batch", [4, 25])
@@ -230,16 +239,8 @@ def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
         ends = []
         for _ in range(40):
             copy = small_net(64, 8, 10, seed=3)
-            train(
-                copy,
-                SGD,
-                images,
-                labels,
-                steps,
-                batch=size,
-                lr=lr,
-                seed=int(torch.randint(10**6, (1,), generator=draws)),
-            )
+            seed = int(torch.randint(10**6, (1,), generator=draws))
+            train(copy, SGD, images, labels, steps, batch=size, lr=lr, seed=seed)
             ends.append(parameters_to_vector(copy.parameters()).detach() - start)
         return torch.stack(ends).var(0).sum().sqrt().item()
 
@@ -269,7 +270,7 @@ def _losses(copies, images, labels):
 
 @pytest.mark.parametrize("begin", [(-4.0, 1.0), (-40.0, 10.0)])
 def test_an_average_of_all_places_carries_its_start(begin):
-    """Here an average from step 1 on ends at 0.0004, above *2/(50+t)*: the first places weigh it down."""
+    """Here an average from step 1 on ends at 0.0004: the first places weigh it down."""
     p = torch.tensor(begin, dtype=torch.float64).repeat(300, 1)
     curvatures, draws = torch.tensor([1.0, 25.0], dtype=torch.float64), torch.Generator().manual_seed(7)
     of_all, late = p, p
@@ -323,9 +324,8 @@ def test_a_first_step_at_the_rate_of_the_best_run_does_not_go_down(width, seed):
     model, draws = small_net(64, width, 10, seed=seed), torch.Generator().manual_seed(seed)
     drawn = torch.randint(1797, (150, 16), generator=draws)
     changes = {lr: after_a_step(model, images, labels, drawn, lr) for lr in (0.05, 0.1, 0.25, 0.5, 1)}
-    means, down = (
-        {lr: f(change) for lr, change in changes.items()} for f in (torch.mean, lambda c: (c < 0).double().mean())
-    )
+    means = {lr: change.mean() for lr, change in changes.items()}
+    down = {lr: (change < 0).double().mean() for lr, change in changes.items()}
     assert down[0.25] > 0.9 and down[0.5] > 0.75 and 0.2 < down[1] < 0.7
     assert min(means, key=lambda lr: means[lr]) < 1
 
