@@ -247,8 +247,8 @@ def test_rareness_is_most_of_the_hundred(lr, seed, batch):
 @pytest.mark.parametrize("at", [3, 700])
 @pytest.mark.parametrize("size", [10.0, 100.0])
 def test_a_shock(size, at):
-    """And it remembers: after a thousand gradients of 1 the root of $s$ is 32; had one of them been 100, it would be 105, and the rate 0.30 of the steady one.
-    But the shock of 100 moves the weight by $\\eta$ at most, and SGD's by $100\\eta$."""  # noqa: E501
+    """The second rate ends at 0.30 of the first: the shock counts as ten thousand gradients of 1.
+    But it moves the weight by $\\eta$ at most, and SGD's by $100\\eta$."""
     p = s = 0.0
     for t in range(1, 1001):
         before = p
@@ -256,3 +256,4 @@ def test_a_shock(size, at):
         assert before - p <= 1
     assert s**0.5 == pytest.approx({10.0: 33.2, 100.0: 104.9}[size], abs=0.05)
     assert s**-0.5 * 1000**0.5 == pytest.approx({10.0: 0.95, 100.0: 0.30}[size], abs=0.005)
+    assert s == 999 + size**2
