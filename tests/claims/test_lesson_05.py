@@ -152,7 +152,7 @@ def test_it_is_the_mean_squares_and_not_the_rareness(seed):
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_noisy_labels_take_the_lead_of_rareness_alone(seed):
-    """Noisy labels take its lead among words that are only rare; among faint ones it stays.
+    """Labels this noisy take its lead among merely rare words; among faint ones it stays.
     In those 50 steps it paid where the mean squares were unequal and the small ones told as much as the large; where rareness alone made them small, only with clear labels.
     """  # noqa: E501
     rare, faint = (leads_of_adagrad(kind, 0.25, seed) for kind in ("rare", "faint"))
