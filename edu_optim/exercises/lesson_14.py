@@ -1,6 +1,7 @@
 """Lesson 14, scale out: its exercises, their hints, and the answers that go wrong."""
 
-from .exercise import Exercise, at, edit, instead
+from .exercise import Exercise, edit, instead
+from .lesson_14_memory import EXERCISE as BYTES_A_RANK
 from .lesson_14_ring import EXERCISE as RING
 
 # Many ranks, one training
@@ -52,6 +53,16 @@ def average_later(ranks, p, gradient, step, order, batch, epochs):
     return p
 
 
+def average_at_last(ranks, p, gradient, step, order, batch, epochs):
+    copies = [p] * ranks
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            for rank, own in enumerate(copies):
+                copies[rank] = step(own, gradient(own, shuffled[start + rank : start + batch : ranks]))
+    return sum(copies) / ranks
+
+
 def small_batches(ranks, p, gradient, step, order, batch, epochs):
     for epoch in range(epochs):
         shuffled = order(epoch)
@@ -101,6 +112,12 @@ TRAIN = [
         ask="Where do the gradients of the other ranks go?",
     ),
     edit(
+        "p stays where it began",
+        {"p = step(": "step("},
+        why="`step` returns the new p and leaves the old one as it is.",
+        ask="What becomes of the value that `step` returns?",
+    ),
+    edit(
         "one rank is left out",
         {"for rank in range(ranks)]": "for rank in range(max(1, ranks - 1))]"},
         why="Its share of each batch is seen by none.",
@@ -127,6 +144,12 @@ TRAIN = [
     instead(
         "the parameters are averaged at the end of an epoch",
         average_later,
+        why="Until then each rank goes its own way, from gradients of its share alone.",
+        ask="How often must the ranks hear of each other, so that they are one rank with the whole batch?",
+    ),
+    instead(
+        "the parameters are averaged once, at the end of all epochs",
+        average_at_last,
         why="Until then each rank goes its own way, from gradients of its share alone.",
         ask="How often must the ranks hear of each other, so that they are one rank with the whole batch?",
     ),
@@ -179,6 +202,12 @@ TRAIN = [
         ask="How many examples of a batch of 8 should each of 4 ranks see?",
     ),
     edit(
+        "the shares overlap",
+        {SHARE: "shuffled[start + rank : start + rank + batch // ranks]"},
+        why="Some examples of a batch are seen by two ranks, and some by none.",
+        ask="With a batch of 8 and 4 ranks, which examples has rank 0, and which rank 1?",
+    ),
+    edit(
         "all ranks get the same share",
         {SHARE: "shuffled[start : start + batch : ranks]"},
         why="Part of each batch is seen by all, and the rest by none.",
@@ -220,84 +249,6 @@ TRAIN = [
 ]
 
 
-# Memory
-
-
-def bytes_a_rank(weights, ranks, stage):
-    parameters, gradients, state = 2 * weights, 2 * weights, 12 * weights
-    if stage >= 1:
-        state /= ranks
-    if stage >= 2:
-        gradients /= ranks
-    if stage >= 3:
-        parameters /= ranks
-    return parameters + gradients + state
-
-
-BYTES = [
-    edit(
-        "nothing is shared out",
-        {"state /= ranks": "state /= 1", "gradients /= ranks": "gradients /= 1", "parameters /= ranks": "pass"},
-        why="Each rank still holds all of it at every stage.",
-        ask="At stage 1, how much of the state does one of 64 ranks keep?",
-    ),
-    edit(
-        "the weights are shared out first",
-        {"1:\n        state": "1:\n        parameters", "3:\n        parameters": "3:\n        state"},
-        why="The largest part comes first: the state, with 12 bytes a weight.",
-        ask="Which of the three does the exercise name for stage 1?",
-    ),
-    edit(
-        "all is shared out at every stage",
-        {"stage >= 1": "stage >= 0", "stage >= 2": "stage >= 0", "stage >= 3": "stage >= 0"},
-        why="At stage 0 each rank holds all of it.",
-        ask="At which stage are the weights themselves shared out?",
-    ),
-    edit(
-        "all is shared out from the first stage on",
-        {"stage >= 2": "stage >= 1", "stage >= 3": "stage >= 1"},
-        why="Each stage shares out one thing more than the one before.",
-        ask="What does a rank need whole at stage 1, in each forward and backward pass?",
-    ),
-    edit(
-        "a stage shares out only its own part",
-        {"stage >= 1": "stage == 1", "stage >= 2": "stage == 2"},
-        why="A later stage keeps what the earlier ones have shared out.",
-        ask="Is the state whole again at stage 2?",
-    ),
-    edit(
-        "the copy in float32 is forgotten",
-        {"12 * weights": "8 * weights"},
-        why="Beside Adam's two buffers, the state holds the weights once more, in four bytes each.",
-        ask="Where do the steps add up that bfloat16 would lose?",
-    ),
-    edit(
-        "the copy in float32 stays on every rank",
-        {"state /= ranks": "state = 4 * weights + 8 * weights / ranks"},
-        why="It is a part of the state, and a rank steps only the weights whose buffers it has.",
-        ask="Who needs the float32 copy of a weight that another rank steps?",
-    ),
-    edit(
-        "all is counted in four bytes",
-        {"2 * weights, 2 * weights, 12": "4 * weights, 4 * weights, 12"},
-        why="Parameters and gradients are bfloat16 here, two bytes each.",
-        ask="How many bits has a bfloat16?",
-    ),
-    edit(
-        "the gradients are counted in four bytes",
-        {"2 * weights, 2 * weights, 12": "2 * weights, 4 * weights, 12"},
-        why="They are bfloat16 here, as the weights are.",
-        ask="How many bytes has a gradient as long as a weight?",
-    ),
-    edit(
-        "what all ranks hold together is counted",
-        {"return parameters + gradients + state": "return (parameters + gradients + state) * ranks"},
-        why="Asked for is one rank.",
-        ask="What does one machine have to hold?",
-    ),
-]
-
-
 EXERCISES = [
     Exercise(
         "train_on",
@@ -311,16 +262,6 @@ EXERCISES = [
         TRAIN,
         _watch_training,
     ),
-    Exercise(
-        "bytes_a_rank",
-        bytes_a_rank,
-        [
-            "Begin with stage 0. How many bytes has each weight, with its gradient and its state?",
-            "2 and 2 and 12 bytes a weight. Which of the three is divided by `ranks` at stage 1, which two at stage 2?",
-        ],
-        BYTES,
-        at("bytes_a_rank", (9_000, 8, 0), (9_000, 8, 1), (9_000, 8, 2), (9_000, 8, 3), (70_000_000, 100, 2)),
-        secret=True,
-    ),
+    BYTES_A_RANK,
     RING,
 ]

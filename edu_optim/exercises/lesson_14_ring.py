@@ -156,6 +156,12 @@ RING = [
         ask="Which place does the rank on your left send, if you send place `place`?",
     ),
     edit(
+        "in the first round what arrives is added to the place that was sent",
+        {f"{RIGHT} += arrived": "mine[place] += arrived"},
+        why="What comes from the left is the number of the place before.",
+        ask="Which place does the rank on your left send, if you send place `place`?",
+    ),
+    edit(
         "each rank ends with the mean",
         {"    return mine": "    return [number / ranks for number in mine]"},
         why="An all-reduce ends with sums here; who wants the mean divides afterwards.",

@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.state_dict import get_state_dict
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
@@ -25,10 +26,10 @@ from edu_optim.problems import digits, small_net
 data = functools.cache(digits)
 
 
-def gradient(net, part):
-    images, labels = data()
+def gradient(net, part, labels=None):
+    images, usual = data()
     net.zero_grad()
-    cross_entropy(net(images[part]), labels[part]).backward()
+    cross_entropy(net(images[part]), (usual if labels is None else labels)[part]).backward()
     return torch.cat([p.grad.flatten() for p in net.parameters()])
 
 
@@ -58,33 +59,29 @@ def test_unequal_shares(first):
 @pytest.mark.parametrize(
     ("layer", "ignored", "same"),
     [
-        (nn.Tanh(), 0, True),
-        (nn.LayerNorm(16, dtype=torch.float64), 0, True),
-        (nn.BatchNorm1d(16, dtype=torch.float64), 0, False),
-        (nn.Dropout(0.1), 0, False),
-        (nn.Tanh(), 20, False),
+        (nn.Tanh(), [], True),
+        (nn.LayerNorm(16, dtype=torch.float64), [], True),
+        (nn.BatchNorm1d(16, dtype=torch.float64), [], False),
+        (nn.Dropout(0.1), [], False),
+        (nn.Tanh(), range(20), False),
+        (nn.Tanh(), range(0, 96, 6), True),
     ],
     ids=str,
 )
 def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
     """The same start, equal shares of a mean over examples, the mean of the gradients, the same step: many ranks are \
 one rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout)
-    labels that the loss skips (padding) make shares unequal.
+    labels that the loss skips (padding) can make shares unequal.
     BatchNorm makes the loss of an example depend on its share, and Dropout draws anew for each: there equal shares \
 are not enough.
     """
-    images, labels = data()
-    labels = torch.cat([torch.full((ignored,), -100), labels[ignored:]])
+    labels = data()[1].index_fill(0, torch.tensor([*ignored], dtype=torch.int64), -100)
     whole, *others = (nn.Sequential(*small_net(64, 16, seed=3), layer, *small_net(16, 10, seed=4)) for _ in range(2))
     ranked = others[0]
 
-    def found(net, part):
-        net.zero_grad()
-        cross_entropy(net(images[part]), labels[part]).backward()
-        return torch.cat([p.grad.flatten() for p in net.parameters()])
-
-    batch = found(whole, slice(96))
-    mean = sum(found(ranked, slice(start, start + 96 // ranks)) for start in range(0, 96, 96 // ranks)) / ranks
+    batch = gradient(whole, slice(96), labels)
+    shares = (slice(start, start + 96 // ranks) for start in range(0, 96, 96 // ranks))
+    mean = sum(gradient(ranked, share, labels) for share in shares) / ranks
     off = (mean - batch).norm() / batch.norm()
     assert off < 1e-14 if same else off > 0.03
 
@@ -94,7 +91,8 @@ def test_rows(cls, two_ranks):
     """Our `Adam` is *elementwise*, each weight steps by itself, and need not know.
     [Lesson 15](15_after_adam.ipynb)'s Muon needs whole matrices: FSDP2's rows stop our class with an error, unless \
 `run="per_tensor"`.
-    DDP copies everything, ZeRO deals out the state, FSDP2 cuts all of it; an elementwise optimizer need not know.
+    DDP copies everything, `ZeroRedundancyOptimizer` deals out the state, FSDP2 cuts all of it; an elementwise \
+optimizer need not know.
     """
     draw = torch.Generator().manual_seed(1)
     start, *gradients = torch.randn(6, 9, 4, generator=draw, dtype=torch.float64)
@@ -119,62 +117,22 @@ def test_rows(cls, two_ranks):
             optimizer.step()
 
 
-def averaged(cls, ranks, parameters, **options):
-    """The weights after 15 steps in which ranks average gradients, or their parameters after each step."""
-    nets = [small_net(64, 12, 10, seed=7) for _ in range(ranks)]
-    optimizers = [cls(net.parameters(), **options) for net in nets]
-    for step in range(15):
-        for rank, net in enumerate(nets):
-            gradient(net, slice(60 * step + rank, 60 * (step + 1), ranks))
-        if not parameters:
-            for same in zip(*(net.parameters() for net in nets), strict=True):
-                mean = sum(p.grad for p in same) / ranks
-                for p in same:
-                    p.grad = mean.clone()
-        for optimizer in optimizers:
-            optimizer.step()
-        if parameters:
-            for same in zip(*(net.parameters() for net in nets), strict=True):
-                mean = sum(p.detach() for p in same) / ranks
-                for p in same:
-                    p.data.copy_(mean)
-    return torch.cat([p.detach().flatten() for p in nets[0].parameters()])
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-@pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"weight_decay": 0.1}], ids=str)
-def test_sgd_may_average_either(options, ranks):
-    """A step of SGD is linear in the gradient, so the mean of the steps is the step of the mean."""
-    both = [averaged(SGD, ranks, parameters, lr=0.05, **options) for parameters in (False, True)]
-    torch.testing.assert_close(*both, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-@pytest.mark.parametrize("cls, options", [(Adam, {}), (Adam, {"betas": (0.5, 0.9)}), (RMSprop, {})], ids=str)
-def test_adam_may_not(cls, options, ranks):
-    """A step of Adam is not linear: it divides by a root of squared gradients."""
-    for lr in (0.001, 0.03):
-        both = [averaged(cls, ranks, parameters, lr=lr, **options) for parameters in (False, True)]
-        assert (both[0] - both[1]).abs().max() > lr
-
-
-def trained(ranks, average, lr, seed, steps=60, sizes=(64, 16, 10)):
-    """Adam's loss on five batches after some steps over them, and how far all its steps led together."""
+def trained(ranks, average, seed=7, steps=15, sizes=(64, 12, 10), cls=Adam, **options):
+    """The loss on five batches after some steps over them, how far all steps led together, and the weights."""
     images, labels = data()
     seen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:320]
     nets = [small_net(*sizes, seed=seed) for _ in range(ranks)]
-    optimizers, length = [Adam(net.parameters(), lr=lr) for net in nets], 0.0
+    optimizers, length = [cls(net.parameters(), **options) for net in nets], 0.0
     for step in range(steps):
         batch = seen[64 * (step % 5) : 64 * (step % 5 + 1)]
         for rank, net in enumerate(nets):
-            net.zero_grad()
-            cross_entropy(net(images[batch[rank::ranks]]), labels[batch[rank::ranks]]).backward()
+            gradient(net, batch[rank::ranks])
         before = [p.detach().clone() for p in nets[0].parameters()]
         for same in zip(*(net.parameters() for net in nets), strict=True):
             if average == "gradients":
                 mean = sum(p.grad for p in same) / ranks
                 for p in same:
-                    p.grad = mean
+                    p.grad = mean.clone()
         for optimizer in optimizers:
             optimizer.step()
         for same in zip(*(net.parameters() for net in nets), strict=True):
@@ -184,7 +142,25 @@ def trained(ranks, average, lr, seed, steps=60, sizes=(64, 16, 10)):
                     p.data.copy_(mean)
         moved = [p.detach() - q for p, q in zip(nets[0].parameters(), before, strict=True)]
         length += sum(d.square().sum() for d in moved).sqrt().item()
-    return cross_entropy(nets[0](images[seen]), labels[seen]).item(), length
+    weights = torch.cat([p.detach().flatten() for p in nets[0].parameters()])
+    return cross_entropy(nets[0](images[seen]), labels[seen]).item(), length, weights
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"weight_decay": 0.1}], ids=str)
+def test_sgd_may_average_either(options, ranks):
+    """A step of SGD is linear in the gradient, so the mean of the steps is the step of the mean."""
+    both = [trained(ranks, average, cls=SGD, lr=0.05, **options)[2] for average in ("gradients", "parameters")]
+    torch.testing.assert_close(*both, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("cls, options", [(Adam, {}), (Adam, {"betas": (0.5, 0.9)}), (RMSprop, {})], ids=str)
+def test_adam_may_not(cls, options, ranks):
+    """A step of Adam is not linear: it divides by a root of squared gradients."""
+    for lr in (0.001, 0.03):
+        both = [trained(ranks, average, cls=cls, lr=lr, **options)[2] for average in ("gradients", "parameters")]
+        assert (both[0] - both[1]).abs().max() > lr
 
 
 @pytest.mark.parametrize(("sizes", "seed", "lr"), [((64, 16, 10), 3, 0.01), ((64, 24, 24, 10), 5, 0.005)])
@@ -195,13 +171,12 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
     net = small_net(*sizes, seed=seed)
     parts = [gradient(net, slice(rank, 64, 4)).clone() for rank in range(4)]
     assert (sum(part.square() for part in parts) / 4 >= (sum(parts) / 4).square() - 1e-18).all()
-    (loss, length), *others = (
-        trained(ranks, average, lr, seed, sizes=sizes)
+    (loss, length, _), (two, shorter, _), (four, shortest, _) = (
+        trained(ranks, average, seed, 60, sizes, lr=lr)
         for ranks, average in ((1, None), (2, "parameters"), (4, "parameters"))
     )
-    (two, shorter), (four, shortest) = others
     assert 1.05 * loss < two < 0.95 * four and length > shorter > shortest
-    assert trained(2, "gradients", lr, seed, sizes=sizes)[0] == pytest.approx(loss, rel=1e-6)
+    assert trained(2, "gradients", seed, 60, sizes, lr=lr)[0] == pytest.approx(loss, rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -233,7 +208,7 @@ def two_ranks(request):
 
 
 def test_zero_deals_out_whole_tensors(two_ranks):
-    """ZeRO deals out whole tensors, so its two ranks differ.
+    """`ZeroRedundancyOptimizer` deals out whole tensors, so its two ranks differ.
     One large tensor would leave nearly all of the state to one of them.
     """
     net = small_net(64, 64, 10)
@@ -254,8 +229,30 @@ each at 25 MiB, the first at 1."""
     assert found == [[0, 1], [2, 3, 4], [5]]
 
 
+@pytest.mark.parametrize("count", [8, 96])
+def test_a_full_bucket_travels_in_the_pass(count, two_ranks):
+    """From the second pass on a full bucket travels while the gradients of earlier layers are still computed.
+    Messages do not grow with the batch, so many ranks are often given a larger one.
+    """
+    net, happened = small_net(64, 600, 600, 10).float(), []
+
+    def sent(group, bucket):
+        happened.append(bucket.buffer().numel())
+        (arrived := torch.futures.Future()).set_result(bucket.buffer())
+        return arrived
+
+    model = DistributedDataParallel(net)
+    model.register_comm_hook(None, sent)
+    net[0].weight.register_hook(lambda g: happened.append("the first layer"))
+    images, labels = data()
+    for _ in range(2):
+        cross_entropy(model(images[:count].float()), labels[:count]).backward()
+    first, last = 64 * 600 + 600, 600 * 600 + 600 + 600 * 10 + 10
+    assert happened == ["the first layer", last + first, last, "the first layer", first]
+
+
 def test_a_checkpoint_of_zero(two_ranks):
-    """`get_state_dict` refuses the optimizer of ZeRO on a rank until its parts are gathered there with `consolidate_state_dict`."""  # noqa: E501
+    """`get_state_dict` refuses a `ZeroRedundancyOptimizer` on a rank until its parts are gathered there with `consolidate_state_dict`."""  # noqa: E501
     net = small_net(64, 10)
     optimizer = ZeroRedundancyOptimizer(net.parameters(), Adam, lr=0.1)
     gradient(net, slice(8))
@@ -357,7 +354,7 @@ def test_a_step_on_two_ranks():
 
 @pytest.mark.parametrize(("lr", "steps"), [(0.01, 60), (0.1, 200)])
 def test_rounding_may_grow_into_another_training(lr, steps):
-    """That is rounding, which a long training at a large rate can grow into another one."""
+    """For such rounding a long training at a large rate can end elsewhere."""
     ends = []
     for shares in (1, 2):
         net = small_net(64, 48, 48, 10, seed=1)
