@@ -1,6 +1,7 @@
 """What lesson 13 says of maps and of many descents at once, tried beside its own settings."""
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
@@ -46,12 +47,12 @@ def test_the_shares_are_those_of_a_window(lr, momentum):
     assert (shares[0] - shares[1]).abs().max() > 0.02
 
 
-@pytest.mark.parametrize("lr", [0.004, 0.008])
-def test_without_momentum_the_fields_are_of_nearly_one_size(lr):
+@pytest.mark.parametrize(("lr", "alike"), [(0.004, True), (0.008, True), (0.015, False)])
+def test_without_momentum_the_fields_are_of_nearly_one_size(lr, alike):
     """Without momentum, at this learning rate and in this window, the four fields are of nearly one size, and the strips are gone."""  # noqa: E501
     found = sweep(himmelblau, SGD, 400, himmelblau.grid(64, 64), lr=lr).minimum
     shares = torch.stack([(found == index).double().mean() for index in range(4)])
-    assert shares.min() > 0.22 and shares.max() < 0.28
+    assert shares.min() > 0.22 and shares.max() < 0.28 if alike else shares.min() < 0.15
 
 
 @pytest.mark.parametrize("problem", [himmelblau, rosenbrock])
@@ -92,12 +93,6 @@ def test_a_loss_of_ones_own_takes_a_gradient_at_each_step(optimizer):
     assert counted == {"of the course": 0, "own": sum(calls)} and sum(calls) == 20
 
 
-def test_with_longer_steps_the_fields_differ_in_size():
-    """Without momentum, at this learning rate and in this window, the four fields are of nearly one size, and the strips are gone."""  # noqa: E501
-    found = sweep(himmelblau, SGD, 400, himmelblau.grid(64, 64), lr=0.015).minimum
-    assert min((found == index).double().mean() for index in range(4)) < 0.15
-
-
 @pytest.mark.parametrize("start", [(-1.0, 0.5), (-1.5, 2.0), (0.0, 1.5)])
 def test_the_best_setting_lies_near_the_cliff(start):
     """It lies near the cliff: with its momentum, twice its learning rate is lost."""
@@ -107,13 +102,8 @@ def test_the_best_setting_lies_near_the_cliff(start):
         losses = sweep(rosenbrock, SGD, steps, torch.tensor(start).double(), lr=lrs, momentum=momenta).losses
         best, column = divmod(int(losses.nan_to_num(torch.inf).argmin()), 50)
         assert not (losses[lrs > 2.5 * lrs[best], column] < 1e3).any()
-
-
-def test_twice_the_learning_rate_of_the_star_is_lost():
-    """It lies near the cliff: with its momentum, twice its learning rate is lost."""
-    lrs, momentum = torch.tensor([0.002, 0.004], dtype=torch.float64), torch.tensor([0.88], dtype=torch.float64)
-    losses = sweep(rosenbrock, SGD, 100, lr=lrs, momentum=momentum).losses.flatten()
-    assert losses[0] < 0.001 and not losses[1] < 1e3
+    star, beyond = sweep(rosenbrock, SGD, 100, lr=torch.tensor([0.002, 0.004]).double(), momentum=0.88).losses
+    assert star < 0.001 and not beyond < 1e3
 
 
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5), (0.0, 1.5)])
@@ -158,17 +148,6 @@ def test_the_first_step_leaps_past_the_nearest_minimum(start):
     assert ends[0.0] and not ends[0.8]
 
 
-@pytest.mark.parametrize("x", [4.47, 4.49, 4.51])
-def test_a_start_farther_up_leaps_farther_and_ends_elsewhere(x):
-    """From 0.3 higher up in y it leaps farther, and ends at D."""
-    starts = torch.tensor([[x, 4.49], [x, 4.79]], dtype=torch.float64)
-    runs = [descend(himmelblau, SGD, 150, start, lr=0.01, momentum=0.8).points for start in starts]
-    near, far = ((points[1] - points[0]).norm() for points in runs)
-    assert far > near
-    for points, index in zip(runs, (2, 3), strict=True):
-        assert (points[-1] - torch.tensor(himmelblau.minima[index])).norm() < 1e-3
-
-
 def test_a_range_that_is_low_from_one_start_need_not_be_low_from_another():
     """From 0.6 to 0.95 the loss stays below 0.25 from three of the starts, and not from the last: a range has to be tried from more than one start too."""  # noqa: E501
     lrs = torch.linspace(0.6, 0.95, 1000, dtype=torch.float64)
@@ -179,7 +158,7 @@ def test_a_range_that_is_low_from_one_start_need_not_be_low_from_another():
 
 @pytest.mark.parametrize("optimizer", [Adam, Adagrad, RMSprop])
 def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
-    """Left: the short table has its lowest loss at its last place, which only says that it ends too early."""
+    """Left: the short table has its lowest loss at its last place: a lower one may lie beyond, and here it does."""
     for problem in (rosenbrock, problems.booth):
         short, long = (torch.logspace(-3, end, 30, dtype=torch.float64) for end in (-2, 1))
         near = sweep(problem, optimizer, 60, lr=short).losses
@@ -187,24 +166,25 @@ def test_a_best_at_the_last_place_says_that_the_table_ends_too_early(optimizer):
         assert sweep(problem, optimizer, 60, lr=long).losses.nan_to_num(torch.inf).min() < near.min()
 
 
-@pytest.mark.parametrize("momentum", [0.7, 0.85])
-def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(momentum):
-    """For the shares a small map will do here."""
-    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.008, momentum=momentum).minimum
-    coarse = fine[4::8, 4::8]
-    for index in range(4):
-        assert abs((fine == index).double().mean() - (coarse == index).double().mean()) < 0.03
-    painted = coarse.repeat_interleave(8, 0).repeat_interleave(8, 1)
-    assert (painted != fine).double().mean() > 0.04  # and a detail not
+def test_a_best_at_the_last_place_may_be_the_best():
+    """Left: the short table has its lowest loss at its last place: a lower one may lie beyond, and here it does."""
+    lrs = torch.logspace(-4, 0, 201, dtype=torch.float64)
+    losses = sweep(rosenbrock, SGD, 100, lr=lrs, momentum=0.3).losses.nan_to_num(torch.inf)
+    short = losses[: losses.argmin() + 1]
+    assert short.argmin() == len(short) - 1 and not (losses[len(short) :] < short[-1]).any()
 
 
-@pytest.mark.parametrize("momentum", [0.8, 0.9, 0.95])
-def test_the_shares_can_be_read_off_a_small_map_wherever_its_points_lie(momentum):
+@pytest.mark.parametrize(("lr", "momentum"), [(0.008, 0.7), (0.008, 0.85), (0.01, 0.8), (0.01, 0.9), (0.01, 0.95)])
+def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(lr, momentum):
     """For the shares a small map will do here."""
-    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=0.01, momentum=momentum).minimum
+    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=lr, momentum=momentum).minimum
     maps = [fine] + [fine[up::4, across::4] for up in range(4) for across in range(4)]
     shares = torch.stack([torch.stack([(found == k).double().mean() for k in range(4)]) for found in maps])
     assert (shares[1:] - shares[0]).abs().amax(1).mean() < 0.015
+    coarse = fine[4::8, 4::8]
+    assert lr > 0.008 or max(abs((coarse == k).double().mean() - shares[0, k]) for k in range(4)) < 0.03
+    painted = coarse.repeat_interleave(8, 0).repeat_interleave(8, 1)
+    assert (painted != fine).double().mean() > 0.04  # and a detail not
 
 
 def test_each_point_of_a_sweep_is_a_path_of_its_own():
@@ -252,9 +232,7 @@ def test_with_much_momentum_the_fields_break_up(lr):
 
 
 def test_the_ring_jumps():
-    """From this start, no: with three times the steps the ring has moved up, to more momentum; with half of them it sits lower, and with 20 steps higher again.
-    (With more points it moves as well, once by 0.2 in momentum.)
-    """  # noqa: E501
+    """From this start, no: with three times the steps the ring has moved up, to more momentum; with half of them it sits lower, and with 20 steps higher again."""  # noqa: E501
     places = {}
     for finer in (1, 2, 4):
         momenta = torch.linspace(0, 0.98, 49 * finer + 1, dtype=torch.float64)
@@ -264,15 +242,12 @@ def test_the_ring_jumps():
             places[steps, finer] = momenta[losses.amin(0).argmin()]
         assert places[50, finer] < places[100, finer] < places[300, finer]
         assert places[50, finer] < places[20, finer]
-    moved = [max(abs(places[steps, finer] - places[steps, 1]) for finer in (2, 4)) for steps in (20, 50, 100, 300)]
-    assert sum(by > 0.1 for by in moved) == 1 and 0.15 < max(moved) < 0.25
 
 
-@pytest.mark.parametrize("seed", [5])
-def test_with_more_steps_the_small_rates_read_more(seed):
+def test_with_more_steps_the_small_rates_read_more():
     """Below 0.01 a hundred steps were too few; from there to 0.1 the copies differ by a point or two; at 0.3 steps are too long."""  # noqa: E501
     images, labels = problems.digits()
-    net, lrs = problems.small_net(64, 16, 10, seed=seed), torch.logspace(-4, 0, 9, dtype=torch.float64)
+    net, lrs = problems.small_net(64, 16, 10, seed=5), torch.logspace(-4, 0, 9, dtype=torch.float64)
     shares = []
     for steps in (100, 500):
         copies = train_many(net, Adam, images[:797], labels[:797], steps, lr=lrs)
@@ -283,25 +258,33 @@ def test_with_more_steps_the_small_rates_read_more(seed):
     assert shares[0][level].max() - shares[0][level].min() < 0.025 < shares[0][level].min() - shares[0][7:].max()
 
 
-@pytest.mark.parametrize("lr", [0.008])
-def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale(lr):
+def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale():
     """At this learning rate the borders without momentum are about as long on each map (at 0.015 they grow too); with 0.8 they grow by two thirds in all.
     With 0.95 twice the squares each way find 1.6 to 1.8 times the length, each time: no map here has settled it."""  # noqa: E501
-    growths = {}
-    for momentum, steps in ((0.0, 80), (0.8, 150), (0.95, 300)):
+
+    def growths(lr, momentum, steps):
         ends = sweep(himmelblau, SGD, steps, himmelblau.grid(128, 128), lr=lr, momentum=momentum).minimum
         lengths = torch.tensor([length_of_borders(ends[nth // 2 :: nth, nth // 2 :: nth]) for nth in (8, 4, 2, 1)])
-        growths[momentum] = lengths[1:] / lengths[:-1]
-    assert (growths[0.0] < 1.1).all() and ((growths[0.95] > 1.55) & (growths[0.95] < 1.85)).all()
-    assert (growths[0.0].prod() < growths[0.8].prod()) and (growths[0.8] < 1.35).all()
+        return lengths[1:] / lengths[:-1]
+
+    without, some, much = growths(0.008, 0.0, 80), growths(0.008, 0.8, 150), growths(0.008, 0.95, 300)
+    assert (without < 1.1).all() and ((much > 1.55) & (much < 1.85)).all()
+    assert without.prod() < some.prod() and (some < 1.35).all()
+    assert all((growths(0.015, 0.0, steps) > 1.1).all() for steps in (100, 200))
 
 
-@pytest.mark.parametrize("steps", [100, 200])
-def test_with_longer_steps_borders_grow_without_momentum(steps):
-    """At this learning rate the borders without momentum are about as long on each map (at 0.015 they grow too); with 0.8 they grow by two thirds in all."""  # noqa: E501
-    ends = sweep(himmelblau, SGD, steps, himmelblau.grid(128, 128), lr=0.015).minimum
-    lengths = [length_of_borders(ends[nth // 2 :: nth, nth // 2 :: nth]) for nth in (8, 4, 2, 1)]
-    assert all(finer > 1.1 * coarser for coarser, finer in itertools.pairwise(lengths))
+@pytest.mark.parametrize("start", [(-1.0, 0.5), (0.0, 1.5)])
+def test_at_random_or_on_a_grid(start):
+    """`eps` hardly matters here: the grid tries seven learning rates, seven times each, and the draws try many more.
+    Learning rate and beta both matter, and there the draws do no better: they leave gaps.
+    """
+    draw, lrs = torch.Generator().manual_seed(1), torch.logspace(-3, 1, 49, dtype=torch.float64)
+    beta, eps = torch.linspace(0, 0.98, 49, dtype=torch.float64), torch.logspace(-11, -5, 49, dtype=torch.float64)
+    for axis, better in (({"eps": eps}, True), ({"betas": (beta, 0.999)}, False)):
+        losses = sweep(rosenbrock, Adam, 100, torch.tensor(start).double(), lr=lrs, **axis).losses
+        grids = torch.stack([losses[row::7, column::7].min() for row in range(7) for column in range(7)])
+        drawn = losses.flatten()[torch.randint(49 * 49, (1000, 49), generator=draw)].amin(1)
+        assert drawn.median() < 0.5 * grids.median() if better else drawn.median() > grids.median()
 
 
 def zoom(places, width, side, steps=300):
@@ -316,19 +299,38 @@ def grown(colors):
     return length_of_borders(colors) / max(length_of_borders(colors[1::2, 1::2]), 1e-9)
 
 
-@pytest.mark.parametrize("seed", [6])
-def test_most_borders_settle(seed):
-    """Most settle sooner: of thirty borders, followed at random, over half by 1e-5 wide."""
+def apart(starts):
+    """How far pairs come apart that set out 1e-12 apart, at ``starts``."""
+    pairs = torch.stack([starts, starts + torch.tensor([1e-12, 0.0], dtype=torch.float64)])
+    path = descend(himmelblau, SGD, 300, pairs, lr=0.01, momentum=0.95).points
+    return path.diff(dim=1).norm(dim=-1).nan_to_num(0).amax(0)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [6, 7, 8])
+def test_crumbs_go_as_far_down_as_gaps_grow(seed):
+    """To end at two minima, balls have to come nearly 4 apart.
+    In the field the gap hardly grows.
+    In the zooms the gap grows two billion times: from 1e-9 that leads to 2, too little for crumbs.
+    In the last map it grows to the width of the window: there 1e-11 is enough.
+    """
+    *few, zooms, last = apart(torch.tensor([(-2.5, 2.5), (-1, 3.5), (-3, -2), WILD, LOST], dtype=torch.float64))
+    assert max(few) < 2.5e-12 and 1.5e-3 < zooms < 2.5e-3 and 8 < last < 12
+    assert 3.8 < min(math.dist(*pair) for pair in itertools.combinations(himmelblau.minima, 2)) < 4
     draw = torch.Generator().manual_seed(seed)
-    starts, found = (whole.expand(30, *whole.shape[1:]) for whole in zoom([(0.0, 0.0)], 10.0, 64))
+    starts, found = (whole.expand(20, *whole.shape[1:]) for whole in zoom([(0.0, 0.0)], 10.0, 64))
+    settled, crumbs = [], []
     for width in (1, 0.1, 1e-2, 1e-3, 1e-4, 1e-5):
         places = []
         for points, colors in zip(starts, found, strict=True):
             at = ((colors.diff(dim=0) != 0)[:, :-1] | (colors.diff(dim=1) != 0)[:-1]).nonzero()
             row, column = at[torch.randint(len(at), (1,), generator=draw)][0] if len(at) else (0, 0)
             places.append(((points[row, column] + points[row + 1, column + 1]) / 2).tolist())
-        starts, found = zoom(places, width, 32 if width == 1e-5 else 12)
-    assert sum(grown(colors) < 1.1 for colors in found) > 15
+        starts, found = zoom(places, width, 24)
+        for gap, colors in zip(width * 1e12 * apart(starts[:, 3::6, 3::6]).flatten(1).median(1)[0], found, strict=True):
+            (settled if gap < 4 else crumbs if gap > 40 else []).append(grown(colors))
+    assert len(settled) > 12 and torch.tensor(settled).median() < 1.1
+    assert len(crumbs) > 12 and torch.tensor(crumbs).median() > 1.5
 
 
 @pytest.mark.parametrize(("width", "steps"), [(0.3, 300), (3e-5, 500)])
@@ -349,15 +351,13 @@ def test_at_last_one_border_is_left(width, steps):
 
 @pytest.mark.parametrize(("width", "steps"), [(1e-3, 300), (3e-7, 300), (2e-10, 500), (1e-11, 300)])
 def test_beside_starts_that_diverge_borders_go_on(width, steps):
-    """But in the ring and in the last map, beside starts that diverge, black, borders go on, and still do 1e-11 wide."""  # noqa: E501
+    """In the last map, from the ring, they go on beside black starts, which diverge, even 1e-11 wide."""
     colors = zoomed(LOST, width, 64, 0.95, steps)
     assert -1 in colors and 1.6 < grown(colors[1::2, 1::2]) < 2.05 and 1.6 < grown(colors) < 2.05
 
 
 def test_one_descent_of_a_rule_that_is_not_elementwise_may_agree():
-    """Before you sweep a rule of your own, compare several descents of that sweep with the same ones alone.
-    One may agree: divided by its largest element, the gradient from (4, 3) leads where it does alone.
-    """
+    """Before you sweep a rule of your own, compare several descents of that sweep with the same ones alone."""
 
     def by_its_largest(p, g, *, lr):
         return (p - lr * g / g.abs().max(),)
