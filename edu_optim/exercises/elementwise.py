@@ -134,6 +134,24 @@ ELEMENTWISE = [
         ask="What is left of 1, 1, 1 after their mean is taken off, and what of a single 1?",
     ),
     edit(
+        "all elements of the gradients that you try are equal",
+        {DRAW: f"torch.stack([{DRAW}[0], torch.full((2, 3), 0.7, dtype=torch.float64)])"},
+        why="Each gradient alone looks like the mean of all.",
+        ask="What is left of 1, 1, 1 after their mean is taken off, and what of a single 1?",
+    ),
+    edit(
+        "yes and no are swapped",
+        {f"return {COMPARE}": f"return not {COMPARE}"},
+        why="You part the two kinds of steps, and call each by the other's answer.",
+        ask="What should the answer be where every element agrees?",
+    ),
+    edit(
+        "one element that agrees is enough",
+        {COMPARE: "torch.isclose(step(p, g).flatten(), torch.stack(alone)).any()"},
+        why="A step passes of which one element is as it is alone, whatever the others are.",
+        ask="Of how many elements does the question say that they depend on their own gradient alone?",
+    ),
+    edit(
         "steps that use one number of all elements pass",
         {
             COMPARE: "torch.allclose(step(p, g).flatten()[[3, 1, 5, 0, 2, 4]], step(p.flatten()[[3, 1, 5, 0, 2, 4]]"
