@@ -179,6 +179,15 @@ ELEMENTWISE = [
         ask="If gradients add up from the end, which elements step otherwise than alone?",
     ),
     edit(
+        "only the first element of the gradient is changed",
+        {
+            COMPARE: "torch.allclose(step(p, g + (torch.arange(6).view(2, 3) == 0)).flatten()[1:], step(p, g).flatten()"
+            "[1:])"
+        },
+        why="A step passes in which no other element feels that one, and every step that mixes the weights.",
+        ask="If gradients add up from the end, which elements feel the first one?",
+    ),
+    edit(
         "only an element in the middle is compared",
         {COMPARE: "torch.allclose(step(p, g).flatten()[3], alone[3])"},
         why="A step in which only the first and the last element feel the others passes.",

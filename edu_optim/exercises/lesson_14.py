@@ -136,6 +136,15 @@ TRAIN = [
         ask="How many steps does one rank take with the whole batch?",
     ),
     edit(
+        "each rank takes a step with its part of the mean",
+        {
+            f"            p = {TOGETHER}\n": "            for g in [gradient(p, share) for share in shares]:\n"
+            "                p = step(p, g / ranks)\n"
+        },
+        why="There are as many steps as shares, and only one was asked for.",
+        ask="How many steps does one rank take with the whole batch?",
+    ),
+    edit(
         "the gradients are divided by the examples",
         {TOGETHER: TOGETHER.replace("/ ranks", "/ batch")},
         why="Each is a mean over examples already; there are as many of them as ranks.",
