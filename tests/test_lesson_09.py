@@ -1,11 +1,14 @@
 """The formulas of lesson 09, run from its own cells."""
 
+import math
+
 import pytest
 import sympy
 import torch
 from cells import Later, Lesson
 
 from edu_optim import Adam, AdamW, descend, rules
+from edu_optim.check import check
 from edu_optim.exercises import lesson_09 as exercises
 from edu_optim.lab import lesson_09
 
@@ -103,6 +106,11 @@ def test_the_map_holds_what_the_chosen_setting_gives(form):
         lr, weight_decay = lesson_09.LEARNING_RATES[column].item(), lesson_09.DECAYS[row].item()
         made = lesson_09.play().at(lr=lr, weight_decay=weight_decay, form=form)
         assert losses[row, column].item() == pytest.approx(made.numbers["loss of the means"].item(), rel=1e-4, abs=1e-6)
+
+
+def test_where_the_exact_half_life_is_asked_for_the_approximation_is_not_right():
+    verdict = check(lambda lr, decay: math.log(2) / (lr * decay), like="half_life")
+    assert not verdict.passed and verdict.name == "the textbook's approximation"
 
 
 @pytest.mark.parametrize("decay, lr, momentum", [(0.01, 0.1, 0.9), (0.2, 0.05, 0.5), (0.03, 0.2, 0.0)])

@@ -161,6 +161,24 @@ def test_who_names_some_faults_is_told_how_many(wrong, right):
     assert label.startswith("how many of the six are right") and yours == str(right)
 
 
+@pytest.mark.parametrize(("enough", "name"), [(1, None), (2, "only where both best rates are at an edge is there")])
+def test_at_how_many_edges_an_answer_tunes_again_is_told(enough, name):
+    def answer(a, b):
+        means = [[sum(row) for row in one["tuning"]] for one in (a, b)]
+        best = [row.index(min(row)) for row in means]
+        if sum(k in (0, len(row) - 1) for k, row in zip(best, means, strict=True)) >= enough:
+            return "tune again"
+        return asked.verdict(
+            *(
+                {"tuning": [[1], [0], [1]], "racing": [[], one["racing"][k], []]}
+                for k, one in zip(best, (a, b), strict=True)
+            )
+        )
+
+    verdict = check(answer, like="verdict")
+    assert verdict.passed == (name is None) and (verdict.passed or verdict.name.startswith(name))
+
+
 def test_windows_follow_the_text():
     text, alphabet = problems.descriptions()
     pieces, following = problems.windows(text)

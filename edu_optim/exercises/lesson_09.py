@@ -97,6 +97,9 @@ def parameter_groups(model, lr, weight_decay):
     return groups
 
 
+EACH = "    for name, p in model.named_parameters():\n"
+
+
 def _watch_groups(answer):
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
     groups = answer(model, 0.23, 0.017)
@@ -136,6 +139,18 @@ EXERCISES = [
                 ask="With a coefficient of 0.01, lr = 0.1 and no momentum, what is a weight multiplied by?",
             ),
             edit(
+                "the decay is taken as it is",
+                {"decay / lr * (1 - momentum / (1 - decay))": "decay"},
+                why="What is added to the gradient goes through the momentum and through lr; the decay does neither.",
+                ask="With a coefficient of 0.01, lr = 0.1 and no momentum, what is a weight multiplied by?",
+            ),
+            edit(
+                "momentum makes the coefficient larger",
+                {"* (1 - momentum / (1 - decay))": "/ (1 - momentum)"},
+                why="Momentum adds up many pulls, so each of them must be smaller.",
+                ask="With momentum 0.9 and a steady pull, how many times the pull is v?",
+            ),
+            edit(
                 "converted the other way",
                 {"decay / lr": "decay * lr"},
                 why="It has lr in the wrong place.",
@@ -153,11 +168,12 @@ EXERCISES = [
             "By 1 - lr * weight_decay. To which power is that 1/2? Not a whole number; leave it as it is.",
         ],
         [
-            convention(
+            edit(
                 "the textbook's approximation",
                 {"math.log(0.5) / math.log(1 - lr * weight_decay)": "math.log(2) / (lr * weight_decay)"},
-                why="ln 2 / (lr * weight_decay) is good to a per cent while lr * weight_decay is below 0.02.",
-                ask="The exact one has log(1 - lr * weight_decay) below. Does your use ever leave that range?",
+                why="ln 2 / (lr * weight_decay) is good to a per cent while lr * weight_decay is below 0.02; the exact "
+                "number is asked for.",
+                ask="What is a weight multiplied by in one step, and what is the logarithm of that, exactly?",
             ),
             edit(
                 "as if every step took away as much as the first",
@@ -229,6 +245,63 @@ EXERCISES = [
                 why="Its weight decay is ten times as large, so that lr * weight_decay stays; asked for is the same "
                 "weight_decay for each matrix.",
                 ask="Which weight_decay should a group of the first layer hold?",
+            ),
+            edit(
+                "the decay of the first matrix is divided by ten, too",
+                {"0 if p.ndim < 2 else weight_decay": "0 if p.ndim < 2 else weight_decay * own_lr / lr"},
+                why="A tenth of lr makes lr * weight_decay a tenth; the two would make it a hundredth.",
+                ask="Which weight_decay should a group of the first layer hold?",
+            ),
+            *(
+                edit(
+                    "the biases of the two Linears decay",
+                    {"p.ndim < 2": spared},
+                    why="The gain of the LayerNorm is spared, and they are not.",
+                    ask="Which parameters have one dimension?",
+                )
+                for spared in ('name == "1.weight"', 'name.startswith("1.")')
+            ),
+            edit(
+                "the bias of the first Linear decays",
+                {"p.ndim < 2": 'p.ndim < 2 and name != "0.bias"'},
+                why="The other bias of a Linear is spared.",
+                ask="Which weight_decay has the group that holds it?",
+            ),
+            edit(
+                "biases and gains decay, and the matrices do not",
+                {"p.ndim < 2": "p.ndim >= 2"},
+                why="It is the other way round.",
+                ask="How many dimensions has a weight matrix?",
+            ),
+            edit(
+                "of the two matrices only the first decays",
+                {"p.ndim < 2": 'name != "0.weight"'},
+                why="The second one mixes features, too.",
+                ask="How many dimensions has 3.weight?",
+            ),
+            edit(
+                "the LayerNorm is in no group",
+                {EACH: EACH + '        if name.startswith("1."):\n            continue\n'},
+                why="A parameter that is in no group never moves.",
+                ask="How many parameters has the model, and how many are in your groups?",
+            ),
+            edit(
+                "the LayerNorm learns slowly, too",
+                {'name.startswith("0.")': 'name[0] in "01"'},
+                why="Only the first Linear is to learn at a tenth of lr.",
+                ask="How do the names of its parameters begin, and how those of the LayerNorm?",
+            ),
+            edit(
+                "the first layer is the fast one",
+                {'lr / 10 if name.startswith("0.") else lr': 'lr if name.startswith("0.") else lr / 10'},
+                why="Everything else learns at a tenth of lr.",
+                ask="Which layer should move at a tenth of lr?",
+            ),
+            edit(
+                "the first layer learns ten times as fast",
+                {"lr / 10": "lr * 10"},
+                why="A tenth of lr is asked for.",
+                ask="Is your rate of the first layer smaller than lr?",
             ),
             edit(
                 "nothing decays",

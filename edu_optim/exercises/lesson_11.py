@@ -79,6 +79,8 @@ def _copied(value):
 
 LOAD = '    optimizer.load_state_dict(saved["optimizer"])\n'
 DRAWS = '    generator.set_state(saved["generator"])\n'
+FOR = "    for _ in range(steps):\n"
+DRAWN = "        drawn = torch.randint(len(x), (4,), generator=generator)\n"
 GO_ON = [
     edit(
         "the weights are not loaded",
@@ -95,11 +97,6 @@ GO_ON = [
     edit(
         "the learning rate is not that of the checkpoint",
         {LOAD: LOAD + '    optimizer.param_groups[0]["lr"] = 0.001\n'},
-        {
-            LOAD: "    groups = [dict(group) for group in optimizer.param_groups]\n"
-            + LOAD
-            + '    optimizer.param_groups[0]["lr"] = groups[0]["lr"]\n'
-        },
         why="load_state_dict has set the learning rate of the run that was interrupted, and a later line sets another.",
         ask="Which options are in the groups of the checkpoint, and does anything write over them?",
     ),
@@ -118,9 +115,26 @@ GO_ON = [
     edit(
         "the minibatches are others",
         {DRAWS: ""},
-        {", generator=generator": ""},
         why="The generator of the draws is a new one.",
         ask="What in the checkpoint knows how far the draws had come?",
+    ),
+    edit(
+        "every step draws the same four examples",
+        {FOR + DRAWN: DRAWN[4:] + FOR},
+        why="All steps see what the first one drew.",
+        ask="How often do you draw, and how often do you set the generator's state?",
+    ),
+    edit(
+        "the loss is a sum, not a mean",
+        {".mean()": ".sum()"},
+        why="The new gradients are larger than those that the checkpoint's two means are made of.",
+        ask="By what is the sum of the squared errors of four examples divided?",
+    ),
+    edit(
+        "one step too many",
+        {"range(steps)": "range(steps + 1)"},
+        why="It moves even when no step is asked for.",
+        ask="How often does your loop run if steps is 0?",
     ),
     edit(
         "the gradients of all steps pile up",
@@ -156,6 +170,12 @@ LIMITS = [
         ask="By which number must the signs be multiplied, so that X @ w is y in its first row, and so in all?",
     ),
     edit(
+        "the scale of the signs is upside down",
+        {"y[0] / (X[0] @ signs)": "X[0] @ signs / y[0]"},
+        why="Where the signs alone give too much, they must be made smaller.",
+        ask="If X @ signs is four times y, by what must the signs be multiplied?",
+    ),
+    edit(
         "the adaptive ones follow the gradient and not its signs",
         {"signs = (X.T @ y).sign()": "signs = X.T @ y"},
         why="The first gradient from 0 is -X.T @ y. They divide it by its own size.",
@@ -173,12 +193,14 @@ LIMITS = [
         why="X.T @ y is the direction of its first step only.",
         ask="Every step of descent adds a multiple of rows of X: w = X.T @ a. Which a makes X @ w equal y?",
     ),
-    edit(
-        "both end at the same place",
-        {"return adaptive, descent": "return descent, descent"},
-        {"return adaptive, descent": "return adaptive, adaptive"},
-        why="More weights than examples: many places fit exactly, and the two kinds end at different ones.",
-        ask="Which places can descent from 0 reach, and which can a method that takes steps of equal size?",
+    *(
+        edit(
+            "both end at the same place",
+            {"return adaptive, descent": f"return {end}, {end}"},
+            why="More weights than examples: many places fit exactly, and the two kinds end at different ones.",
+            ask="Which places can descent from 0 reach, and which can a method that takes steps of equal size?",
+        )
+        for end in ("descent", "adaptive")
     ),
 ]
 
@@ -275,7 +297,8 @@ EXERCISES = [
         [
             "From 0 the first gradient is -X.T @ y, up to a factor. What do the adaptive methods make of it, and where "
             "must they stop so that X @ w is y?",
-            "Descent only ever adds multiples of rows of X, so w = X.T @ a, and X @ X.T @ a = y.",
+            "Descent only ever adds multiples of rows of X, so w = X.T @ a, and X @ X.T @ a = y. If you take "
+            '`torch.linalg.lstsq`, give it `driver="gelsd"`: by default its answer here does not always fit.',
         ],
         LIMITS,
         _watch_limits,

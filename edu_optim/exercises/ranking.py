@@ -38,6 +38,7 @@ CASES = {
     "the differences are of both signs": (_one([7, 4, 5], [7, 4, 5], 5, 0.6), _one([7, 4, 5], [7, 4.1, 5], 6, 0.6)),
     "the first is still falling": (_one([7, 5, 3.9], [7, 5, 3.9], 7), _one([6, 5, 8], [6, 5, 8], 8)),
     "the second is best at its first rate": (_one([7, 5, 6], [7, 5, 6], 9), _one([4.9, 5.5, 8], [4.9, 5.5, 8], 10)),
+    "both are best at an edge": (_one([7, 5, 4], [7, 5, 4], 25), _one([4.9, 5.5, 8], [4.9, 5.5, 8], 26)),
     "the first is best at its first rate": (_one([4, 5, 6], [4, 5, 6], 21), _one([7, 4.6, 5], [7, 4.6, 5], 22)),
     "the second is best at its last rate": (_one([7, 4, 5], [7, 4, 5], 23), _one([7, 5, 3.6], [7, 5, 3.6], 24)),
     "tuning and racing disagree": (_one([7, 4, 4.2, 6], [7, 4.5, 4, 6], 11), _one([7, 4, 6], [7, 4.2, 6], 12)),
@@ -83,6 +84,9 @@ def _said(value):
     return value.strip().lower() if isinstance(value, str) else value
 
 
+BEST = "        best = means.index(min(means))\n"
+EDGE = '        if best in (0, len(means) - 1):\n            return "tune again"\n'
+KNOWN = '        return "we do not know"\n'
 VERDICT = [
     edit(
         "the learning rate is chosen by the race itself",
@@ -96,14 +100,67 @@ VERDICT = [
         why="Where the best of a grid is its first or last rate, a better one may lie outside.",
         ask="If the error still falls at the last learning rate, has this optimizer been tuned?",
     ),
+    *(
+        edit(
+            "only one edge of the grid is looked at",
+            {"best in (0, len(means) - 1)": f"best == {edge}"},
+            why="A grid can be too high as well as too low.",
+            ask="Beyond which of its two ends may a better learning rate lie?",
+        )
+        for edge in (
+            "len(means) - 1",
+            "0",
+            "(len(means) - 1 if one is a else 0)",
+            "(0 if one is a else len(means) - 1)",
+        )
+    ),
+    *(
+        edit(
+            "the edges of one grid are looked at, and not of the other",
+            {"best in (0, len(means) - 1)": f"one is {which} and best in (0, len(means) - 1)"},
+            why="One of the two may be badly tuned without your notice.",
+            ask="If only the other's best rate is at an edge, was the race fair?",
+        )
+        for which in "ab"
+    ),
     edit(
-        "only one edge of the grid is looked at",
-        {"best in (0, len(means) - 1)": "best == len(means) - 1"},
-        {"best in (0, len(means) - 1)": "best == 0"},
-        {"best in (0, len(means) - 1)": "best == (len(means) - 1 if one is a else 0)"},
-        {"best in (0, len(means) - 1)": "best == (0 if one is a else len(means) - 1)"},
-        why="A grid can be too high as well as too low.",
-        ask="Beyond which of its two ends may a better learning rate lie?",
+        "only where both best rates are at an edge is there more tuning",
+        {
+            "    chosen = []\n": "    chosen, edges = [], 0\n",
+            EDGE: EDGE.replace(
+                "if best in (0, len(means) - 1)", "edges += best in (0, len(means) - 1)\n        if edges == 2"
+            ),
+        },
+        why="You go on where one of the two has its best rate at an edge.",
+        ask="Is a race fair in which one of two is badly tuned?",
+    ),
+    edit(
+        "p is asked before the edges",
+        {
+            "    chosen = []\n": "    chosen, edge = [], False\n",
+            EDGE: "        edge = edge or best in (0, len(means) - 1)\n",
+            KNOWN: KNOWN + '    if edge:\n        return "tune again"\n',
+        },
+        why="Where nobody is ahead you say so, though one of the two was not tuned to the end.",
+        ask="Does a race tell anything before both are tuned?",
+    ),
+    edit(
+        "the errors of tuning decide the race",
+        {'chosen.append(one["racing"][best])': 'chosen.append(one["tuning"][best])'},
+        why="With these seeds the learning rate was chosen, so they flatter it.",
+        ask="Which errors come from seeds that the choice has not seen?",
+    ),
+    edit(
+        "the race picks its own rate, and tuning only tells of the edges",
+        {'one["racing"][best]': 'min(one["racing"], key=sum)'},
+        why="Whoever may choose after the race picks luck too.",
+        ask="Which seeds may decide on the learning rate, and which must not have been seen by then?",
+    ),
+    edit(
+        "the learning rate with the largest error is chosen",
+        {BEST: BEST.replace("min", "max")},
+        why="These are errors.",
+        ask="Is 4 % wrong better or worse than 5 %?",
     ),
     edit(
         "the luckiest seed chooses the learning rate",
@@ -134,6 +191,12 @@ VERDICT = [
         {"if flip_test(*chosen) >= 0.01:": "if len({x < y for x, y in zip(*chosen)}) > 1:"},
         why="Seven of seven may be luck, and eight of nine may count.",
         ask="What is p for seven seeds that all agree, and for eight of nine if the ninth hardly differs?",
+    ),
+    edit(
+        "wins are counted, whatever their size",
+        {"flip_test(*chosen)": "flip_test(*([x > y for x, y in zip(*pair)] for pair in (chosen, chosen[::-1])))"},
+        why="That is a sign test; equation (1) adds the differences up.",
+        ask="Eight seeds of nine are better by far, one is hardly worse. What does flip_test say?",
     ),
     edit(
         "a t-test takes the place of the flips",
