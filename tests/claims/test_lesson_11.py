@@ -8,7 +8,7 @@ import torch
 from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop
 from edu_optim.contest import TASKS, flip_test, stored, trial
 from edu_optim.lab import lesson_11
-from edu_optim.lab.lesson_09 import GRID, RATES, unseen_error
+from edu_optim.lab.lesson_09 import GRID, unseen_error
 from edu_optim.problems import descriptions, small_net, wilson_example
 
 RESULTS = stored()["results"]
@@ -83,14 +83,18 @@ def test_twice_the_rate_halves_the_sharpness(seed, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lr", [0.25, 0.5, 1.0])
-def test_with_cross_entropy_the_sharpness_turns_before_the_edge(lr):
-    """With cross-entropy, at these learning rates, the sharpness rises, turns below $2/\\eta$, and falls
-    with cross-entropy it did not.
+@pytest.mark.parametrize(("lr", "seed"), [(0.25, 0), (0.5, 1), (1.0, 2), (3, 2), (5, 1), (6, 3)])
+def test_with_cross_entropy_the_sharpness_passes_the_edge_or_turns_before_and_falls(lr, seed, monkeypatch):
+    """at 0.6 the sharpness never comes near $2/\\eta$.
+    At 4, where the loss ends ten times lower, it leaps past $2/\\eta$ within the first steps.
+    At both it then falls far below: with this loss and these rates the edge is nowhere to stay.
+    with cross-entropy it fell far below.
     """
-    _, sharp = lesson_11.at_the_edge(SGD, lr, lesson_11.ENTROPY)
-    top = max(sharp)
-    assert sharp[0] < top < 2 / lr and sharp[-1] < 0.8 * top
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr, lesson_11.ENTROPY)
+    over = [found * lr / 2 for found in sharp]
+    assert (max(over[:4]) > 1 and losses[-1] < 0.002) if lr >= 3 else max(over) < 0.6
+    assert over[-1] < 0.1 and sharp[-1] < 0.8 * max(sharp)
 
 
 @pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
@@ -174,43 +178,34 @@ FINE = torch.logspace(-4.5, -1.5, 91, dtype=torch.float64)
 
 
 @pytest.mark.slow
-def test_ten_draws_are_too_few_for_the_decay():
-    """AdamW wins, but it had 91 settings, and no decay 13.
-    Only the loser's budget has grown, and with these draws the winner is gone.
-    With 91 rates ten draws hardly miss 5 %, the end of the light gray, but 3 % as often as not.
-    On twenty others AdamW is 5 % ahead of those 91, at $p$ below 0.001.
+def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
+    """L2 wins, but it had 91 settings, and no decay three.
+    The decay that L2 chose is 0: the winner was no decay, better tuned.
     """
-    tuned = unseen_error(AdamW, 0.5, range(40), (2000,))[0]
-    fine = unseen_error(AdamW, 0.5, range(40), (2000,), FINE, GRID[:1])[0]
-    ours, few, many = (
-        errors.flatten(1)[:, errors[:10].flatten(1).mean(0).argmin()] for errors in (tuned, tuned[..., :1], fine)
-    )
-    for theirs, draws, ahead, p in (
-        (few, slice(10, 20), 0.06, 0.002),
-        (many, slice(10, 20), 0.03, 0.025),
-        (many, slice(20, 40), 0.05, 0.0),
-    ):
-        assert 1 - (ours[draws].mean() / theirs[draws].mean()).item() == pytest.approx(ahead, abs=0.005)
-        assert flip_test(ours[draws].tolist(), theirs[draws].tolist()) == pytest.approx(p, abs=0.0006)
-    assert many[10:20].mean() < few[10:20].mean()
-    share = ((many - ours)[10:20].std() / many[10:20].mean()).item()
-    assert [1.5 * share, share] == pytest.approx([0.05, 0.033], abs=0.001)
+    every = unseen_error(Adam, 0.5, range(20, 60), (2000,))[0]
+    for tune, race in ((slice(0, 10), slice(10, 20)), (slice(20, 30), slice(30, 40))):
+        l2, few, equal = (
+            grid[race].flatten(1)[:, grid[tune].flatten(1).mean(0).argmin()]
+            for grid in (every, every[:, ::6, :1], every[..., :1])
+        )
+        assert l2.mean() < 0.85 * few.mean() and flip_test(l2.tolist(), few.tolist()) < 0.01
+        assert torch.equal(l2, equal)
 
 
 @pytest.mark.slow
-def test_enough_rates_are_enough():
-    """On average over other draws 13 rates serve no decay as well as 91, and seven cost it 4 %."""
-    draws = range(50, 90)
-    some = unseen_error(AdamW, 0.5, draws, (2000,), RATES, GRID[:1])[0, ..., 0]
-    many = unseen_error(AdamW, 0.5, draws, (2000,), FINE, GRID[:1])[0, ..., 0]
-    lots, ends = torch.Generator().manual_seed(0), {"7": [], "13": [], "91": []}
-    for _ in range(200):
-        drawn = torch.randperm(40, generator=lots)
-        for name, errors in zip(ends, (some[:, ::2], some, many), strict=True):
-            best = errors[drawn[:10]].mean(0).argmin()
-            ends[name].append(errors[drawn[10:20], best].mean())
-    seven, thirteen, all_91 = (torch.stack(means).mean().item() for means in ends.values())
-    assert thirteen == pytest.approx(all_91, rel=0.01) and seven / all_91 == pytest.approx(1.04, abs=0.015)
+def test_ten_draws_are_too_few_for_the_decay():
+    """Ten draws hardly miss that AdamW is 5 % ahead, the end of the light gray, but 3 % as often as not."""
+    tuned = unseen_error(AdamW, 0.5, range(52), (2000,))[0]
+    fine = unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0]
+    ours, theirs = (errors.flatten(1)[:, errors[:10].flatten(1).mean(0).argmin()] for errors in (tuned, fine))
+    found = {}
+    for draws in (slice(10, 20), slice(20, 36), slice(36, 52)):
+        ahead = 1 - (ours[draws].mean() / theirs[draws].mean()).item()
+        found[draws.start] = ahead, flip_test(ours[draws].tolist(), theirs[draws].tolist())
+    assert found[10] == pytest.approx((0.03, 0.025), abs=0.0006)
+    assert all(ahead > 0.04 and p < 0.001 for ahead, p in (found[20], found[36]))
+    share = ((theirs - ours)[10:20].std() / theirs[10:20].mean()).item()
+    assert [1.5 * share, share] == pytest.approx([0.05, 0.033], abs=0.001)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
