@@ -197,6 +197,46 @@ def test_a_smaller_rate_scatters_less():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("spread", "steps"), [(0.5, 150), (0.4, 200)])
+def test_a_decay_leads_only_a_run_that_is_long_beside_the_mean(spread, steps):
+    """So in this model keep $\\lambda$, if the run is long beside $1/(\\eta\\lambda)$."""
+    rates = lesson_09.RATES[5:10:2]  # of 0.0006, 0.002 and 0.006
+    short, long = lesson_09.unseen_error(AdamW, spread, range(20, 40), (steps, 4000), rates).mean(1)
+    best = lesson_09.GRID[short.argmin(1)]
+    assert best[0] == 0 and best[-1] > 2  # 1 / (3 lr) is 590, 190 and 59
+    assert (lesson_09.GRID[long.argmin(1)] - 3).abs().max() < 0.2
+    assert (long[:, 4] < 1.08 * long.min()).all()
+
+
+@pytest.mark.parametrize(("size", "betas"), [(0.1, (0.9, 0.999)), (3.0, (0.8, 0.95))])
+def test_under_a_normalization_the_product_sets_the_turn(size, betas):
+    """One product, one turn a step, whatever $\\eta$: only the length differs.
+    it sets how fast such weights turn."""
+    ends = []
+    for lr, decay in ((0.03, 0.5), (0.003, 5.0), (0.003, 0.5)):
+        draw = torch.Generator().manual_seed(4)
+        weights = torch.randn(60, generator=draw, dtype=torch.float64) * size
+
+        def loss(points, draw=draw):
+            return (20 * torch.randn(60, generator=draw, dtype=torch.float64) * points).sum(-1) / points.norm(dim=-1)
+
+        path = descend(loss, AdamW, 2000, weights, lr=lr, weight_decay=decay, betas=betas).points[-800:]
+        turns = (path / path.norm(dim=-1, keepdim=True)).diff(dim=0).norm(dim=-1)
+        ends.append((turns.mean().item(), path[-1].norm().item()))
+    (turn, length), same, other = ends
+    assert same == pytest.approx((turn, length / 10), rel=0.1) and other[0] < 0.5 * turn
+
+
+@pytest.mark.parametrize("lr", [0.002, 0.004])
+def test_where_decay_drowns_all_noise_all_weights_move_by_the_rate(lr):
+    """until all weights move by about $\\eta$ a step.
+    Then $\\eta$ and the number of steps decide where they end."""
+    weak, *strong = (lesson_09.follow(from_rule(lesson_09.l2), lr=lr, weight_decay=by)[-1] for by in (12, 150, 1500))
+    assert 1 - weak[1] < 0.85 * (1 - weak[0]) and (strong[0] - strong[1]).abs().max() < 0.01
+    assert all((1 - left).min() > 85 * lr and (1 - left).max() < 102 * lr for left in strong)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("betas", "seeds"), [((0.9, 0.999), range(20, 30)), ((0.9, 0.95), range(30, 36))])
 def test_where_data_pull_the_decay_serves_all_rates_and_the_product_does_not(betas, seeds):
     """
