@@ -118,6 +118,7 @@ EXERCISES = [
         [
             "If p shrinks by decay * p in a step, what is lr * v? And what was v a step before?",
             "v = decay * p / lr, and momentum * v of the step before is momentum / (1 - decay) of that.",
+            "And for Adam? Where nothing but the decay comes, it divides the coefficient away.",
         ],
         [
             edit(
@@ -166,6 +167,7 @@ EXERCISES = [
         [
             "What is a weight multiplied by in one step, if no gradient comes?",
             "By 1 - lr * weight_decay. To which power is that 1/2? Not a whole number; leave it as it is.",
+            "Half of lr and twice the weight_decay? Only their product stands in it, so nothing happens.",
         ],
         [
             edit(
