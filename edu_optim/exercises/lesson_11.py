@@ -125,6 +125,18 @@ GO_ON = [
         ask="How often do you draw, and how often do you set the generator's state?",
     ),
     edit(
+        "each step sees all examples",
+        {"x[drawn]": "x", "y[drawn]": "y"},
+        why="The steps of the first run saw four.",
+        ask="Which rows of x does your loss take?",
+    ),
+    edit(
+        "the squared errors of an example are added up",
+        {".mean()": ".sum(1).mean()"},
+        why="The mean is over all numbers, of every example and every output.",
+        ask="By what is the sum of the squared errors of four examples divided?",
+    ),
+    edit(
         "the loss is a sum, not a mean",
         {".mean()": ".sum()"},
         why="The new gradients are larger than those that the checkpoint's two means are made of.",
