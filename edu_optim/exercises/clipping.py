@@ -40,6 +40,46 @@ CLIPPING = [
         ask="What is the limit after a length of 1000 has been seen?",
     ),
     edit(
+        "the length before the last",
+        {"statistics.median(before)": "before[-1]"},
+        why="One length says little about what is usual: after one spike the next one passes.",
+        ask="What is the limit right after a length of 1000?",
+    ),
+    edit(
+        "the middle of lengths that are not sorted",
+        {"statistics.median(before)": "(before[(len(before) - 1) // 2] + before[len(before) // 2]) / 2"},
+        why="The middle two in time are taken, not the middle two in size.",
+        ask="What is the median of 9, 1, 8, 2?",
+    ),
+    edit(
+        "the limit, not the factor",
+        {"min(1, times * statistics.median(before) / now)": "times * statistics.median(before)"},
+        why="The longest length that is allowed is returned.",
+        ask="What does a gradient of length 10 have to be multiplied by to get length 2?",
+    ),
+    edit(
+        "the length after clipping, not the factor",
+        {"min(1, times * statistics.median(before) / now)": "min(now, times * statistics.median(before))"},
+        why="So long is the gradient when it has been clipped.",
+        ask="What does a gradient of length 10 have to be multiplied by to get length 2?",
+    ),
+    edit(
+        "a spike is shortened to the median itself",
+        {
+            "min(1, times * statistics.median(before) / now)": (
+                "1 if now <= times * statistics.median(before) else statistics.median(before) / now"
+            )
+        },
+        why="The limit decides who is clipped, and what is clipped gets shorter than the limit.",
+        ask="How long should a gradient be after clipping, if it was just above the limit?",
+    ),
+    edit(
+        "the median is divided by times",
+        {"times * statistics": "1 / times * statistics"},
+        why="A larger `times` lowers the limit, where it should raise it.",
+        ask="Which limit do times = 3 and a median of 2 make?",
+    ),
+    edit(
         "short gradients are made longer",
         {"min(1, times * statistics.median(before) / now)": "times * statistics.median(before) / now"},
         why="Every gradient gets the length of the limit.",

@@ -16,6 +16,18 @@ ENDS = [
         ask="Of four steps of warmup, which quarter is the first?",
     ),
     edit(
+        "the warmup goes one step beyond the peak",
+        {"t < length": "t <= length"},
+        why="At t = length it is above the peak, where the cosine should have begun to fall.",
+        ask="Of four steps of warmup, counted from 0, which is the last?",
+    ),
+    edit(
+        "the warmup rises from the last value",
+        {"(t + 1) / length": "last + (1 - last) * (t + 1) / length"},
+        why="A linear warmup of four steps begins at a quarter of the peak, whatever `last` is.",
+        ask="Where does `last` belong, to the beginning or to the end?",
+    ),
+    edit(
         "every step is one late",
         {"(t + 1) / length": "t / length", "(t + 1 - length)": "(t - length)"},
         why="The first step does not move, and the last is taken before the end of the cosine.",
@@ -83,6 +95,12 @@ ENDS = [
         {"(1 - last) *": "1 *"},
         why="`last` is added to a cosine that still falls by the whole peak.",
         ask="How far is it from the peak down to `last`?",
+    ),
+    edit(
+        "the cosine is not halved",
+        {"(1 + math.cos(math.pi * share)) / 2": "(1 + math.cos(math.pi * share))"},
+        why="1 + cos falls from 2 to 0, so the rate rises above the peak.",
+        ask="How large is 1 + cos at the peak, and how large should it be?",
     ),
     edit(
         "it goes all the way round",

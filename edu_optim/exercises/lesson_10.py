@@ -10,9 +10,8 @@ from ..problems import line_model, line_points
 from .clipping import CLIPPING
 from .ends import ENDS
 from .exercise import Exercise, at, edit
-from .loops import CLEARED_AFTER_THE_STEP, leave_gradients, notes, recorded
-
-STEPS = "        optimizer.step()\n        scheduler.step()\n"
+from .loops import leave_gradients, notes, recorded
+from .parts import PARTS
 
 
 def scheduled_loop(model, optimizer, scheduler, batches):
@@ -76,7 +75,11 @@ def _watch_resume(answer):
             recorder.step()
             scheduler.step()
 
-    for when, *make in (("",), ("with ExponentialLR, ", lambda recorder: lr_scheduler.ExponentialLR(recorder, 0.5))):
+    schedules = {
+        "with ExponentialLR, ": lambda recorder: lr_scheduler.ExponentialLR(recorder, 0.5),
+        "with warm restarts, ": lambda recorder: lr_scheduler.CosineAnnealingWarmRestarts(recorder, 5),
+    }
+    for when, *make in (("",), *schedules.items()):
         model, recorder, scheduler = _scheduled(*make)
         go_on(recorder, scheduler, 3)
         saved = {"model": model.state_dict(), "optimizer": recorder.state_dict(), "scheduler": scheduler.state_dict()}
@@ -115,109 +118,7 @@ EXERCISES = [
             "The mean over a part times the part's share of the examples; `zero_grad` once before the parts, and both "
             "steps once after them.",
         ],
-        [
-            edit(
-                "the mean of the parts' means",
-                {"* len(x) / count": "/ len(parts)"},
-                why="Each part counts alike, so an example in a small part weighs more than one in a large part.",
-                ask="With parts of one and of seven, how much does the lonely example weigh?",
-            ),
-            edit(
-                "the sum of the parts' means",
-                {" * len(x) / count": ""},
-                why="Nothing is divided, so the gradient grows with the number of parts.",
-                ask="By how much is the gradient of two equal parts too long?",
-            ),
-            edit(
-                "the sum over all examples",
-                {".mean() * len(x) / count": ".sum()"},
-                why="The gradient grows with the number of examples.",
-                ask="How many examples are there in all the parts, and where do you divide by that?",
-            ),
-            edit(
-                "each part's sum weighs its share",
-                {".mean() *": ".sum() *"},
-                why="A part's sum grows with its size already, and the share multiplies by the size again.",
-                ask="Of a part of seven, how much does one example weigh?",
-            ),
-            edit(
-                "every batch is divided by the size of the first",
-                {"for x, y in parts)": "for x, y in batches[0])"},
-                why="The batches may differ in size, so the gradient of a smaller one is too short.",
-                ask="How many examples are in this batch?",
-            ),
-            edit(
-                "every batch is divided by the mean size of all",
-                {"sum(len(x) for x, y in parts)": "sum(len(x) for b in batches for x, y in b) / len(batches)"},
-                why="The batches may differ in size, and a small one weighs less here than a large one.",
-                ask="How many examples are in this batch?",
-            ),
-            edit(
-                "every batch is divided by the examples of all",
-                {"sum(len(x) for x, y in parts)": "sum(len(x) for b in batches for x, y in b)"},
-                why="Each gradient is too short: one step follows the mean over its own batch.",
-                ask="How many examples are in this batch?",
-            ),
-            edit(
-                "every part counts as large as the first",
-                {"sum(len(x) for x, y in parts)": "len(parts[0][0]) * len(parts)"},
-                why="The parts may differ in size, so this is not the number of examples.",
-                ask="How many examples are in parts of one and of seven?",
-            ),
-            edit(
-                "the largest part counts as the batch",
-                {"sum(len(x)": "max(len(x)"},
-                why="The shares of the parts do not add up to 1.",
-                ask="With parts of one and of seven, which share has each?",
-            ),
-            edit(
-                "only the last part counts",
-                {
-                    "        optimizer.zero_grad()\n        for x, y in parts:\n": (
-                        "        for x, y in parts:\n            optimizer.zero_grad()\n"
-                    )
-                },
-                why="The gradient is cleared before each part, so those of the parts before it are lost.",
-                ask="How often should the gradient be cleared in one step?",
-            ),
-            edit(
-                "a step after each part",
-                {STEPS: "            optimizer.step()\n        scheduler.step()\n"},
-                why="The optimizer steps when a part of the gradient has been collected.",
-                ask="After which line is the gradient complete?",
-            ),
-            edit(
-                "the scheduler moves with each part",
-                {STEPS: "            scheduler.step()\n        optimizer.step()\n"},
-                why="It counts micro-batches, and the schedule is over too early.",
-                ask="How many steps does the optimizer take, and how many times is the scheduler asked?",
-            ),
-            edit(
-                "the scheduler moves before the optimizer",
-                {STEPS: "        scheduler.step()\n        optimizer.step()\n"},
-                why="The first learning rate is skipped.",
-                ask="Which step should the first learning rate belong to?",
-            ),
-            edit(
-                "the scheduler is asked once, at the end",
-                {STEPS: "        optimizer.step()\n    scheduler.step()\n"},
-                why="It was made to be asked at every step.",
-                ask="If its curve has 1000 points, how many times must it be called to reach the end?",
-            ),
-            edit(
-                "the schedule never moves",
-                {"        scheduler.step()\n": ""},
-                why="The learning rate stays where it began.",
-                ask="Which call moves the schedule on?",
-            ),
-            edit(
-                "the gradients add up",
-                {"        optimizer.zero_grad()\n": ""},
-                why="Each step follows the sum of all gradients so far, for nothing clears the old ones.",
-                ask="`backward` adds to what is in `p.grad`; when is that wanted, and when is it not?",
-            ),
-            CLEARED_AFTER_THE_STEP,
-        ],
+        PARTS,
         _watch_schedule,
     ),
     Exercise(
@@ -270,6 +171,36 @@ EXERCISES = [
                 ask="What else had a memory when the checkpoint was written?",
             ),
             edit(
+                "nothing is loaded",
+                {
+                    '    model.load_state_dict(saved["model"])\n': "    return\n",
+                    '    optimizer.load_state_dict(saved["optimizer"])\n': "",
+                    '    scheduler.load_state_dict(saved["scheduler"])\n': "",
+                },
+                why="Model, optimizer and scheduler are as new.",
+                ask="Which method of each reads a state?",
+            ),
+            edit(
+                "of the schedule only the number of the step comes back",
+                {
+                    'scheduler.load_state_dict(saved["scheduler"])': (
+                        'scheduler.last_epoch = saved["scheduler"]["last_epoch"]'
+                    )
+                },
+                why="For some schedules that is enough; one with warm restarts counts from the last restart, too.",
+                ask='What else does `saved["scheduler"]` hold, and which method loads all of it?',
+            ),
+            edit(
+                "the scheduler moves once more",
+                {
+                    'scheduler.load_state_dict(saved["scheduler"])\n': (
+                        'scheduler.load_state_dict(saved["scheduler"])\n    scheduler.step()\n'
+                    )
+                },
+                why="It was moved after its last step already, so one learning rate is skipped.",
+                ask="When does the scheduler move in a loop, before the optimizer or after it?",
+            ),
+            edit(
                 "the weights are not loaded",
                 {'    model.load_state_dict(saved["model"])\n': ""},
                 why="Optimizer and schedule go on, with a new model.",
@@ -295,9 +226,36 @@ EXERCISES = [
                 ask="What does the factor do from the first step to the second?",
             ),
             edit(
-                "the end of the warmup alone",
+                "the last step alone",
+                {"range(1, 1001)": "[1000]"},
+                why="The longest step need not be the last of all.",
+                ask="What does the factor without a warmup do in its first hundred steps?",
+            ),
+            edit(
+                "which step is the longest, not how long it is",
+                {
+                    "max(min": "max(range(1, 1001), key=lambda t: min",
+                    " for t in range(1, 1001))": ")",
+                },
+                why="The number of a step is returned.",
+                ask="What does the factor at that step say?",
+            ),
+            edit(
+                "the warmup is one step late",
+                {"min(1, t / length)": "min(1, (t - 1) / length)"},
+                why="Its first step, t = 1, does not move.",
+                ask="Which fraction of the rate has step 1 of a warmup of four?",
+            ),
+            edit(
+                "the warmup is one step early",
+                {"min(1, t / length)": "min(1, (t + 1) / length)"},
+                why="The steps are counted from 1 here, so `t + 1` is that of the next.",
+                ask="Which fraction of the rate has step 1 of a warmup of four?",
+            ),
+            edit(
+                "the steps after the warmup are left out",
                 {"range(1, 1001)": "[length]"},
-                why="The longest step need not be the last of the warmup.",
+                why="The longest step need not be one of the warmup.",
                 ask="What does the factor without a warmup do in its first hundred steps?",
             ),
             edit(

@@ -305,6 +305,12 @@ EXERCISES = [
                 ask="What is the difference, to a launch over lists, between a product and a copy?",
             ),
             edit(
+                "the two executors are exchanged",
+                {'run == "per_tensor"': 'run == "multi_tensor"'},
+                why="What you say of each is right of the other.",
+                ask="Which of them calls the rule once for each tensor?",
+            ),
+            edit(
                 "the number for a single tensor",
                 {"of_one * tensors if": "of_one if"},
                 why="`per_tensor` begins anew with each.",

@@ -19,7 +19,7 @@ def watch_seconds(answer):
     """First what a rule pays for: no time for a launch leaves the bytes, and no weights leave the launches."""
     for rule, run in itertools.product(("gradient_descent", "momentum"), ("multi_tensor", "compiled")):
         yield f"bytes a weight of {rule}, {run}", answer(rule, 1, run, 0.0, 1.0)
-        yield f"launches of {rule}, {run}", answer(rule, 0, run, 1.0, 1.0)
+        yield f"seconds of {rule}, {run}, no weights and one second a launch", answer(rule, 0, run, 1.0, 1.0)
     yield from at(
         "step_seconds",
         ("gradient_descent", 12_345, "multi_tensor", 3e-6, 17e9),
@@ -71,6 +71,42 @@ SECONDS = [
         {"2 + 3 + 2)": "2 + 3 + 1)", "2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
         why="The launches are counted right; over lists gradient descent is one array short, and momentum two.",
         ask="A sum or a difference of tensors touches three arrays, and a copy two. Which launch has fewer with you?",
+    ),
+    edit(
+        "the launches are divided by the speed too",
+        {"launches * launch + 8 * weights * arrays / speed": "(launches * launch + 8 * weights * arrays) / speed"},
+        why="They are seconds already.",
+        ask="What is in bytes, and what is in seconds?",
+    ),
+    edit(
+        "each weight pays for the launches",
+        {"launches * launch": "weights * launches * launch"},
+        why="A launch multiplies all numbers of a tensor at once.",
+        ask="How many launches does `0.9 * x` take, if x has a million numbers?",
+    ),
+    edit(
+        "bits are counted",
+        {"8 * weights": "64 * weights"},
+        why="`speed` counts bytes.",
+        ask="How many bytes are 64 bits?",
+    ),
+    edit(
+        "the two runs are exchanged",
+        {"}[rule, run]": '}[rule, "compiled" if run == "multi_tensor" else "multi_tensor"]'},
+        why="What you say of each is right of the other.",
+        ask="Which of them makes temporaries?",
+    ),
+    edit(
+        "over lists each launch moves three arrays",
+        {"2 + 1, 2 + 3 + 2)": "3, 3 * 3)", "5 + 2, 2 + 2 + 3 + 2 + 3 + 4)": "7, 7 * 3)"},
+        why="The launches are counted right, and so is the loop.",
+        ask="How many tensors go into `lr * g`, and how many come out?",
+    ),
+    edit(
+        "the loop moves as much as lists",
+        {"(1, 3)": "(1, 7)", "(1, 5)": "(1, 16)"},
+        why="Over lists all is counted right, and so is the loop's one launch.",
+        ask="Where are the temporaries of the loop, in memory or in names?",
     ),
     edit(
         "the bytes are multiplied by the speed",
