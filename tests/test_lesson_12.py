@@ -58,7 +58,7 @@ def test_the_text_that_is_printed_is_the_rule_that_ships():
 def test_each_control_of_the_bill_changes_it():
     experiment = lab.play(lambda rule: (17, 152), lab.PRICES)
     first = experiment.numbers
-    for name, value in {"rule": "momentum", "weights": 100, "kept": True}.items():
+    for name, value in {"rule": "AMSGrad", "weights": 100, "kept": True}.items():
         other = experiment.at(**{name: value}).numbers
         assert other["lists against the loop"] != first["lists against the loop"]
 

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from .. import rules
 from ..base import from_rule
 from ..foreach import TensorList
-from ..optimizers import SGD, Adadelta, Adam
+from ..optimizers import Adadelta, Adagrad, Adam
 from ..plot import BLACK, BLUE, GRAY, GREEN, ORANGE, RED, SKY, figure, label_ends
 from ..problems import digits, small_net
 from ..trace import MakeOptimizer
@@ -89,8 +89,8 @@ COLORS = {"Python": (GRAY, ""), "launches": (ORANGE, "//"), "bytes": (BLUE, ""),
 COLORS |= {"page faults": (RED, "\\\\")}
 RULES: dict[str, tuple[Callable[..., Any], MakeOptimizer, dict[str, Any]]] = {
     "Adam": (rules.adam, Adam, {}),
-    "gradient descent": (rules.gradient_descent, SGD, {}),
-    "momentum": (rules.momentum, SGD, {"momentum": 0.9}),
+    "Adagrad": (rules.adagrad, Adagrad, {}),
+    "AMSGrad": (rules.amsgrad, Adam, {"amsgrad": True}),
     "Adadelta": (rules.adadelta, Adadelta, {}),
 }
 

@@ -98,7 +98,7 @@ def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
 
 @pytest.mark.parametrize("rule", [rules.adam, *OTHERS], ids=lambda rule: rule.__name__)
 def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
-    """And the temporaries of all tensors live at once: up to 700 of Adam's on a hundred tensors, one by one ten."""
+    """And the temporaries of all tensors live at once: up to seven of Adam's for each tensor, 700 for a hundred."""
     settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
     most = {}
     for run, tensors in ((per_tensor, 1), (per_tensor, 20), (per_tensor, 100), (multi_tensor, 20), (multi_tensor, 100)):
@@ -144,13 +144,16 @@ def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
 
 
 def test_with_many_images_the_way_to_step_is_hidden():
-    """from one image to 1,797 the 86 % of 1,024 neurons fall to 7, but the 30 of 16 neurons to 17.
+    """from one image to 1,797 the 86 % of 1,024 neurons fall to 7.
+    The 30 of 16 neurons fall to 17: with so few weights the launches of a step still count beside 1,797 images.
     In place of torch's default, with one image, the loop saves about half as much.
     In place of `fused=True` it mostly loses."""
     lists, default, fused = lab.TAKEN_OFF.values()
     assert [(lists[k][0], lists[k][-1]) for k in (-1, 0)] == [(86, 7), (30, 17)]
     assert all(0.4 < a[0] / b[0] < 0.6 for a, b in zip(default, lists, strict=True))
     assert sum(share < 0 for share in sum(fused, [])) == 13
+    few = lab.bills(17, 152, 7, 64 * 16 + 16 * 16 + 16 * 10)["lists"]
+    assert few["Python"] + few["launches"] > 0.8 * sum(few.values())
     for few, many in lab.taken_off([200], [2, 1500], 0.05)["lists"]:
         assert few > many
 
@@ -207,7 +210,7 @@ def test_what_becomes_of_a_rule_that_is_not_elementwise(run, taken_off, right):
 @pytest.mark.parametrize("sizes", [(64, 16, 10), (64, 256, 256, 10), (64, *[8] * 20, 10)])
 @pytest.mark.parametrize("images", [1, 30])
 def test_gradients_work_through_each_weight_two_or_three_times(sizes, images):
-    """Gradients work through each weight two or three times for every image, the optimizer once a step:"""
+    """Gradients work through each of these weights two or three times for every image, the optimizer once a step:"""
     net = small_net(*sizes)
     with FlopCounterMode(display=False) as counter:
         net(torch.ones(images, sizes[0], dtype=torch.float64)).sum().backward()
@@ -381,16 +384,16 @@ def test_one_loop_serves_all_shapes_and_settings():
         before = text
 
 
-def test_the_rule_with_the_most_launches_gains_most():
-    """At twelve million the rule with the fewest launches gains least from a loop by the bill, that with the most gains most."""  # noqa: E501
-    experiment = lab.play(
-        lambda rule: (lambda seen: (seen.launches, seen.bytes / 1000))(lab.counted(multi_tensor, rule=rule)), lab.PRICES
-    )
-    for settings in ({}, {"kept": True}, {"weights": 100_000}):
-        gains = {rule: experiment.at(rule=rule, **settings).numbers["lists against the loop"] for rule in lab.RULES}
-        launches = {rule: lab.counted(multi_tensor, rule=text).launches for rule, (text, *_) in lab.RULES.items()}
-        assert min(gains, key=gains.get) == min(launches, key=launches.get) == "gradient descent"
-        assert max(gains, key=gains.get) == max(launches, key=launches.get) == "Adadelta"
+def test_a_rule_gains_the_more_the_more_launches_it_has_for_each_array():
+    """At twelve million, by the bill, the more launches a rule has for each array that its loop reads or writes, the more it gains."""  # noqa: E501
+    for weights, kept in ((12e6, False), (12e6, True), (40e6, False)):
+        found = []
+        for rule in ELEMENTWISE:
+            seen, arrays = lab.counted(multi_tensor, rule=rule), 2 * rule.__code__.co_argcount - 1
+            costs = lab.bills(seen.launches, seen.bytes / 1000, arrays, weights, kept)
+            by_lists, by_loop = (sum(items.values()) for items in costs.values())
+            found.append((seen.launches / arrays, by_lists / by_loop))
+        assert sorted(found) == sorted(found, key=lambda pair: pair[1]) and len(set(found)) > 10
 
 
 def test_the_bill_agrees_with_what_was_measured():
@@ -402,13 +405,8 @@ def test_the_bill_agrees_with_what_was_measured():
     billed = {way: sum(costs["lists"].values()) for way, costs in found.items()}
     items, loop = found["lists"]["lists"], found["lists"]["loop in C"]
     assert f"{items['bytes'] / loop['bytes']:.0f}" == "5"
-    assert (
-        1.9
-        < (items["bytes"] + items["results"]) / items["bytes"]
-        < 2
-        < 2.2
-        < billed["lists"] / sum(items[item] for item in ("bytes", "results"))
-    )
+    in_memory = items["bytes"] + items["results"]
+    assert 1.9 < in_memory / items["bytes"] < 2 and 2.2 < billed["lists"] / in_memory
     billed["loop in C"] = sum(loop.values())
     clock = {way: lab.MEASURED[way][-1] for way in billed}
     assert f"{clock['lists'] / clock['loop in C']:.1f}" == "20.6"
