@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector
 from torch.optim import lr_scheduler
 
 from edu_optim import SGD, Adam, from_rule
@@ -21,11 +22,6 @@ PEAKS = [0.1, 0.14, 0.2, 0.28, 0.4, 0.57, 0.8]
 
 def named(*shapes):
     return {shape.__name__: shape for shape in shapes}
-
-
-def best(found):
-    """The loss of new seeds on images that chose nothing, at the best peak of each shape."""
-    return dict(zip(found.shapes, found.held_out, strict=True))
 
 
 def test_a_schedule_reaches_only_who_reads_the_groups():
@@ -116,15 +112,16 @@ def test_a_count_forgets_how_large_the_differences_are():
     """
     In the first 16 of these, cosine, one-cycle (its momentum left at 0.9) and warmup-stable-decay each end below the
     One count, and three values of p, from 0.008 to 0.09
-    The warmup alone counts as worse, step decay and exponential do not count; for these, other seeds say otherwise.
+    The warmup alone counts as worse, step decay and exponential do not count; of these, with 48 other seeds, only the
     """
     ends, others = raced(1000), raced(1048)
     constant, three = ends["constant"], [ends[name] for name in THREE]
     assert [(one < constant)[:16].sum() for one in three] == [12] * 3
     assert [p_of(one, constant, 16) for one in three] == pytest.approx([0.033, 0.0076, 0.093], rel=0.02)
     assert all(p_of(ends[name], constant) > 0.01 for name in ("step_decay", "exponential"))
-    assert p_of(ends["warmup"], constant) < 0.01 < p_of(others["warmup"], others["constant"])
-    assert p_of(others["exponential"], others["constant"]) < 0.01
+    assert p_of(ends["warmup"], constant) < 0.01
+    counts = [p_of(others[name], others["constant"]) < 0.01 for name in ("warmup", "step_decay", "exponential")]
+    assert counts == [False, False, True]
 
 
 @pytest.mark.parametrize("seeds, momentum", [(range(20, 24), 0.9), (range(4), 0.8)])
@@ -142,22 +139,31 @@ def test_the_grid_holds_the_best():
     """
     no best at the edge of the grid
     the best peaks above were 0.14 to 0.57.
+    Then tune the peak: over our grid it moves the loss more than the shape does.
     """
     found = lab.tried(SGD, named(*SHAPES), PEAKS, range(16), momentum=0.9)
     assert set(found.tuning.mean(-1).argmin(-1).tolist()) == {1, 2, 3, 5}
+    for losses in (found.tuning, lab.tried(SGD, named(*SHAPES), PEAKS, range(100, 106), momentum=0.9).tuning):
+        lowest, highest = losses.mean(-1).aminmax(dim=-1)
+        assert (highest / lowest).min() > 1.5 > 1.1 * lowest.max() / lowest.min()
 
 
 @pytest.mark.slow
 def test_what_decay_removes_is_the_noise_of_the_batches():
     """
-    A low end removes noise of the minibatches: with batches of 128 the cosine gains nothing
+    The noise floor of lesson 02 sinks with the rate: a low end removes noise of the minibatches.
+    With batches of 128, which have less, the cosine gains nothing in 200 steps (*Deeper*).
     with 128, where there is less noise to remove, it gains nothing.
+    In 1,000 steps it gains there, too, a little.
     """
     two = named(lab.constant, lab.cosine)
     for size, factor, lower in ((8, 0.25, True), (128, 1, False)):
-        ends = best(lab.tried(SGD, two, [factor * peak for peak in PEAKS], range(10, 20), size, momentum=0.9))
-        assert ((ends["cosine"] < ends["constant"]).sum() > 7) == lower
-        assert (ends["cosine"].mean() < 0.9 * ends["constant"].mean()) == lower
+        peaks = [factor * peak for peak in PEAKS]
+        constant, cosine = lab.tried(SGD, two, peaks, range(10, 20), size, momentum=0.9).held_out
+        assert ((cosine < constant).sum() > 7) == lower == (cosine.mean() < 0.9 * constant.mean())
+    rates = torch.tensor([[0.28, 0.28 * lab.cosine(t / 5)] for t in range(1000)])
+    _, _, (constant, cosine) = lab._together(SGD, rates.double(), range(2000, 2016), 128, {"momentum": 0.9})
+    assert 0.9 < cosine.mean() / constant.mean() < 0.97 and p_of(cosine, constant, 16) < 0.01
 
 
 def test_the_last_to_come_down_is_still_falling():
@@ -165,26 +171,20 @@ def test_the_last_to_come_down_is_still_falling():
     The constant rate ends highest; warmup-stable-decay, the last to come down, is still falling at the end.
     """
     found = lab.tried(SGD, named(*SHAPES), [0.35], range(100, 116), momentum=0.9)
-    late = dict(
-        zip(found.shapes, found.losses[:, :, 0].mean(-1).unfold(0, 10, 10).mean(-1)[-4:].T.tolist(), strict=True)
-    )
+    means = found.losses[:, :, 0].mean(-1).unfold(0, 10, 10).mean(-1)[-4:].T.tolist()
+    late = dict(zip(found.shapes, means, strict=True))
     falling = late["warmup_stable_decay"]
     assert falling == sorted(falling, reverse=True) and falling[-1] < 0.9 * falling[-2]
     assert max(end[-1] for end in late.values()) in (late["constant"][-1], late["warmup"][-1])
 
 
-def linear(t):
-    return 1 - t / 200
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds, after", [(range(30, 54), linear), (range(100, 124), lab.cosine)])
+@pytest.mark.parametrize("seeds, after", [(range(30, 54), lambda t: 1 - t / 200), (range(100, 124), lab.cosine)])
 def test_what_a_warmup_is_good_for(seeds, after):
     """
     At 0.057, the best peak of all four, the length hardly matters.
-    From 0.16 on five or twenty steps lower the loss: so for Adam, at its default betas, a short warmup makes a peak
+    From 0.16 on five or twenty steps lower the loss: here a short warmup makes a peak more bearable that is too high
     A hundred do less.
-    For Adam here that costs nothing at low peaks and lowers the loss at peaks far above the best.
     """
     lengths = {str(length): lab.warmed(length, after) for length in (1, 5, 20, 100)}
     none, five, twenty, many = lab.tried(Adam, lengths, [0.03, 0.05, 0.18, 0.25], seeds).tuning.mean(-1)
@@ -203,21 +203,18 @@ def test_multiplied_the_same_rate_has_another_name():
     def multiplied(t):
         return min(1, (t + 1) / 100) * lab.cosine(t)
 
-    most = max(map(multiplied, range(200)))
-    found = lab.tried(Adam, {"before": lab.warmed(100), "on top": multiplied}, PEAKS_OF_ADAM, range(40, 56))
-    before, top = (PEAKS_OF_ADAM[at] for at in found.tuning.mean(-1).argmin(-1).tolist())
+    most, peaks = max(map(multiplied, range(200))), [0.028, 0.04, 0.057, 0.08, 0.11, 0.16]
+    found = lab.tried(Adam, {"before": lab.warmed(100), "on top": multiplied}, peaks, range(40, 56))
+    before, top = (peaks[at] for at in found.tuning.mean(-1).argmin(-1).tolist())
     assert most == pytest.approx(0.53, abs=0.005) and top > 1.3 * before and 0.7 < most * top / before < 1.5
-
-
-PEAKS_OF_ADAM = [0.028, 0.04, 0.057, 0.08, 0.11, 0.16]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("peak", [0.18, 0.25])
 def test_much_of_the_harm_is_done_in_the_first_five_steps(peak):
     """
-    Much of the harm is done in the first five steps; slowed later, five steps change next to nothing
-    Only slowing the first five helps.
+    Much of the harm is done in the first five steps; slowed later, five steps leave the mean as it was
+    On average only slowing the first five helps.
     """
     shapes = {"none": lab.cosine} | {str(first): lab.slowed(first) for first in (0, 5, 20, 100)}
     none, first, *later = lab.tried(Adam, shapes, [peak], range(3000, 3032)).tuning[:, 0]
@@ -227,28 +224,24 @@ def test_much_of_the_harm_is_done_in_the_first_five_steps(peak):
 
 @pytest.mark.slow
 def test_where_a_warmup_makes_no_difference():
-    """
-    Not here: at its best peak 20 steps make no difference.
-    """
+    """Not here: at its best peak 20 steps make no difference."""
     lengths = {str(length): lab.warmed(length) for length in (1, 20)}
-    none, some = best(lab.tried(SGD, lengths, [0.2, 0.28, 0.4], range(10, 26), momentum=0.9)).values()
+    none, some = lab.tried(SGD, lengths, [0.2, 0.28, 0.4], range(10, 26), momentum=0.9).held_out
     assert p_of(some, none, 16) > 0.01
 
 
 def test_the_first_step_of_adam_is_the_whole_rate():
     """
-    Adam's first step moves each weight that has a gradient by the whole rate, however small that gradient is
+    Adam's first step moves each weight by the whole rate, however small its gradient, if that is far above
     """
-    p = torch.zeros(4, dtype=torch.float64, requires_grad=True)
-    p.grad = torch.tensor([3.0, -1e-3, 1e-5, 0.0], dtype=torch.float64)
+    p = torch.zeros(5, dtype=torch.float64, requires_grad=True)
+    p.grad = torch.tensor([3.0, -1e-3, 1e-5, 1e-8, 0.0], dtype=torch.float64)
     Adam([p], lr=0.22).step()
-    assert p.tolist() == pytest.approx([-0.22, 0.22, -0.22, 0], rel=2e-3)
+    assert p.tolist() == pytest.approx([-0.22, 0.22, -0.22, -0.11, 0], rel=2e-3)
 
 
 def test_one_cycle_moves_the_momentum():
-    """
-    PyTorch moves the momentum against it, from 0.95 down to 0.85 and back.
-    """
+    """PyTorch moves the momentum against it, from 0.95 down to 0.85 and back."""
     for optimizer, options in ((Adam, {}), (SGD, {"momentum": 0.5})):
         runner = optimizer([torch.zeros(1, requires_grad=True)], lr=0.3, **options)
         schedule, seen = lr_scheduler.OneCycleLR(runner, 0.3, 200), []
@@ -264,21 +257,16 @@ def order(first, make):
     """The rates of four steps, with the scheduler before the optimizer or behind it."""
     optimizer = Adam([torch.zeros(1, requires_grad=True)], lr=0.3)
     schedule, seen = make(optimizer), []
-    for _ in range(4):
-        if first == "scheduler":
-            schedule.step()
-        seen.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        if first == "optimizer":
-            schedule.step()
+    steps = [lambda: seen.append(optimizer.param_groups[0]["lr"]), optimizer.step]
+    steps.insert(0 if first == "scheduler" else 2, schedule.step)
+    for step in 4 * steps:
+        step()
     return seen
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
 def test_the_first_rate_is_skipped():
-    """
-    The first rate of the schedule is never used.
-    """
+    """The first rate of the schedule is never used."""
     for make in (
         lambda o: lr_scheduler.CosineAnnealingLR(o, 6),
         lambda o: lr_scheduler.LinearLR(o, 0.2, total_iters=9),
@@ -290,7 +278,7 @@ def test_the_first_rate_is_skipped():
 
 def test_clipping_looks_at_all_weights_at_once():
     """
-    clipping is not elementwise
+    clipping by norm is not elementwise
     The direction is kept, the length is limited:
     In PyTorch it is `clip_grad_norm_`, which adds 1e-6 to the length before it divides.
     """
@@ -308,13 +296,14 @@ def test_clipping_looks_at_all_weights_at_once():
 def test_each_mean_weighs_as_much_as_its_share(cut):
     """
     Each mean weighs as much as its share of the examples.
+    are the one batch, if the loss is a plain mean (with class weights it is not) and no layer looks at the batch
     """
     images, labels, *_ = lab.split()
 
-    def gradient(parts, shares):
+    def gradient(parts, shares, weight=None):
         net = small_net(64, 5, 10, seed=4)
         for part, share in zip(parts, shares, strict=True):
-            (share * cross_entropy(net(images[part]), labels[part])).backward()
+            (share * cross_entropy(net(images[part]), labels[part], weight)).backward()
         return torch.cat([p.grad.flatten() for p in net.parameters()])
 
     batch = torch.arange(100, 120)
@@ -322,13 +311,14 @@ def test_each_mean_weighs_as_much_as_its_share(cut):
     assert (gradient(batch.split(cut), [size / 20 for size in cut]) - whole).abs().max() < 1e-15
     off = (gradient(batch.split(cut), [1 / len(cut)] * len(cut)) - whole).norm() / whole.norm()
     assert (off > 0.2) == (len(set(cut)) > 1)
+    weight = torch.arange(1.0, 11.0, dtype=torch.float64)
+    weighted = gradient([batch], [1], weight)
+    assert (gradient(batch.split(cut), [size / 20 for size in cut], weight) - weighted).norm() > 0.05 * weighted.norm()
 
 
 @pytest.mark.parametrize("betas", [(0.8, 0.99), (0.0, 0.9)])
 def test_uncorrected_adam_is_a_schedule(betas):
-    """
-    So uncorrected Adam *is* Adam with that schedule.
-    """
+    """So uncorrected Adam *is* Adam with that schedule."""
     beta1, beta2 = betas
     options = {"lr": 0.02, "eps": 1e-30, "betas": betas}
     one = lab.trained(from_rule(lab.uncorrected), lab.cosine, **options).losses
@@ -342,18 +332,19 @@ def test_uncorrected_adam_is_a_schedule(betas):
 @pytest.mark.parametrize("make, options", [(SGD, {"momentum": 0.9}), (Adam, {})])
 def test_the_range_test_moves_with_its_length(make, options):
     """
-    The lowest point moves with the length of the test, and with the seed
+    The lowest point moves with the length of the test, and with the seed: it is only a rough guide.
     """
 
-    def lowest(steps):
-        net = small_net(64, 16, 10, seed=2)
+    def lowest(steps, seed=2):
+        net = small_net(64, 16, 10, seed=seed)
         optimizer = make(net.parameters(), lr=0.001, **options)
         schedule = lr_scheduler.LambdaLR(optimizer, lambda t: 3000 ** (t / (steps - 1)))
         images, labels, *_ = lab.split()
-        run = fit(net, optimizer, images, labels, steps, batch=32, scheduler=schedule, seed=2)
+        run = fit(net, optimizer, images, labels, steps, batch=32, scheduler=schedule, seed=seed)
         return run.rates[lab.smooth(run.losses).argmin()]
 
     assert lowest(100) > 1.3 * lowest(400)
+    assert max(found := [lowest(200, seed) for seed in range(6)]) > 1.3 * min(found)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -398,17 +389,25 @@ def test_who_ends_worse(seed, monkeypatch):
     assert end(bad=True, clip=1, **sgd) == pytest.approx(end(clip=1, **sgd), rel=0.05)
 
 
+def clipped_first(net, optimizer, batch, scale):
+    """The loss of a batch, whose gradient is clipped before it is unscaled."""
+    images, labels, *_ = lab.split()
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    optimizer.zero_grad()
+    loss = cross_entropy(net(images[batch]), labels[batch])
+    scaler.scale(loss).backward()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+    scaler.unscale_(optimizer)
+    return loss.item()
+
+
 @pytest.mark.parametrize("scale", [2.0**10, 2.0**20])
 def test_clipped_before_unscaling_nothing_moves(scale):
     """
     Clipped first, every gradient looks too long; it gets length 1 and is then divided by 65,536.
     """
-    images, labels, *_ = lab.split()
     net = small_net(64, 16, 10, seed=3)
-    optimizer, scaler = SGD(net.parameters(), lr=0.1), torch.amp.GradScaler("cpu", init_scale=scale)
-    scaler.scale(cross_entropy(net(images[50:90]), labels[50:90])).backward()
-    torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-    scaler.unscale_(optimizer)
+    clipped_first(net, SGD(net.parameters(), lr=0.1), range(50, 90), scale)
     length = math.sqrt(sum((p.grad**2).sum().item() for p in net.parameters()))
     assert length == pytest.approx(1 / scale, rel=1e-4)
 
@@ -416,9 +415,8 @@ def test_clipped_before_unscaling_nothing_moves(scale):
 @pytest.mark.slow
 def test_only_sgd_stands_still():
     """
-    SGD stands still, and no error says why; Adam divides the length away and hides the mistake, until the scale has
+    SGD stands still, and no error says why; Adam divides the length away and hides the mistake, until the scale or the
     """
-    images, labels, *_ = lab.split()
     for make, options, scale, moves in (
         (SGD, {"lr": 0.1, "momentum": 0.9}, 2.0**16, False),
         (Adam, {"lr": 0.02}, 2.0**16, True),
@@ -427,14 +425,13 @@ def test_only_sgd_stands_still():
         net, generator = small_net(64, 16, 10, seed=3), torch.Generator().manual_seed(3)
         optimizer, losses = make(net.parameters(), **options), []
         for _ in range(200):
-            drawn = torch.randint(1400, (32,), generator=generator)
-            scaler = torch.amp.GradScaler("cpu", init_scale=scale)
-            optimizer.zero_grad()
-            loss = cross_entropy(net(images[drawn]), labels[drawn])
-            scaler.scale(loss).backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            scaler.unscale_(optimizer)
+            losses.append(clipped_first(net, optimizer, torch.randint(1400, (32,), generator=generator), scale))
             optimizer.step()
-            losses.append(loss.item())
         assert (sum(losses[-20:]) < 0.2 * sum(losses[:20])) == moves
         assert moves or sum(losses[-20:]) > 0.9 * sum(losses[:20])
+    for width, share in ((16, 0.75), (4096, 0.24)):
+        net = small_net(64, width, 10, seed=3)
+        before, optimizer = parameters_to_vector(net.parameters()).detach(), Adam(net.parameters(), lr=1.0)
+        clipped_first(net, optimizer, range(32), 2.0**16)
+        optimizer.step()
+        assert (parameters_to_vector(net.parameters()) - before).abs().mean().item() == pytest.approx(share, rel=0.05)
