@@ -6,6 +6,7 @@ import torch
 from cells import Lesson
 
 from edu_optim import SGD, RMSprop, descend, from_rule, train
+from edu_optim.check import check
 from edu_optim.lab.lesson_06 import learn_digits, quickest, rprop, turned
 from edu_optim.problems import digits, quadratic, small_net
 
@@ -85,6 +86,14 @@ def test_a_centered_variance_can_round_below_zero():
     for _ in range(1500):
         p, s, a = RULES["rmsprop_centered"](p, slopes, s, a, lr=1e-3)
     assert (s < a**2).any() and p.isnan().any()
+
+
+@pytest.mark.parametrize("found", [(1e25, 0.9, 100), (2e19, 0.99, 1), (1e30, 0.99, 1500)])
+def test_an_infinite_square_is_named(found):
+    def negative_variance():
+        return found
+
+    assert "a square too large for float32" in str(check(negative_variance))
 
 
 CARD = {"lecture 6.5": 3.16, "Graves 2013": 4.59, "torch": 10, "Keras 3": 3.16, "TensorFlow 1": 1.75, "Optax": 3.16}
@@ -206,6 +215,6 @@ def test_the_ravine_that_turns_counts_steps(angle):
         losses = bowl(path) / bowl(path[0])
         assert numbers[f"steps, {name}"] == len(path) - 1
         assert (losses[:-1] >= 1 / 2000).all() and losses[-1] < 1 / 2000
-    for name, options in (("SGD", {"lr": 2 / 26}), ("momentum", {"lr": 4 / 36, "momentum": 4 / 9})):
+    for name, options in (("SGD", {"lr": 10 ** (7 / 8 - 2)}), ("momentum", {"lr": 0.1, "momentum": 0.5})):
         path = descend(bowl, torch.optim.SGD, steps=numbers[f"steps, {name}"], **options).points
         torch.testing.assert_close(quickest(angle)[name], path)

@@ -112,11 +112,14 @@ def _watch_variance(answer):
     if variance < 0:
         yield "s - a**2 is", "below zero"
         return
+    if not math.isfinite(variance):
+        yield "s - a**2 is", "no finite number"
+        return
     if s == 0 != slope:
         yield "s - a**2 is", "zero, as s itself is"
         return
     _, *after = rules.rmsprop_centered(p, slope, s, a, lr=0.0, alpha=alpha, eps=1.0)
-    place = "exactly zero" if variance == 0 else "above zero" if variance > 0 else "not a number"
+    place = "exactly zero" if variance == 0 else "above zero"
     yield "s - a**2 is", f"{place}, {'and more steps change nothing' if after == [s, a] else 'and still changing'}"
 
 
@@ -164,6 +167,12 @@ EXERCISES = [
                 {"math.ceil(math.log(1 - times**-2) / math.log(alpha))": "1 / (1 - alpha)"},
                 why="The window is a rule of thumb and does not know how much too long a step may be.",
                 ask="After one window, which share of the memory is filled?",
+            ),
+            edit(
+                "the length of the first step",
+                {"math.ceil(math.log(1 - times**-2) / math.log(alpha))": "(1 - alpha) ** -0.5"},
+                why="This is how long step 1 is, in lr; the number of a step is asked for.",
+                ask="How long is step 2, in lr, and which step is the first that is at most `times` lr long?",
             ),
             edit(
                 "counted in windows, not in steps",
@@ -230,6 +239,18 @@ EXERCISES = [
                 {"(s + eps) ** 0.5 - s**0.5": "eps / (2 * s**0.5)"},
                 why="eps / (2 sqrt(s)) is good while eps is far below s.",
                 ask="What does it give for a very small s, and what is the denominator there?",
+            ),
+            edit(
+                "twice the first term of the answer",
+                {"(s + eps) ** 0.5 - s**0.5": "eps / s**0.5"},
+                why="The root grows by about eps / (2 sqrt(s)) while eps is far below s.",
+                ask="What is the slope of the root at s?",
+            ),
+            edit(
+                "the sum of the two roots",
+                {"(s + eps) ** 0.5 - s**0.5": "s**0.5 + eps**0.5"},
+                why="The root of s stands there anyway, and the root of eps is too much for any s above zero.",
+                ask="With s = 9 and eps = 16, what is the root of their sum, and what is the sum of their roots?",
             ),
             edit(
                 "the first term, taken at s + eps",
@@ -308,7 +329,7 @@ EXERCISES = [
             edit(
                 "a square too large for float32",
                 {"0.1, 0.99, 1500": "1e30, 0.99, 1500"},
-                why="g**2 is infinite there, and infinity minus infinity is no number.",
+                why="g**2 is infinite there, and so is s.",
                 ask="What is the largest number that `float32` holds, and what is g**2?",
             ),
         ],

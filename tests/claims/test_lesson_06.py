@@ -97,52 +97,60 @@ def test_the_root_takes_the_first_ten_out(rule, factor):
     torch.testing.assert_close(moved[10], factor * moved[1], rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize("start", [(-4, -1), (-3, 3)])
+@pytest.mark.parametrize("start", [(-4, -2), (-3, 3), (1, 3)])
 @pytest.mark.parametrize("condition", [10, 25, 100])
 def test_a_turned_ravine_takes_the_lead_away(condition, start):
     """each weight has a step to suit.
     Momentum does not notice.
-    at 45 they take 24 and 56 steps, plain SGD 48.
-    in the picture RMSprop's gradients are of nearly one size, 0.94 times, so both are divided by the same
-    In these ravines the root helps most where the trouble lies along single weights.
-    - A root for each weight helps most where the trouble lies along single weights: here in ravines along the axes
+    at 45 they take 56 and 24 steps, plain SGD 43.
+    Along the axes RMSprop leads from both starts; at 45 degrees it is behind momentum from both, \
+and about as slow as SGD.
+    in the picture RMSprop's gradients are of nearly one size, 0.94 times, so both are divided by the same, \
+and RMSprop has one rate for the two, like SGD.
+    - A root for each weight helps where the trouble lies along single weights: here in ravines along the axes
     """
     straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
-    needed, after = ({name: len(path) for name, path in paths.items()} for paths in (straight, turned))
-    assert max(needed["Rprop"], needed["RMSprop"]) < needed["momentum"] == after["momentum"]
-    assert min(after["Rprop"], after["RMSprop"]) > after["momentum"] < after["SGD"] == needed["SGD"]
+    needed, after = ({name: len(path) - 1 for name, path in paths.items()} for paths in (straight, turned))
+    assert min(needed, key=needed.get) == "RMSprop" and min(after, key=after.get) == "momentum"
+    assert needed["momentum"] == after["momentum"] and needed["SGD"] == after["SGD"] < 200
+    assert 0.8 < after["RMSprop"] / after["SGD"] < 1.5
     slopes = torch.tensor([quadratic(condition, 45).slope(*place) for place in turned["RMSprop"].tolist()])
     x, y = slopes.norm(dim=0)
     assert 0.7 < y / x < 1.4
 
 
-@pytest.mark.parametrize("start", [(1, 4), (-0.8, -5)])
-def test_the_start_decides_whether_the_lead_is_lost(start):
-    """From there RMSprop leads at 45 degrees too; along the axes it takes 3 steps."""
-    straight, turned = ({name: len(path) - 1 for name, path in quickest(a, 25, start).items()} for a in (0, 45))
-    assert min(turned, key=turned.get) == "RMSprop" and turned["RMSprop"] > 2.5 * straight["RMSprop"]
-
-
-@pytest.mark.parametrize("dice, steps, batch, seeds", [(7, 100, 32, 30), (2, 160, 12, 50)])
+@pytest.mark.parametrize(
+    "dice, steps, batch, seeds", [(7, 100, 32, 30), pytest.param(2, 160, 12, 50, marks=pytest.mark.slow)]
+)
 def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
     """In these 200 steps a falling rate helps momentum, SGD, signs and RMSprop at 0.9, whose lead over momentum \
 stays: right, 0.22 beside 0.40.
     It harms Adagrad, whose steps shrink of themselves, and RMSprop at 0.99, which loses most of its lead;
-    Now the falling rate helps: 0.99 gets, in the median, what 0.9 got with its burst, 0.14 and 0.22.
-    - The falling lr of 200 steps helped at $\\alpha = 0.9$; at 0.99 it needed the burst cut.
+    Now the falling rate harms no more: 0.99 gets, in the median, what 0.9 got with its burst, 0.14 and 0.22.
+    At a constant rate the cut changes less, 0.16 and 0.26 beside 0.19 and 0.27.
+    So burst and fall harm together: they multiply, and from ten times lr to nothing the fall is too steep.
+    - The falling lr of 200 steps helped at $\\alpha = 0.9$; at 0.99 it harmed until the burst was cut.
     """
 
     def without_burst(p, g, s, *, t, lr):
         return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t) ** 0.5)
+
+    def with_the_longer_burst(p, g, s, *, t, lr):
+        return rules.rmsprop(p, g, s, lr=lr * ((1 - 0.9**t) / (1 - 0.99**t)) ** 0.5, alpha=0.9)
 
     dice = torch.Generator().manual_seed(dice)
     units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
     how = {"seeds": range(seeds, seeds + 5), "steps": steps, "batch": batch}
     some = {name: RULES[name] for name in ("RMSprop", "Adagrad", "momentum", "SGD")}
     some |= {"cut": (from_rule(without_burst), {}), "0.9": (RMSprop, {"alpha": 0.9})}
+    some["steep"] = from_rule(with_the_longer_burst), {}
     constant, ends = (ends_on_digits(units, some, falling=falling, **how) for falling in (False, True))
     before, after = ({name: each.median() for name, each in found.items()} for found in (constant, ends))
-    assert all((after[name] < before[name]) == (name not in ("RMSprop", "Adagrad")) for name in some if name != "cut")
+    harmed = {name for name in some if after[name] > before[name]}
+    assert harmed >= {"RMSprop", "Adagrad", "steep"} and not harmed & {"momentum", "SGD", "0.9"}
+    assert after["cut"] < 1.1 * before["cut"] and after["steep"] > 1.3 * after["0.9"] > before["steep"]
+    for cut, left in (("cut", "RMSprop"), ("0.9", "steep")):
+        assert abs(before[cut] - before[left]) < 0.5 * (after[left] - after[cut])
     assert ends["cut"].max() < constant["cut"].max() and after["cut"] < after["RMSprop"] - 0.1
     assert max(ends["cut"].max(), ends["0.9"].max()) < min(ends["momentum"].min(), ends["SGD"].min())
     assert after["RMSprop"] > 0.75 * after["momentum"] and abs(after["cut"] / after["0.9"] - 1) < 0.2
@@ -150,7 +158,7 @@ stays: right, 0.22 beside 0.40.
 
 @pytest.mark.parametrize("hidden, seed", [(16, 1), (24, 2)])
 def test_at_a_small_rate_the_burst_helps(hidden, seed):
-    """at 0.01, torch's default, the burst helps: 0.22 after 40 steps beside 0.43 without."""
+    """at 0.01, torch's default, the burst helps here."""
 
     def without_burst(p, g, s, *, t, lr):
         return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t) ** 0.5)
@@ -168,7 +176,7 @@ def by_signs(p, g, *, lr):
 def test_the_burst_makes_the_climb(hidden, seed, lr):
     """Step 1 alone is not to blame: without its burst the loss still climbs, to 3.1, and without that of eight steps \
 it climbs right after them.
-    With no burst it falls at once.
+    With no burst this net's loss falls at once.
     """
     losses = {}
     for k in (0, 1, 8, 40):
