@@ -619,7 +619,7 @@ WRONG = [
     (
         lambda travel: travel(1000).norm().isclose(1000 * travel(1).norm()).item(),
         "keeps_units",
-        "one length for all steps is compared",
+        "one number for all steps is compared",
     ),
     (lambda travel: True, "keeps_units", "every optimizer passes"),
     (
