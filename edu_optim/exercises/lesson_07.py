@@ -73,6 +73,18 @@ CATALOG = [
         ask="With s = 0 and eps = 1e-6, what is the root of s + eps, and what is the root of s, plus eps?",
     ),
     edit(
+        "on top, u and eps each have a root of their own",
+        {"(u + eps) ** 0.5": "(u**0.5 + eps**0.5)"},
+        why="The rule takes one root, of their sum.",
+        ask="With u = 9 and eps = 16, what is the root of the sum, and what is the sum of the roots?",
+    ),
+    edit(
+        "there is no eps below",
+        {"(s + eps) ** 0.5": "s**0.5"},
+        why="As long as all gradients are 0 the step is 0 / 0, and that is no number.",
+        ask="What is s after a first gradient of 0?",
+    ),
+    edit(
         "rho and 1 - rho have changed places",
         {"rho * s + (1 - rho)": "(1 - rho) * s + rho", "rho * u + (1 - rho)": "(1 - rho) * u + rho"},
         why="Both memories hardly remember anything.",
@@ -102,6 +114,12 @@ STILL_LR = dataclasses.replace(
 )
 MENDED = [STILL_LR if entry is LR_IN_ACCUMULATOR else entry for entry in CATALOG]
 MENDED += [
+    edit(
+        "lr multiplies the squares that the memory keeps",
+        {"(1 - rho) * d**2": "(1 - rho) * lr * d**2"},
+        why="torch's memory keeps the squares of d, whatever lr makes of it.",
+        ask="With lr = 2, does torch's memory keep the squares of d or twice as much?",
+    ),
     edit(
         "eps stands outside the upper root, and lr still scales what the memory keeps",
         {"(u + eps) ** 0.5": "(u**0.5 + eps)", "(1 - rho) * d**2": "(1 - rho) * (lr * d) ** 2"},

@@ -145,7 +145,7 @@ about half of that.
 @pytest.mark.parametrize("setting", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_what_the_length_of_the_memory_does(setting):
     """With either memory RMSprop leads with the pixels as they are, and Adadelta at times 100.
-    At times 10 Adadelta leads by far at 0.99;
+    At times 10 Adadelta leads at 0.99,
     """
     for memory in (0.9, 0.99):
         rms = ends("RMSprop", [0.01], [1, 10, 100], alpha=memory, **setting)[:, 0]
