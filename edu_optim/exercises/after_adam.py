@@ -1,6 +1,6 @@
 """What goes wrong in public code of NAdam and RAdam, and what the rules after Adam share."""
 
-from . import lesson_08, lesson_09
+from . import adam, lesson_09
 from .exercise import convention, edit
 
 UP = "Between the gradient and the parameter a minus sign is missing, or there is one too many."
@@ -43,7 +43,7 @@ SHARED = [
     "beta and 1 - beta have changed places",
 ]
 SQUARE = [
-    *(entry for entry in lesson_08.CATALOG if entry.name in SHARED),
+    *(entry for entry in adam.CATALOG if entry.name in SHARED),
     edit(
         "the mean square is not corrected",
         {"v / (1 - beta2**t)  # (6)": "v  # (6)"},

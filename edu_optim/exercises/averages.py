@@ -1,6 +1,6 @@
 """What goes wrong in public code of schedule-free descent, and of a mean of the weights."""
 
-from . import lesson_01, lesson_08
+from . import adam, lesson_01
 from .after_adam import NO_DECAY, SQUARE, moved
 from .exercise import convention, edit
 
@@ -113,7 +113,7 @@ STEP = "    p, m, v = adam(p, g, m, v, t=t, lr=lr, betas=betas, eps=eps)  # (1) 
 THEN = f"    {MEAN}  # (2) running mean of the weights\n"
 AVERAGED = [
     *lesson_01.CATALOG,
-    *lesson_08.CATALOG,
+    *adam.CATALOG,
     edit(
         "the mean takes the weights from before the step",
         {STEP: "", THEN: THEN + STEP},

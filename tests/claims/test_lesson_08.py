@@ -4,17 +4,21 @@ import math
 
 import pytest
 import torch
+from cells import Lesson
 
-from edu_optim import SGD, Adam
+from edu_optim import SGD, Adam, from_rule
 from edu_optim.lab.lesson_08 import (
     RIVALS,
     TRIED,
     corrected_means,
     counted,
+    held_out,
     lesson_00,
     next_word,
     on_digits,
+    untuned,
 )
+from edu_optim.problems import quadratic
 from edu_optim.rules import adam, amsgrad
 
 BETAS = [(0.9, 0.999), (0.9, 0.95), (0.5, 0.7), (0.0, 0.9)]
@@ -44,15 +48,64 @@ def test_a_factor_on_all_gradients_changes_no_step(factor, betas):
 @pytest.mark.parametrize("betas", BETAS)
 @pytest.mark.parametrize("g", [-3e5, -0.2, 1e-6, 40.0])
 def test_the_first_step_is_lr_long(g, betas):
-    """Up to $\\varepsilon$, **the first step has length `lr`, whatever the gradient**."""
-    assert steps([g], betas)[0] == pytest.approx(math.copysign(1, g))
+    """So unless $g$ is hardly larger than $\\varepsilon$, **the first step has length `lr`**."""
+    assert steps([g], betas, eps=1e-8)[0] == pytest.approx(math.copysign(1, g), rel=0.01)
+    assert abs(steps([math.copysign(1e-8, g)], betas, eps=1e-8)[0]) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.9, 0.97, 0.99])
-def test_where_gradients_shrink_the_steps_shrink(factor):
-    """But agreement is not all: where gradients shrink, the steps shrink too, even if all agree."""
-    taken = steps([factor**t for t in range(200)])
-    assert all(0 < later < earlier for earlier, later in zip(taken, taken[1:], strict=False))
+def test_the_knobs_of_lesson_00_travel_together():
+    """In lesson 00 both gradients shrink nearly alike, so the knobs travel nearly together."""
+    diary, _ = lesson_00(Adam)
+    left, path = ([diary[f"{what}{knob}"] for knob in ("weight", "bias")] for what in ("gradient of ", ""))
+    for epoch in (10, 25, 49):
+        weight, bias = (own[epoch] / own[0] for own in left)
+        assert weight == pytest.approx(bias, rel=0.1)
+        weight, bias = (own[epoch] - own[0] for own in path)
+        assert weight == pytest.approx(bias, rel=0.01)
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.9, 0.9)])
+@pytest.mark.parametrize("g", [1e-3, 1.0, 40.0])
+def test_two_gradients_of_one_size(g, betas):
+    """With these betas two gradients of one size that agree make a full step, and two that cancel almost none."""
+    assert steps([g, g], betas)[1] == pytest.approx(1)
+    assert abs(steps([g, -g], betas)[1]) < 0.06
+    assert abs(steps([g, -g], (0.5, betas[1]))[1]) > 0.3
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.9)])
+def test_where_gradients_shrink_the_steps_are_shorter_than_lr(betas):
+    """Where gradients shrink, the steps are shorter than `lr`, even if all agree."""
+    falls = [[factor**t for t in range(200)] for factor in (0.5, 0.9, 0.97, 0.999)]
+    falls += [[t**-power for t in range(1, 2000)] for power in (0.1, 0.5, 3)]
+    falls += [[start, *(0.5 - 1e-4 * t for t in range(500))] for start in (0.6, 10.0)]
+    falls += [sorted((abs(g) for g in noise(500, seed)), reverse=True) for seed in range(5)]
+    for gradients in falls:
+        assert all(0 < step < 1 for step in steps(gradients, betas)[1:])
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95)])
+def test_where_eps_shows(betas):
+    """matters where gradients are tiny: inside the root already at $\\sqrt\\varepsilon$."""
+    eps = 1e-8
+    for g in (1e-8, 1e-4, 0.1):
+        m_hat, v_hat = g, g**2
+        inside, outside = m_hat / (v_hat + eps) ** 0.5, steps([g], betas, eps=eps)[0]
+        assert (inside > 0.99) == (g > 1e-4) and (outside > 0.99) == (g > 1e-8)
+    assert 1e-4 / (1e-8 + eps) ** 0.5 == pytest.approx(0.5**0.5)
+
+
+@pytest.mark.parametrize("condition", [5, 100])
+def test_in_the_ravine_the_leap_of_rmsprop_pays(condition):
+    """RMSprop leaps ten learning rates at once, which pays here; Adam begins with one."""
+    first = {}
+    for name, trace in untuned(quadratic(condition=condition), 0.5 / condition, 0.2).items():
+        near = trace.points.squeeze(1).norm(dim=-1) < 0.15
+        first[name] = int(near.nonzero()[0])
+        if name != "momentum":
+            leap = (trace.points[1] - trace.points[0]).abs().max().item()
+            assert leap == pytest.approx(2.0 if name == "RMSprop" else 0.2)
+    assert min(first, key=first.get) == "RMSprop"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -216,7 +269,8 @@ def test_it_hops_around_the_minimum(lr, start):
 
 @pytest.mark.parametrize(("lr", "start"), [(0.1, -0.7), (0.03, 0.4), (0.25, 2.3)])
 def test_the_usual_betas_only_put_off_the_return(lr, start):
-    """The usual (0.9, 0.999) seem to arrive; but as the gradients vanish, so does what divides them, and at step 7,000 the weight leaps out to 0.089 and falls back, and again at 9,100."""  # noqa: E501
+    """The usual (0.9, 0.999) seem to arrive; but as the gradients vanish, so does what divides them, and at step 7,000 the weight leaps out to 0.089 and falls back, and again at 9,100.
+    - At a constant `lr`, and with the usual betas and $\\varepsilon$, it does not settle."""  # noqa: E501
     assert hops((0.9, 0.999), lr, start, steps=5000, last=4000) < 1e-9
     assert 0.5 * lr < hops((0.9, 0.999), lr, start, steps=9000, last=4000) < 1.5 * lr
 
@@ -228,3 +282,17 @@ def test_in_lesson_00_the_knobs_stop_where_their_steps_end():
     for knob in ("weight", "bias"):
         assert all(g < 0 for g in diary[f"gradient of {knob}"])
         assert 0.4 < diary[knob][-1] - diary[knob][0] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "steps"), [(4, 300), (3, 600)])
+def test_what_the_correction_buys(seeds, steps):
+    """No better digits: at a good rate both learn them.
+    But without it the early steps are several times as long as `lr` says: at 0.1 Adam still learns, and the uncorrected rule does not.
+    """  # noqa: E501
+    best, uncorrected = {}, Lesson("08").run("uncorrected")["uncorrected"]
+    for name, rule in (("corrected", adam), ("uncorrected", uncorrected)):
+        *tried, large = held_out(from_rule(rule), [0.003, 0.01, 0.1], seeds=seeds, steps=steps)
+        best[name] = max(tried)
+        assert (large > 0.75) == (name == "corrected") and (large < 0.5) == (name == "uncorrected")
+    assert best["uncorrected"] == pytest.approx(best["corrected"], abs=0.01)
