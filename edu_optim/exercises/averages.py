@@ -1,7 +1,7 @@
 """What goes wrong in public code of schedule-free descent, and of a mean of the weights."""
 
-from . import adam, lesson_01
-from .after_adam import NO_DECAY, SQUARE, moved
+from . import adam, lesson_01, lesson_05
+from .after_adam import NO_DECAY, SQUARE, UP, UP_ASK, moved
 from .exercise import convention, edit
 
 POINT, PUT = "z = p - beta * e", "p = z + beta * e"
@@ -56,6 +56,7 @@ FREE = [
 ]
 FREE_ADAMW = [
     *SQUARE,
+    *(entry for entry in lesson_05.CATALOG if entry.name == "eps sits inside the root"),
     *FREE,
     edit(
         "every step is the first",
@@ -69,6 +70,19 @@ FREE_ADAMW = [
         {", beta=beta1)": ")"},
         why="`schedule_free_sgd` is called with its own beta, 0.9, whatever betas says.",
         ask="Which of the two betas says where between z and x the gradient is asked for?",
+    ),
+    edit(
+        "beta2 is handed on, not beta1",
+        {"beta=beta1": "beta=beta2"},
+        why="The gradient is asked for nearer the average than it should be: beta2 is that of the squares.",
+        ask="Which of the two betas says where between z and x the gradient is asked for?",
+    ),
+    edit("the steps go uphill", {"d = g /": "d = -g /"}, why=UP, ask=UP_ASK),
+    edit(
+        "what stands for the gradient is multiplied by lr",
+        {"d = g /": "d = lr * g /"},
+        why="`schedule_free_sgd` multiplies by lr, so the step has it twice.",
+        ask="Who should use lr, your rule or the one that it calls?",
     ),
     edit(
         "the decay makes the weights grow",

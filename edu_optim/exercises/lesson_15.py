@@ -66,7 +66,10 @@ def _watch_orthogonalize(answer):
         yield f"u whose largest singular value is {largest}", found[-1]
     found.append(answer(torch.tensor([1.0, 0.3, 0.001], dtype=torch.float64).diag()))
     yield "u with a singular value of 0.001", found[-1]
-    values = torch.cat([torch.linalg.svdvals(torch.as_tensor(one).detach().double()) for one in found])
+    matrices = [torch.as_tensor(one).detach().double() for one in found]
+    if not any(matrix.isfinite().all() for matrix in matrices):
+        raise ValueError("it holds inf or nan for every u")
+    values = torch.cat([torch.linalg.svdvals(matrix.nan_to_num(0, 0, 0)) for matrix in matrices])
     yield (
         "how many of the twelve singular values are not within nine digits of 1",
         int(((values - 1).abs() > 1e-9).sum()),
@@ -75,6 +78,10 @@ def _watch_orthogonalize(answer):
 
 def _rows_one_by_one(u):
     return torch.linalg.solve_triangular(torch.linalg.cholesky(u @ u.mT), u, upper=False)
+
+
+def _rows_of_length_one(u):
+    return u / (u * u).sum(1, keepdim=True) ** 0.5
 
 
 def _rows_of_qr(u):
@@ -147,14 +154,30 @@ EXERCISES = [
                 why="A singular value may be larger than every entry; above the root of 3 it may go to -1.",
                 ask="Which length of a matrix is never below its largest singular value?",
             ),
+            *(
+                edit(
+                    f"these are {word} steps of Muon",
+                    {
+                        "range(60)": f"range({count})",
+                        CUBIC: "3.4445 * x + (-4.775 * (x @ x.T) + 2.0315 * (x @ x.T) @ (x @ x.T)) @ x",
+                    },
+                    why="They leave singular values near 1, and more of them do not end: the polynomial does not "
+                    "converge.",
+                    ask="What does 3.4445 s - 4.775 s³ + 2.0315 s⁵ make of s = 1?",
+                )
+                for word, count in (("the five", 5), ("ten", 10), ("sixty", 60))
+            ),
             edit(
-                "these are the five steps of Muon",
-                {
-                    "range(60)": "range(5)",
-                    CUBIC: "3.4445 * x + (-4.775 * (x @ x.T) + 2.0315 * (x @ x.T) @ (x @ x.T)) @ x",
-                },
-                why="They leave singular values near 1, and more of them do not end: the polynomial does not converge.",
-                ask="What does 3.4445 s - 4.775 s³ + 2.0315 s⁵ make of s = 1?",
+                "the matrix only gets another length",
+                {"range(60)": "range(0)"},
+                why="All its singular values are divided by one number.",
+                ask="What is left to do once none of them is above 1?",
+            ),
+            instead(
+                "each row gets length 1",
+                _rows_of_length_one,
+                why="The rows do not stand at right angles to each other, so the singular values differ.",
+                ask="What is x xᵀ where all singular values are 1, and what is it here?",
             ),
             *(
                 edit(
@@ -166,10 +189,10 @@ EXERCISES = [
                 for word, count in (("five", 5), ("ten", 10), ("twelve", 12), ("fifteen", 15), ("twenty", 20))
             ),
             edit(
-                "the power is taken element by element",
+                "each entry is treated alone",
                 {"(x @ x.T) @ x": "x**3"},
                 why="The entries go to 1 and -1, and not the singular values.",
-                ask="What is s³ of a matrix with singular values s, written with its transpose?",
+                ask="Which product of x and its transpose has the singular vectors of x, and values s³ where x has s?",
             ),
             instead(
                 "the rows are made orthogonal one after another",

@@ -64,6 +64,18 @@ LION = [
         ask="Of what is the mean taken that is kept?",
     ),
     edit(
+        "the newest gradient steers at full weight",
+        {STEERS: "u = beta1 * m + g"},
+        why="A mean gives it the weight 1 - beta1, so it outvotes m more often than it should.",
+        ask="The weights of a mean add up to one; what do beta1 and 1 add up to?",
+    ),
+    edit(
+        "what is kept is a fading sum, not a mean",
+        {KEPT: "m = beta2 * m + g"},
+        why="The gradient enters m at full weight, so m is up to 1 / (1 - beta2) times too large.",
+        ask="The weights of a mean add up to one; what do beta2 and 1 add up to?",
+    ),
+    edit(
         "beta and 1 - beta have changed places",
         {STEERS: "u = (1 - beta1) * m + beta1 * g", KEPT: "m = (1 - beta2) * m + beta2 * g"},
         why="Both means hardly remember anything.",
@@ -79,7 +91,7 @@ LION = [
         "the sign is that of the newest gradient",
         {"sign(u)": "sign(g)"},
         why="Older gradients have no say.",
-        ask="You keep a mean; where is it used?",
+        ask="Which mean do older gradients reach, and where does it enter the step?",
     ),
     edit(
         "the sign is that of the mean without this gradient",
@@ -97,6 +109,12 @@ LION = [
         "a mean of zero counts as positive",
         {"sign(u)": "(2.0 * (u >= 0) - 1)"},
         why="A weight without a gradient moves by lr.",
+        ask="What is the sign of zero?",
+    ),
+    edit(
+        "a mean of zero gives nan",
+        {"sign(u)": "u / abs(u)"},
+        why="There the sign is 0/0; elsewhere it is right.",
         ask="What is the sign of zero?",
     ),
     edit(
@@ -122,6 +140,12 @@ LION = [
         {STEP: "p = p - lr * sign(u) - weight_decay * p"},
         why="The weight shrinks by weight_decay at every step.",
         ask="If a schedule takes lr to zero, should the weights go on shrinking?",
+    ),
+    edit(
+        "the decay is multiplied by lr twice",
+        {"+ weight_decay * p)": "+ lr * weight_decay * p)"},
+        why="The sum is multiplied by lr already.",
+        ask="By which share should a weight shrink in a step, apart from the sign?",
     ),
     edit(
         "the decay makes the weights grow",

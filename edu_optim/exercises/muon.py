@@ -83,7 +83,13 @@ MUON = [
         {LOOK: "u = b"},
         {SUMMED: "u = b"},
         why="The step is that of the mean, without Nesterov's look ahead.",
-        ask="What does the rule do with the newest gradient where nesterov is True?",
+        ask="How often does the newest gradient enter what is made orthogonal, and how often should it?",
+    ),
+    edit(
+        "the look ahead is kept as the mean",
+        {"u = momentum * b + (1 - momentum) * g if": "u = b = momentum * b + (1 - momentum) * g if"},
+        why="The newest gradient has entered b twice when the next step begins.",
+        ask="Which of b and u goes into the next step's running mean?",
     ),
     edit(
         "momentum and 1 - momentum have changed places",
@@ -141,6 +147,12 @@ MUON = [
         {VELOCITY: "b = momentum * b + g", LOOK: SUMMED},
         why="So it is in momentum as torch's SGD has it. Its length is divided out of the step; b itself is larger.",
         ask="By what is a sum of equal gradients, each fading by momentum, larger than their mean?",
+    ),
+    edit(
+        "the decay is scaled for the shape, too",
+        {DECAY: "", SCALED: "lr * stretch(p.shape, adjust_lr_fn) * (o + weight_decay * p)"},
+        why="A tall matrix decays faster than a wide one.",
+        ask="By which factor should a weight be multiplied in a step, apart from what is orthogonal?",
     ),
     decays_after({DECAY: "", STEP: STEP + DECAY}, whose="torch"),
     rounded("the iteration is rounded to bfloat16", {TURNED: BACK}, why="So it is in J. Liu et al. 2025."),
