@@ -1,8 +1,8 @@
 """The experiment of lesson 15, the Newton-Schulz iteration; its race, and what its pictures show.
 
 ``python -m edu_optim.lab.lesson_15 FILE NEW`` holds the race on four tasks, in about an hour, and writes it to a file,
-and to another what each rule reaches on the first with a constant rate, a cosine and an average; what came of it is
-stored in ``after_adam.json`` and ``after_adam_treatments.json``.
+and to another what each rule reaches on the first with a constant rate, a cosine and an average, and what Muon and a
+longer AdamW do on the last; what came of it is stored in ``after_adam.json`` and ``after_adam_treatments.json``.
 """
 
 import functools
@@ -171,7 +171,7 @@ RULES: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # without decay; ea
     AVERAGED: functools.partial(from_rule(rules.schedule_free_adamw), lr=1.0),
     "Muon": _muon,
 }
-LONG, AS_LONG = "AdamW longer", 8 / 3  # in as many operations as Muon takes on the MLP
+LONG, AS_LONG, AS_LONG_TEXT = "AdamW longer", 8 / 3, 1.4  # in as many operations as Muon: on the MLP, on the text
 CONTROLS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {  # what takes Muon apart where all get all treatments
     "length alone": functools.partial(_muon, ns_steps=0),  # its mean gradient over its length, not orthogonalized
     "Muon on all": functools.partial(_muon, everywhere=True),
@@ -182,7 +182,8 @@ MATRIX = Task(lambda seed: small_net(64, 32, 32, 10, seed=seed), **DIGITS, steps
 LONGER = replace(MATRIX, steps=400)
 LOWER = (0.000215, 0.000464, *LRS)  # in 400 steps Lion's best rate is below 0.00215
 RACES = {"digits, MLP": MATRIX, "digits, 400 steps": LONGER}
-RACES |= {name: TASKS[name] for name in ("digits, CNN", "text, transformer")}
+TEXT = "text, transformer"
+RACES |= {name: TASKS[name] for name in ("digits, CNN", TEXT)}
 STORED = Path(__file__).with_name("after_adam.json")
 
 
@@ -384,16 +385,21 @@ def _mean(result: Mapping[str, Any]) -> float:
 
 
 def treated(
-    task: Task = MATRIX, tuning: Iterable[int] = range(20), racing: Iterable[int] = NEW
+    task: Task = MATRIX,
+    tuning: Iterable[int] = range(20),
+    racing: Iterable[int] = NEW,
+    entrants: Sequence[str] = (*RULES, *CONTROLS),
+    longer: float = AS_LONG,
 ) -> dict[str, dict[str, Any]]:
     """Each rule with a constant rate, a cosine and an average, which choose from the same rates on the same seeds.
 
-    An average chooses its decay too, of five: ``tuning`` is then a list for each decay. After the rules come those of
-    `CONTROLS`.
+    An average chooses its decay too, of five: ``tuning`` is then a list for each decay.
 
     Args:
-        task: what is learned, and how long; AdamW longer takes `AS_LONG` times its steps.
+        task: what is learned, and how long.
         tuning, racing: seeds to choose with, and to compare with.
+        entrants: of `RULES` and `CONTROLS`.
+        longer: how many times the steps of the task AdamW longer takes.
 
     >>> from dataclasses import replace
     >>> found = treated(replace(MATRIX, steps=1), [0], [1])
@@ -401,8 +407,8 @@ def treated(
     (['AdamW, constant', 'AdamW, cosine', 'AdamW, average', 'NAdam, constant'], 27, 5)
     """
     tuning, racing, found = list(tuning), list(racing), {}
-    for rule in (*RULES, *CONTROLS):
-        run = replace(task, steps=round(AS_LONG * task.steps)) if rule == LONG else task
+    for rule in entrants:
+        run = replace(task, steps=round(longer * task.steps)) if rule == LONG else task
         plain, *averages = trained(run, rule, LRS, tuning, DECAYS)[0].mean(1).tolist()
         falling = trained(run, rule, LRS, tuning, cosine=True)[0][0].mean(0).tolist()
         for treatment, tried in zip(TREATMENTS, ([plain], [falling], averages), strict=True):
@@ -415,25 +421,28 @@ def treated(
     return found
 
 
-def treated_table(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """For each rule and treatment the mean of the held-out digits that are wrong, in %, and two signs as in `table`.
+def treated_table(results: Mapping[str, Mapping[str, Any]], to: str = "AdamW", digits: bool = True) -> str:
+    """For each rule and treatment the mean of what was held out, and two signs as in `table`.
 
-    The first is against AdamW with the same treatment, the second against the rule's own constant rate.
+    The first is against ``to`` with the same treatment, the second against the rule's own constant rate.
 
     Args:
         results: what `treated` returns.
+        to: a rule.
+        digits: whether the results are digits, in %, which are counted.
 
     >>> print(treated_table(treatments()).partition("NAdam")[0])
     rule           constant     cosine       average
     AdamW           5.91 . .     4.33 . +     4.17 . +
     <BLANKLINE>
     """
-    counts, rows = counted(results), [f"{'rule':15}{''.join(f'{treatment:13}' for treatment in TREATMENTS)}"]
-    for rule in (*RULES, *CONTROLS):
+    counts = counted(results) if digits else results
+    rows = [f"{'rule':15}{''.join(f'{treatment:13}' for treatment in TREATMENTS)}"]
+    for rule in dict.fromkeys(name.partition(", ")[0] for name in results):
         cells = []
         for treatment in TREATMENTS:
             name = f"{rule}, {treatment}"
-            signs = (_sign(name, to, counts) for to in (f"AdamW, {treatment}", f"{rule}, constant"))
+            signs = (_sign(name, to, counts) for to in (f"{to}, {treatment}", f"{rule}, constant"))
             cells.append(f"{_mean(results[name]):5.2f} {' '.join(signs)}")
         rows.append(f"{rule:15}{''.join(f'{cell:13}' for cell in cells)}")
     return "\n".join(map(str.rstrip, rows))
@@ -457,7 +466,8 @@ def race_and_write(to: str, new: str) -> None:
     results = {name: raced(task, lrs=LOWER if task is LONGER else LRS) for name, task in RACES.items()}
     Path(to).write_text(as_text(circumstances(begun), results), "utf-8")
     begun = time.monotonic()
-    Path(new).write_text(as_text(circumstances(begun), {"digits, MLP": treated()}), "utf-8")
+    text = treated(RACES[TEXT], RACES[TEXT].tuning, RACING, ("Muon", LONG), AS_LONG_TEXT)
+    Path(new).write_text(as_text(circumstances(begun), {"digits, MLP": treated(), TEXT: text}), "utf-8")
 
 
 def stored() -> dict[str, Any]:
@@ -469,13 +479,16 @@ def stored() -> dict[str, Any]:
     return json.loads(STORED.read_text("utf-8"))
 
 
-def treatments() -> dict[str, dict[str, Any]]:
+def treatments(task: str = "digits, MLP") -> dict[str, dict[str, Any]]:
     """What `treated` returned, stored with the course.
+
+    Args:
+        task: or `TEXT`, with Muon and AdamW longer only.
 
     >>> {len(result["held_out"]) for result in treatments().values()}
     {40}
     """
-    return json.loads(STORED.with_name("after_adam_treatments.json").read_text("utf-8"))["results"]["digits, MLP"]
+    return json.loads(STORED.with_name("after_adam_treatments.json").read_text("utf-8"))["results"][task]
 
 
 def hidden_layer(steps: int = 60, seed: int = 0) -> dict[int, Tensor]:

@@ -12,6 +12,7 @@ from edu_optim import Muon, from_rule, sweep
 from edu_optim.contest import RACING, beaten
 from edu_optim.lab.lesson_15 import (
     AS_LONG,
+    AS_LONG_TEXT,
     COSINE,
     DECAYS,
     LONG,
@@ -20,6 +21,7 @@ from edu_optim.lab.lesson_15 import (
     NEW,
     RACES,
     RULES,
+    TEXT,
     TREATMENTS,
     brought,
     careful_steps,
@@ -31,7 +33,7 @@ from edu_optim.lab.lesson_15 import (
     trained,
     treatments,
 )
-from edu_optim.later import rules
+from edu_optim.later import rules, split
 from edu_optim.problems import quadratic
 from edu_optim.rules import adamw
 
@@ -201,7 +203,7 @@ def test_what_takes_muon_apart():
     """It beats Muon in each column, at about twice its operations.
     With minibatches of 32, Muon's 120 steps take about as many operations as 320 of AdamW: `AdamW longer`, which beats Muon in each column.
     With minibatches of 1,024 a training step with Muon takes only 6 % more operations.
-    - In as many operations AdamW is ahead of Muon on our MLP, with minibatches of 32.
+    - At equal cost, both averaged, AdamW is ahead of Muon on our MLP in minibatches of 32, behind on the text.
     """  # noqa: E501
     wins = won(counted(treatments()))
     for name in ("Muon on all", LONG):
@@ -282,8 +284,10 @@ def test_what_takes_muon_apart_with_other_seeds():
 def test_half_as_many_steps_more_bring_adamw_level():
     """With 180 steps forty seeds tell AdamW from Muon in no column."""
     task = replace(MATRIX, steps=180)
-    found = trained(task, "AdamW", [0.0215], NEW, cosine=True)[1][-1, :, 0]
-    assert won(counted({"AdamW": {"held_out": found.tolist()}, "Muon": treatments()["Muon, cosine"]})) == set()
+    for treatment, lr, decays in (("constant", 0.01, ()), ("cosine", 0.0215, ()), ("average", 0.0215, (0.97,))):
+        found = trained(task, "AdamW", [lr], NEW, decays, treatment == "cosine")[1][-1, :, 0]
+        muon = treatments()[f"Muon, {treatment}"]
+        assert won(counted({"AdamW": {"held_out": found.tolist()}, "Muon": muon})) == set()
 
 
 @pytest.mark.slow
@@ -303,7 +307,7 @@ def test_a_cosine_pays_in_the_longer_runs():
 
 @pytest.mark.slow
 def test_muon_is_ahead_on_the_text_with_each_seed():
-    """In 200 steps on the text, where four matrices are hidden, Muon beats everybody with each of the ten seeds."""
+    """In 200 steps on the text, where four matrices are hidden, Muon beats everybody with each of the ten seeds ([and at equal cost?](#Deeper))."""  # noqa: E501
     results = stored()["results"]["text, transformer"]
     for name in results.keys() - {"Muon"}:
         pairs = zip(results["Muon"]["held_out"], results[name]["held_out"], strict=True)
@@ -313,9 +317,46 @@ def test_muon_is_ahead_on_the_text_with_each_seed():
     assert (muon < adamw).all()
 
 
+def test_on_the_text_muon_pays_by_the_operation_too():
+    """There a training step with Muon takes 1.4 times the operations.
+    At a constant rate we do not know who is ahead; with the cosine, and with the average, Muon is.
+    - At equal cost, both averaged, AdamW is ahead of Muon on our MLP in minibatches of 32, behind on the text.
+    """
+    task, results = RACES[TEXT], treatments(TEXT)
+    net, inputs = task.model(0).float(), task.data(0)[0][0][: task.batch]
+    with FlopCounterMode(display=False) as gradient:
+        net(inputs).sum().backward()
+    with FlopCounterMode(display=False) as muon:
+        for p in (matrices := split(net)[0]):
+            rules.orthogonal(p.detach())
+    weights, steered = (sum(p.numel() for p in some) for some in (net.parameters(), matrices))
+    step = gradient.get_total_flops() + 16 * weights
+    assert (step + muon.get_total_flops() - 16 * steered) / step == pytest.approx(AS_LONG_TEXT, abs=0.005)
+    assert (
+        round(AS_LONG_TEXT * task.steps) == 280
+        and results["Muon, constant"]["held_out"] == (stored()["results"][TEXT]["Muon"]["held_out"])
+    )
+    wins, lrs = won(results), results["Muon, constant"]["lrs"]
+    assert all(lrs[0] < race["best"] < lrs[-1] for race in results.values())
+    for treatment in TREATMENTS:
+        ours, theirs = f"Muon, {treatment}", f"{LONG}, {treatment}"
+        assert (theirs, ours) not in wins and ((ours, theirs) in wins) == (treatment != "constant")
+
+
+@pytest.mark.slow
+def test_muon_is_ahead_on_the_text_at_equal_cost_with_another_length():
+    """So with either, Muon pays on the text by the operation, too."""
+    ends = {}
+    for rule, lr, steps in (("Muon", 0.0215, 120), ("AdamW", 0.01, round(120 * AS_LONG_TEXT))):
+        run = replace(RACES[TEXT], steps=steps)
+        ends[rule] = trained(run, rule, [lr], range(200, 204), (0.95,))[1][-1, :, 0]
+    assert (ends["Muon"] < ends["AdamW"]).all()
+
+
 def test_who_beats_both_adamws_on_the_other_tasks():
     """On the CNN one flattened kernel is enough for it to beat AdamW at a constant rate and with the cosine; so do schedule-free and AdamW's average, on both tasks.
     In 400 steps on the digits AdamW's cosine beats its constant rate; on the CNN we do not know, and on the text it loses to it ([when does it pay?](#Deeper)).
+    The text's 200 steps may be too few as well, and so may 280, below; we have not trained longer there.
     """  # noqa: E501
     results = stored()["results"]
     for task in ("digits, CNN", "text, transformer"):
@@ -324,6 +365,7 @@ def test_who_beats_both_adamws_on_the_other_tasks():
             assert {"AdamW", COSINE} <= set(found[name])
     assert "AdamW" in beaten(results["digits, 400 steps"])[COSINE]
     assert COSINE in beaten(results["text, transformer"])["AdamW"]
+    assert f"{LONG}, cosine" in beaten(treatments(TEXT))[f"{LONG}, constant"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -407,7 +449,7 @@ def test_bfloat16_shows_where_singular_values_are_small(seed):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_muon_brings_near_one(seed):
     """From 0.003 of the matrix's length on, a singular value comes to between 0.68 and 1.21, so the step is about as long in small directions as in large ones.
-    Below 0.003 the curve falls to 0, and 9 of the 32 lie above it at step 1, 22 at step 61.
+    Below 0.003 the curve falls to 0; above 0.003 lie 9 of the 32 at step 1, and 22 at step 61.
     """  # noqa: E501
     sizes = torch.logspace(-2.5, 0, 3001, dtype=torch.float64)
     made = brought(rules.orthogonal, sizes)
