@@ -47,6 +47,11 @@ def test_the_edge_is_two_over_the_largest_curvature(scale, verdict):
     assert ("converges" if losses[-1] < 1e-9 else "diverges") == verdict
 
 
+def test_one_of_the_three_faults_of_the_last_exercise_is_in_the_smallest_class():
+    smallest = run("imports", "gradient-descent", "smallest-optimizer")["GradientDescent"]
+    assert check(smallest, like="Mended").name == "a parameter without a gradient stops the step with an error"
+
+
 play = Later(lambda: {"play": lesson_01.play}).experiment
 
 

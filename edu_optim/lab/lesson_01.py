@@ -237,7 +237,7 @@ def edges(runs: Mapping[float, Tensor], along: float) -> Figure:
         right.axhline(2 / lr, color=color, linestyle="--", label=f"_edge {2 / lr:g}")
         right.annotate(f"edge, lr {lr:g}", (1, 2 / lr), (5, 0), va="center", color=color, **BESIDE)
         if lr == along:
-            right.plot(reached, gradient, color="k", linestyle=":", label=f"along the gradient, lr {lr:g}")
+            right.plot(reached, gradient, color=color, linestyle=":", label=f"along the gradient, lr {lr:g}")
     left.set(xlabel="learning rate x steps", ylabel="loss, log scale", yscale="log")
     right.set(xlabel="learning rate x steps", ylabel="largest curvature", ylim=(-0.2, 4.9))
     left.legend()

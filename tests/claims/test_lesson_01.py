@@ -129,19 +129,36 @@ def test_the_loss_is_a_sum_of_two_parts(condition, lr):
 @pytest.mark.parametrize("start", [(-4.0, 4.0), (3.0, -0.5), (0.1, 5.0)])
 def test_a_bend_says_that_the_rate_suits_one_direction_better(condition, start):
     """At $2/(m+L)$ both factors are equal in size, and the line is straight.
-    So on a bowl a bend says that the rate suits one direction better than the other."""
+    So where there are two curvatures, a bend says that the rate suits one direction better than the other; with a
+    third between them even the best rate bends."""
 
-    def bend(lr):
-        p = torch.tensor(start, dtype=torch.float64)
-        logs = descend(problems.quadratic(condition), SGD, steps=20, start=p, lr=lr).losses.log()
-        return logs.diff().diff().abs().max()
+    def bend(lr, curvatures, start):
+        p, curvatures = torch.tensor(start, dtype=torch.float64), torch.tensor(curvatures, dtype=torch.float64)
+        places = p * (1 - lr * curvatures) ** torch.arange(21, dtype=torch.float64)[:, None]
+        return (curvatures * places**2).sum(-1).log().diff().diff().abs().max()
 
-    assert bend(2 / (1 + condition)) < 1e-6
-    assert bend(1.3 / condition) > 0.01
+    best, two = 2 / (1 + condition), [1, condition]
+    assert bend(best, two, start) < 1e-6
+    assert bend(1.3 / condition, two, start) > 0.01
+    assert bend(best, [1, condition, condition / 4 + 1], [*start, start[1]]) > 0.01
+
+
+@pytest.mark.parametrize("condition", [10, 25, 60])
+def test_past_the_edge_the_loss_can_fall_before_it_grows(condition):
+    """A little further, past $2/L$, the wall's factor is below −1 and every jump ends farther up the wall.
+    At first the loss falls even so, for five steps, since the floor's part shrinks.
+    """
+    run = descend(problems.quadratic(condition), SGD, steps=600, lr=2.02 / condition)
+    heights = run.points[:, 1].abs()
+    assert (heights.diff() > 0).all() and (run.points[:, 0].abs().diff() < 0).all()
+    lowest = run.losses.argmin()
+    assert lowest == 5 or condition != 25
+    assert (run.losses.diff() > 0).tolist() == [step >= lowest for step in range(600)]
+    assert (lowest > 0) == (condition < 40)  # the floor's part must shrink faster than the wall's grows
 
 
 def test_rates_below_the_edge_from_a_start_off_the_floor():
-    """unless you are exactly on the floor, the rate has to stay below $2/L$.
+    """Unless you are exactly on the floor, the rate has to stay below $2/L$.
     On the floor of a ravine a step does not feel the wall.
     But a bowl would throw the path out for ever."""
     for condition in (8, 90):
@@ -240,9 +257,59 @@ def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
 
 @pytest.mark.slow
 def test_this_network_climbs_just_where_the_curvature_along_the_gradient_is_above_the_edge():
-    """where the dotted line is above the edge, and here it does too."""
+    """where the dotted line is above the edge, and here, at 1, it does too.
+    At 2 such a line does not always tell, since so long a step meets other curvatures on its way.
+    """
     _, losses, _, along = lesson_01.training_at(1, reach=120, every=1, rounds=1).T
     assert torch.equal((losses.diff() > 0).nonzero(), (along[:-1] > 2).nonzero())
+    for seed in (0, 2):
+        _, losses, _, along = lesson_01.training_at(2, rounds=1, seed=seed).T
+        climbs, above = losses.diff() > 0, along[:-1] > 1
+        assert (climbs & ~above).any() and (above & ~climbs).any() and (climbs & above).any()
+
+
+@pytest.mark.slow
+def test_the_curvature_on_the_way_decides_each_step():
+    """At 2 such a line does not always tell, since so long a step meets other curvatures on its way."""
+    images, labels = problems.digits()
+    model = problems.small_net(64, 16, 10, seed=2)
+    knobs, lr = list(model.parameters()), 2.0
+
+    def loss_after(share, step):
+        moved = {name: p - share * s for (name, p), s in zip(model.named_parameters(), step, strict=True)}
+        return cross_entropy(torch.func.functional_call(model, moved, (images,)), labels)
+
+    for _ in range(10):
+        step = [lr * g for g in torch.autograd.grad(cross_entropy(model(images), labels), knobs)]
+        shares = torch.linspace(0, 1, 101, dtype=torch.float64)
+        losses = torch.stack([loss_after(share, step) for share in shares]).detach()
+        squared = sum((s**2).sum() for s in step)
+        on_the_way = losses.diff(n=2) / (shares[1] ** 2 * squared)  # the curvature along the step, where it has come to
+        weights = 1 - shares[1:-1]  # in the integral of Taylor's formula
+        mean = (weights * on_the_way).sum() / weights.sum()
+        assert (losses[-1] > losses[0]) == (mean > 2 / lr)
+        train(model, SGD, images, labels, steps=1, lr=lr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 2])
+def test_cauchys_rate_in_a_network(seed):
+    """In a network one more `backward` finds such a rate, the inverse of the dotted line below; but where that line is
+    below 0 it names none."""
+    images, labels = problems.digits()
+    model = problems.small_net(64, 16, 10, seed=seed)
+    knobs, signs = list(model.parameters()), set()
+    for _ in range(20):
+        loss = cross_entropy(model(images), labels)
+        g = torch.autograd.grad(loss, knobs, create_graph=True)
+        v = [part.detach() for part in g]
+        curved = torch.autograd.grad(sum((a * b).sum() for a, b in zip(g, v, strict=True)), knobs)
+        along = sum((a * b).sum() for a, b in zip(v, curved, strict=True)) / sum((a * a).sum() for a in v)
+        expected, _ = sharpness(cross_entropy(model(images), labels), knobs, 1, torch.cat([a.flatten() for a in v]))
+        assert along.item() == pytest.approx(expected, abs=1e-9)
+        signs.add((along > 0).item())
+        train(model, SGD, images, labels, steps=1, lr=1.0)
+    assert signs == {True, False}
 
 
 @pytest.mark.slow
@@ -290,7 +357,7 @@ def test_a_network_has_a_direction_of_curvature_zero():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 3])
 def test_a_network_is_thrown_to_a_flatter_place(seed):
-    """At 2 one throw follows another until the curvature is near the edge of 1.
+    """One throw follows another until the curvature is near the edge of 1.
     So $2/\\eta$ bounds how steep a place a path can settle in, and does not choose the place
     """
     assert lesson_01.training_at(0.5, reach=60, every=10, seed=seed)[:, 2].max() < 2 / 0.5
@@ -305,17 +372,19 @@ def test_a_network_is_thrown_to_a_flatter_place(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [2, 3])
-def test_how_far_the_catapult_reaches(seed):
-    """At 3 the loss climbs from 2.3 above 10, and the mean of steps 300 to 400 lies below the start; at 4 it does not.
+@pytest.mark.parametrize(("seed", "three"), [(2, True), (3, True), (7, False)])
+def test_how_far_the_catapult_reaches(seed, three):
+    """At 3 the loss climbs from 2.3 above 10, and the mean of steps 300 to 400 lies below the start; at 4 that mean
+    lies above it.
+    From other first weights the height differs, and now and then 3 is too much as well.
     Width counts too: with 64 hidden units even a rate of 2 throws the loss above 40.
     """
     back = {}
     for lr in (3, 4):
         losses = train(problems.small_net(64, 16, 10, seed=seed), SGD, *problems.digits(), steps=400, lr=lr)
-        assert losses[:50].max() > 10
+        assert losses[:50].max() > (10 if seed < 7 else 9)  # from other first weights the height differs
         back[lr] = losses[300:].mean() < losses[0]
-    assert back[3] and not back[4]
+    assert back[3] == three and not back[4]
     highest = {}
     for hidden in (16, 64):
         wide = problems.small_net(64, hidden, 10, seed=seed)
