@@ -61,10 +61,10 @@ LOOP = [
         ask="Which line of a round changes the parameters?",
     ),
     edit(
-        "the slope is never asked for",
+        "no gradient reaches the model",
         {"        loss.backward()\n": ""},
-        why="No gradient is computed, so there is nothing for the optimizer to follow.",
-        ask="Which line works out the gradients?",
+        why="`backward` is missing, or what it starts from does not lead back to the parameters of this model.",
+        ask="Which line works out the gradients, and from which prediction does its loss come?",
     ),
     *LOSSES,
     edit(
