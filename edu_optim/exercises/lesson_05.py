@@ -104,7 +104,7 @@ def _watch_logistic(answer):
     inputs = there * torch.randn(40, 3, generator=draw, dtype=torch.float64)
     labels = (inputs.sum(dim=1) > 0.2).double()
     for lr, steps in [(0.43, 1), (0.43, 2), (0.19, 17)]:
-        yield f"the weights after {steps} steps", answer(inputs.clone(), labels.clone(), lr, steps)
+        yield f"the weights after {steps} step{'s' * (steps > 1)}", answer(inputs.clone(), labels.clone(), lr, steps)
     yield "the weights after 3 steps with features of size 1e-9", answer(1e-9 * inputs, labels.clone(), 0.43, 3)
 
 

@@ -111,6 +111,13 @@ LOGISTIC = [
         ask="Where is s made, before the loop or in it?",
     ),
     edit(
+        "the weights and the sum of squares are one tensor",
+        {STEP: "s += g**2\n        w -= lr * g / (s**0.5 + 1e-10)"},
+        why="`w = s = torch.zeros(n)` gives one tensor two names, and a change in place, such as `s += g**2`, is a "
+        "change of both.",
+        ask="How many times is `torch.zeros` called?",
+    ),
+    edit(
         "one step, however many were asked for",
         {BEGIN: "", LOOP: f"{LOOP}    {BEGIN}"},
         why="All your weights are those after the first step; weights and sum that are made inside the loop do this.",
@@ -157,6 +164,12 @@ LOGISTIC = [
         {" / len(labels)": " * 2 / len(labels)"},
         why="No 2 is in it; Adagrad hides it from all but eps, and only the last, tiny features show it.",
         ask="What is the derivative of log(1 + exp(x))?",
+    ),
+    edit(
+        "the labels are taken as -1 and 1",
+        {"(prediction - labels)": "(prediction - (2 * labels - 1))"},
+        why="They are 0 and 1, and a sigmoid never reaches -1.",
+        ask="What should be left of the gradient where the prediction is nearly 0 and the label is 0?",
     ),
     edit(
         "the gradient is that of the squared error",

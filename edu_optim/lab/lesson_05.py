@@ -50,7 +50,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
 def _turned_by(
     axes: Any, *, angle: float, lr: float, broken: bool, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
-    """Left, Adagrad's path down the turned ravine, over SGD's; right, their losses."""
+    """Left, Adagrad's path down the ravine, over SGD's; right, their losses."""
     mine, bowl = _forgets if broken else optimizer, quadratic(25, angle)
     runs = race(bowl, rivals(Adagrad, mine, lr=lr), steps=50)
     found = _draw_plane(axes[0], runs, angle)
@@ -89,7 +89,7 @@ def _turn(points: Tensor, angle: float) -> Tensor:
 
 def _plane_and_losses(axes: Any) -> None:
     axes[0].set(xlim=(-5.4, 3.2), ylim=(-4.3, 2.3), aspect="equal", xlabel="x")
-    axes[0].set(ylabel="y", title="50 steps down the turned ravine")
+    axes[0].set(ylabel="y", title="50 steps down the ravine")
     axes[0].plot(0, 0, "+", color="0.2", markersize=10, label="_minimum")
     axes[0].legend(handles=[])  # the names stand on the right
     axes[1].plot(numpy.asarray(_plain().losses), "--", color=GRAY, label="SGD")

@@ -31,7 +31,7 @@ def test_the_unit_of_the_loss_cancels(problem, c, lr):
 @pytest.mark.parametrize("lr", [0.1, 1.0])
 @pytest.mark.parametrize("factor", [30, 1000])
 def test_a_dim_input_is_learned_late(lr, factor):
-    """The unit of an *input* does matter: dim it, and its weight has further to go."""
+    """The unit of an *input* does matter: dim it, and its weight has further to go, here at the same learning rate."""
     images, labels = problems.digits()
     losses = []
     for dimmed in (1, factor):
@@ -124,36 +124,46 @@ def steps_of_adagrad(condition, angle, start):
 @functools.cache
 def learned_from(kind, pull, seed=5):
     """What some rules have learned after 50 steps on ten other collections, on another grid."""
-    share, strength, number = HELD_OUT["kinds"][kind]
-    entrants = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
+    entrants = {}
     if kind in ("rare", "rare and faint", "rare and weak"):
         entrants |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size")}
     if kind == "rare":
         entrants["common"] = from_rule(lambda p, g, *, t, lr: (p - lr * g / t**0.5,)), {}
+    return learned_from_kind(*HELD_OUT["kinds"][kind], pull, seed, entrants)
+
+
+def learned_from_kind(share, strength, number, pull, seed, more=()):
     rates = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64)
-    return read_words(entrants, share, pull * strength, number, rates, seed)[0]
+    entrants = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
+    return read_words(entrants | dict(more), share, pull * strength, number, rates, seed)[0]
 
 
 def leads_of_adagrad(kind, pull, seed=5):
-    learned = learned_from(kind, pull, seed)
+    return leads(learned_from(kind, pull, seed))
+
+
+def leads(learned):
     return torch.tensor([learned["own"] - learned[name] for name in ("plain", "ahead")])
 
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_it_is_the_mean_squares_and_not_the_rareness(seed):
-    """With clear labels Adagrad is behind SGD where rare words are bright, though as rare as in the third row.
-    In the fourth no word is rarer than another, and its lead is larger by far.
-    It needs not rareness but a ravine, unequal mean squares.
+    """With clear labels Adagrad is behind SGD where rare words are bright, though as rare as in *rare*.
+    In *faint* no word is rarer than another, and its lead is far larger.
+    A large lead needs not rareness but a ravine, unequal mean squares.
     """
     bright, rare, faint = (leads_of_adagrad(kind, 4, seed) for kind in ("rare and bright", "rare", "faint"))
     assert (bright < 0).all() and (rare > 0.02).all() and (faint > 2 * rare).all()
     assert (leads_of_adagrad("equal", 4, seed) < 0.035).all()
+    even, less = HELD_OUT["even"], HELD_OUT["less"]
+    for kind in ((even, 6 * less, 1), (even, 0.3 / less, 1), (HELD_OUT["english"], 1 / less, 1 / less)):
+        assert (leads(learned_from_kind(*kind, 4, seed)) < faint.min() / 3).all()
 
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_noisy_labels_take_the_lead_of_rareness_alone(seed):
     """Labels this noisy take its lead among merely rare words; among faint ones it stays.
-    In those 50 steps it paid where the mean squares were unequal and the small ones told as much as the large; where rareness alone made them small, only with clear labels.
+    In the 50 steps on words it paid where mean squares were unequal and small inputs needed weights as large as the others'; where rareness alone made them small, only with clear labels.
     """  # noqa: E501
     rare, faint = (leads_of_adagrad(kind, 0.25, seed) for kind in ("rare", "faint"))
     assert rare.min() < 0.01 and rare.max() < 0.02 < leads_of_adagrad("rare", 4, seed).min()
@@ -161,13 +171,17 @@ def test_noisy_labels_take_the_lead_of_rareness_alone(seed):
 
 
 @pytest.mark.parametrize(("pull", "seed"), [(4, 6), (0.5, 7)])
-def test_small_inputs_must_tell_as_much_as_others(pull, seed):
-    """Small inputs must tell as much as large ones: where the rare ones are weak, Adagrad is last."""
+def test_small_inputs_must_need_as_large_weights(pull, seed):
+    """Small inputs must need weights as large as the others', pull over number: where rare words are weak, Adagrad is last."""  # noqa: E501
     assert (leads_of_adagrad("rare and weak", pull, seed) < -0.03).all()
+    english, even, less = (HELD_OUT[name] for name in ("english", "even", "less"))
+    for share in (english, even):  # faint, with weights that are as large, or smaller
+        assert (leads(learned_from_kind(share, 6 * less, less, 4, seed)) > 0.015).all()
+        assert leads(learned_from_kind(share, 12 * less**2, less, pull, seed)).min() < -0.015
 
 
 def test_clock_and_size_share_the_lead():
-    """Here clock and size alone each have over half of Adagrad's lead among rare words, and the common clock next to nothing.
+    """Here clock and size alone each have over half of Adagrad's lead among rare words, and the common clock less.
     Where they are faint too, the size has most of it; where they are weak, the clock costs nothing, the size does."""  # noqa: E501
     parts = {}
     for kind in ("rare", "rare and faint", "rare and weak"):
@@ -175,6 +189,10 @@ def test_clock_and_size_share_the_lead():
         parts[kind] = {name: share - learned["plain"] for name, share in learned.items()}
     rare, faint, weak = parts.values()
     assert min(rare["clock"], rare["size"]) > 0.5 * rare["own"] > 5 * rare["common"]
+    for seed in (1, 2):
+        other = learned_from("rare", 3, seed)
+        common, clock, size, own = (other[name] - other["plain"] for name in ("common", "clock", "size", "own"))
+        assert 0 < common < min(clock, size) > 0.5 * own
     assert faint["size"] > 0.55 * faint["own"] > faint["clock"] + 0.04
     assert weak["clock"] > -0.003 and weak["own"] < weak["size"] < -0.01
 
