@@ -119,6 +119,12 @@ EXERCISES = [
                 ask="Once the places have variance V, what is the mean of growth * x**2?",
             ),
             edit(
+                "formula (2) at small rates, with the batch",
+                {"adds / (1 - keeps)": "lr * variance / (2 * curvature * batch)"},
+                why="It leaves out the lr * curvature in the bracket of formula (2), and the growth.",
+                ask="Once the places have variance V, what is the mean of growth * x**2?",
+            ),
+            edit(
                 "the growth is fed with the variance of formula (2), once",
                 {
                     " + lr**2 * growth / batch": "",

@@ -39,16 +39,6 @@ def test_smaller_batches_descend_further_in_ten_passes(width, seed):
     assert ends["16"] < ends["128"] < ends["all 1797"]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_rate_that_ends_lowest_is_too_large_for_the_first_pass(seed):
-    """The rate at which 128 ends lowest, 2, is too large for its first pass."""
-    images, labels = digits()
-    for steps, best in ((14, 1), (140, 2)):
-        net = small_net(64, 16, 10, seed=seed)
-        copies = train_many(net, SGD, images, labels, steps, batch=128, seed=seed, lr=RATES)
-        assert RATES[_losses(copies, images, labels).argmin()] == best
-
-
 @pytest.mark.parametrize(("width", "seed", "slack"), [(16, 1, 1.2), (16, 2, 0.8), (32, 3, 1.0)])
 def test_by_the_stored_clock_128_is_ahead(width, seed, slack):
     """By this clock 128 is lowest: a step with 16 images took three quarters of the time of one with 128.
@@ -90,6 +80,23 @@ def test_at_the_best_constant_rate_the_ball_is_round(condition):
         return max(abs(1 - lr), abs(1 - lr * condition))
 
     assert all(factor(rate) <= factor(rate * change) for change in (0.5, 0.9, 0.99, 1.01, 1.1, 2))
+
+
+@pytest.mark.parametrize(("scales", "batch", "noise"), [((1.0, 5.0), 4, 1.0), ((1.0, 3.0), 8, 3.0)])
+def test_the_ball_of_least_squares_is_round(scales, batch, noise):
+    """Where $s^2$ is in proportion to $\\lambda$, as in least squares with noisy labels, small rates make the ball round."""  # noqa: E501
+    scale, draws = torch.tensor(scales, dtype=torch.float64), torch.Generator().manual_seed(batch)
+    place, lr, seen = torch.zeros(300, 2, dtype=torch.float64), 0.05 / scales[1] ** 2, []
+    for step in range(round(6 / (lr * scales[0] ** 2))):
+        inputs = scale * torch.randn(300, batch, 2, generator=draws, dtype=torch.float64)
+        misses = (inputs @ place[..., None])[..., 0] - noise * torch.randn(300, batch, generator=draws).double()
+        gradients = (inputs * misses[..., None]).mean(1)
+        if step == 0:  # at the minimum
+            assert (gradients.var(0) / scale**2).tolist() == pytest.approx(2 * [noise**2 / batch], rel=0.15)
+        (place,) = gradient_descent(place, gradients, lr=lr)
+        seen.append(place.var(0))
+    along, across = torch.stack(seen[len(seen) // 2 :]).mean(0)
+    assert across / along == pytest.approx(1, rel=0.15)
 
 
 @pytest.mark.parametrize(("lr", "batch", "seed"), [(0.1, 9, 5), (0.3, 1, 11)])
@@ -196,12 +203,14 @@ def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
     assert found[0] > 1.7 * found[1] > 1.7**2 * found[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "seed"), [(0.3, 1), (0.5, 2)])
 def test_larger_batches_save_steps_up_to_a_point(loss, seed):
     """The batch: more images a step save steps, up to a point
     How many steps does each batch need until the loss is 0.3, at the best of four rates?
     From 4 images to all the best rate grows, but far less than in proportion."""
-    (slow, few), (_, some), (fast, all_of_them) = (steps_to(loss, batch, seed) for batch in (4, 64, 1797))
+    rates = (0.25, 0.5, 1, 2, 4, 8)
+    (slow, few), (_, some), (fast, all_of_them) = (steps_to(loss, size, seed, rates) for size in (4, 64, 1797))
     assert some < 0.4 * few and 0.65 * some < all_of_them < some
     assert 1 < fast / slow < 10
 
@@ -210,7 +219,7 @@ def test_larger_batches_save_steps_up_to_a_point(loss, seed):
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
     """With 16 units each doubling of the passes leaves about half of the loss or less, and no floor is in sight.
     The error of one example shrinks too, from 2.4 at the start to 0.9: this net can fit every image.
-    With 3 it cannot: there the noise stays, as formula (2) supposes."""
+    With 3 it cannot: there the noise stays, and four passes at 0.1 bring the loss from 0.64 to 0.55."""
     images, right = digits()
     draws = torch.Generator().manual_seed(seed)
     guessed = torch.rand(len(right), generator=draws) < 0.5
@@ -225,6 +234,10 @@ def test_on_the_digits_the_noise_fades_with_the_loss(seed):
         (first, _), (second, _), (third, error) = found
         assert (floor == 0) == (second < first / 1.5 and third < second / 1.6 and error < 1.2)
         assert third > floor and (floor == 0 or error > 2.4)
+        train(model, SGD, images, labels, 28 * 4, batch=64, seed=10 * seed + 3, lr=0.1)
+        with torch.no_grad():
+            fourth = torch.nn.functional.cross_entropy(model(images), labels).item()
+        assert floor < fourth < third - 0.03 * (floor > 0)
 
 
 @pytest.mark.parametrize("batch", [4, 25])
@@ -270,7 +283,7 @@ def _losses(copies, images, labels):
 
 @pytest.mark.parametrize("begin", [(-4.0, 1.0), (-40.0, 10.0)])
 def test_an_average_of_all_places_carries_its_start(begin):
-    """Here an average from step 1 on ends at 0.0004: the first places weigh it down."""
+    """Here an average from step 1 on ends at 0.0004, not 0.0001: the far first places are in it."""
     p = torch.tensor(begin, dtype=torch.float64).repeat(300, 1)
     curvatures, draws = torch.tensor([1.0, 25.0], dtype=torch.float64), torch.Generator().manual_seed(7)
     of_all, late = p, p
@@ -288,7 +301,7 @@ def test_an_average_of_all_places_carries_its_start(begin):
 
 @pytest.mark.parametrize("total", [1.0, 8.0])
 def test_a_finite_sum_leaves_some_start_out_of_reach(total):
-    """A decay like $1/t^2$ breaks the first, and leaves a share of the start for ever (a rate of exactly $1/\\lambda$ would leave nothing)."""  # noqa: E501
+    """A decay like $1/t^2$ breaks the first, and leaves a share of the start for ever (unless one step has the rate $1/\\lambda$)."""  # noqa: E501
     left = 1.0
     for t in range(1, 20_001):
         left *= 1 - total * 200 / (200 + t) ** 2
@@ -299,7 +312,7 @@ def test_a_finite_sum_leaves_some_start_out_of_reach(total):
 @pytest.mark.parametrize(("curvatures", "noise", "steps"), [((0.5, 8.0), 2.0, 4000), ((2.0, 30.0), 0.7, 2000)])
 def test_the_average_forgets_the_rate(curvatures, noise, steps):
     """The last places differ by a factor of 13, the averages hardly.
-    Begin to count in the ball: then $\\theta_0$ and $\\theta_T$ are both of its size, and the first term fades like $1/T$.
+    Begin to count in the ball (at the rate 0.005 step 200 is still outside): then $\\theta_0$ and $\\theta_T$ are both of its size, and the first term fades like $1/T$.
     The rest is the mean of the errors over the curvature, and **the rate is not in it**; its variance, $s^2/(\\lambda^2 T)$, gives the last line.
     """  # noqa: E501
     curvature, predicted = torch.tensor(curvatures, dtype=torch.float64), noise**2 / steps
@@ -315,6 +328,7 @@ def test_the_average_forgets_the_rate(curvatures, noise, steps):
     assert lasts[2][1] > 5 * lasts[0][1] and lasts[2][0] > 3 * lasts[0][0]
     for found in averages:
         torch.testing.assert_close(found, torch.full((2,), predicted, dtype=found.dtype), rtol=0.15, atol=0)
+    assert long_paths(gradient_descent, lambda t: 0.005)[1][-1] > 10 * (1 + 1 / 25) / 2 / 3800
 
 
 @pytest.mark.parametrize(("width", "seed"), [(16, 3), (32, 1)])
