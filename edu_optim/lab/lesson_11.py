@@ -198,6 +198,7 @@ def differences(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequenc
     rows = [len(pairs) for pairs in panels.values()]
     fig, axes = figure(1, len(rows), 8, 1.0 + 0.5 * sum(rows) / len(rows), squeeze=False, height_ratios=rows)
     for ax, (unit, pairs) in zip(axes.flat, panels.items(), strict=True):
+        ax.use_sticky_edges = False  # or the widest gray would touch the frame on its left
         ax.annotate("p", (1.03, 1), (0, 4), xycoords="axes fraction", textcoords="offset points")
         for row, (name, (a, b)) in enumerate(pairs.items()):
             apart = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)

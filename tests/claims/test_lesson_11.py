@@ -1,6 +1,7 @@
 """Claims of lesson 11, tried at settings that the lesson does not use."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from edu_optim.contest import TASKS, flip_test, stored, trial
 from edu_optim.lab import lesson_11
 from edu_optim.lab.lesson_09 import GRID, unseen_error
 from edu_optim.problems import descriptions, small_net, wilson_example
+from edu_optim.trace import sharpness
 
 RESULTS = stored()["results"]
 
@@ -74,7 +76,7 @@ def test_there_is_a_wall(lr, seed, monkeypatch):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_twice_the_rate_halves_the_sharpness(seed, monkeypatch):
     """With twice the learning rate it settles about half as high
-    The loss ends about where it did
+    From this start the loss ends about where it did
     """
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     (slow, high), (fast, low) = (lesson_11.at_the_edge.__wrapped__(SGD, lr) for lr in (0.6, 1.2))
@@ -88,13 +90,42 @@ def test_with_cross_entropy_the_sharpness_passes_the_edge_or_turns_before_and_fa
     """at 0.6 the sharpness never comes near $2/\\eta$.
     At 4, where the loss ends ten times lower, it leaps past $2/\\eta$ within the first steps.
     At both it then falls far below: with this loss and these rates the edge is nowhere to stay.
-    with cross-entropy it fell far below.
     """
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr, lesson_11.ENTROPY)
     over = [found * lr / 2 for found in sharp]
     assert (max(over[:4]) > 1 and losses[-1] < 0.002) if lr >= 3 else max(over) < 0.6
     assert over[-1] < 0.1 and sharp[-1] < 0.8 * max(sharp)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lr", "seed"), [(0.6, 1), (0.6, 3), (4.0, 2), (4.0, 3)])
+def test_at_two_rates_cross_entropy_falls_far_below(lr, seed, monkeypatch):
+    """with cross-entropy, at 0.6 and 4, it fell far below."""
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    _, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr, lesson_11.ENTROPY)
+    assert max(sharp[-20:]) < 0.1 * 2 / lr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("lr", "seed"), [(0.3, 1), (0.25, 2)])
+def test_a_small_rate_is_still_on_its_way(lr, seed, monkeypatch):
+    """At 0.3 the sharpness is still climbing."""
+    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
+    _, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
+    assert sharp[20] < sharp[40] < sharp[-1] < 0.95 * 2 / lr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [4, 7, 12])
+def test_where_the_wall_of_the_race_is(seed):
+    """There the errors climb near the wall of a bowl as sharp as the start."""
+    task = TASKS["digits, MLP"]
+    (images, labels), *_ = task.data(seed)
+    net = task.model(seed)
+    bowl = 2 / sharpness(torch.nn.functional.cross_entropy(net(images), labels), net.parameters())[0]
+    half, near, at, past = trial("digits, MLP", "SGD", [bowl / 2, 0.65 * bowl, bowl, 1.25 * bowl], seed).tuning
+    assert half < 6 and near < 8 and at > 2 * half and past > 40
 
 
 @pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
@@ -194,7 +225,7 @@ def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
 
 @pytest.mark.slow
 def test_ten_draws_are_too_few_for_the_decay():
-    """Ten draws hardly miss that AdamW is 5 % ahead, the end of the light gray, but 3 % as often as not."""
+    """Ten draws would hardly miss a lead of 5 %, where the light gray ends, but one of 3 % as often as not."""
     tuned = unseen_error(AdamW, 0.5, range(52), (2000,))[0]
     fine = unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0]
     ours, theirs = (errors.flatten(1)[:, errors[:10].flatten(1).mean(0).argmin()] for errors in (tuned, fine))
@@ -210,7 +241,7 @@ def test_ten_draws_are_too_few_for_the_decay():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_seeds_miss_much(seed):
-    """A true difference as large as the dark gray, one spread of the dots, is noticed every second time; one as large
+    """a true difference as large is noticed about every second time, or nine times in ten.
     For these pairs of the MLP a lead of one point is noticed about every second time.
     """
     draws = torch.Generator().manual_seed(seed)
@@ -223,7 +254,7 @@ def test_ten_seeds_miss_much(seed):
 
 
 def test_tuning_has_met_all_digits_and_not_the_last_tenth_of_the_text():
-    """A seed shuffles the same 1,797 digits anew, so tuning has met them all; the last tenth of the text"""
+    """Every seed deals the same 1,797 digits anew, so none is new to the tuning; the last tenth of the text is."""
     met, everything = set(), set()
     for seed in TASKS["digits, MLP"].tuning:
         (learn, _), (tune, _), (held, _) = TASKS["digits, MLP"].data(seed)
@@ -262,7 +293,7 @@ def test_no_optimizer_leads_all_tables():
 
 
 def test_who_beats_sgd_on_the_cnn():
-    """Momentum and Adam have one mean, 6.25, and only Adam beats SGD: its differences from SGD spread less"""
+    """Momentum and Adam have one mean, 6.25, and of the two only Adam beats SGD: its differences from SGD"""
     sgd, *others = (RESULTS["digits, CNN"][name]["held_out"] for name in ("SGD", "Adam", "momentum"))
     assert [sum(found) / 10 for found in others] == pytest.approx([6.25, 6.25], abs=1e-3)
     assert [flip_test(found, sgd) for found in others] == pytest.approx([0.006, 0.027], abs=5e-4)
@@ -270,13 +301,25 @@ def test_who_beats_sgd_on_the_cnn():
     assert spread[0] < spread[1]
 
 
-def test_adamw_is_all_but_adam_on_the_text():
-    """At its default decay, 0.01, 200 steps of AdamW shrink a weight by 2 %: here it is all but Adam."""
-    ours, theirs = (torch.tensor(RESULTS["text, transformer"][name]["held_out"]) for name in ("AdamW", "Adam"))
-    assert (ours - theirs).abs().max() < 0.005 < 0.2 * theirs.std()
-    w = torch.ones(1, dtype=torch.float64, requires_grad=True)
-    runner = AdamW([w], lr=RESULTS["text, transformer"]["AdamW"]["best"])
-    for _ in range(200):
-        w.grad = torch.zeros_like(w)
-        runner.step()
-    assert 1 - w.item() == pytest.approx(0.02, abs=1e-3)
+def test_one_seed_takes_the_win_from_nesterov():
+    """a single seed that ran away and counts as a guess, ln 92 = 4.52; with the other nine it is ahead of SGD."""
+    pairs = zip(*(RESULTS["text, transformer"][name]["held_out"] for name in ("Nesterov", "SGD")), strict=True)
+    *others, (away, _) = sorted(pairs)
+    assert away == pytest.approx(math.log(92), abs=1e-4) and all(nesterov < sgd for nesterov, sgd in others)
+
+
+@pytest.mark.parametrize("rarely", [0.05, 0.2])
+def test_a_small_p_hangs_on_the_seeds_that_were_drawn(rarely):
+    """If neither were better, and luck symmetric, each $d_i$ could as well have had the other sign.
+    Where no seed runs away, one wins all ten.
+    So $p < 0.01$ says who is ahead with eight of the ten seeds or more; the mean can hang on a seed that was not drawn.
+    """
+    draws = torch.Generator().manual_seed(5)
+    away = torch.rand(300, 10, generator=draws) < rarely
+    tremble = 0.01 * torch.randn(300, 10, generator=draws, dtype=torch.float64)
+    d = tremble + torch.where(away, 1 - rarely, -rarely)  # on average 0
+    counts = torch.tensor([flip_test(row, [0.0] * 10) < 0.01 for row in d.tolist()])
+    assert counts[~away.any(1)].all() and counts.double().mean() > 5 * 0.01
+    assert ((d[counts] < 0).sum(1) >= 8).all()
+    signs = torch.randint(2, d.shape, generator=draws) * 2 - 1
+    assert sum(flip_test(row, [0.0] * 10) < 0.01 for row in (signs * d).tolist()) / 300 < 0.03  # the same, symmetric
