@@ -547,15 +547,15 @@ WRONG = [
     (
         lambda k: (1 - math.sqrt(1 / (2 * k))) ** 2,
         "best_momentum",
-        "the critical momentum of the heavy ball at this rate",
+        "the critical momentum of the heavy ball at this learning rate",
     ),
     (
         lambda k: (1 - math.sqrt(1 / k)) ** 2,
         "best_momentum",
-        "the critical momentum of the heavy ball at a rate of 1/L",
+        "the critical momentum of the heavy ball at a learning rate of 1/L",
     ),
     (lambda k: ((k**0.5 - 1) / (k**0.5 + 1)) ** 2, "best_momentum", "Polyak's momentum for the heavy ball"),
-    (lambda k: 1 - 2 / ((k / 2) ** 0.5 + 1), "best_momentum", "the momentum for a rate of 2/L"),
+    (lambda k: 1 - 2 / ((k / 2) ** 0.5 + 1), "best_momentum", "the momentum for a learning rate of 2/L"),
     (
         lambda k: (1 - (0.5 / k) ** 0.5) ** 2 / (1 + 0.5 / k),
         "best_momentum",

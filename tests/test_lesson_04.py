@@ -231,6 +231,12 @@ def with_a_plus(p, g, v, *, lr, momentum):
     return p + momentum * old + (1 + momentum) * v, v
 
 
+def mixed_velocities(p, g, v, *, lr, momentum):
+    """The step of the lesson with the velocity of the notes of CS231n."""
+    v = momentum * v - lr * g
+    return p - lr * (g + momentum * v), v
+
+
 def looks_ahead_twice(gradient, p, lr, momentum, steps):
     velocity, path = 0.0, []
     for _ in range(steps):
@@ -245,7 +251,8 @@ def looks_ahead_twice(gradient, p, lr, momentum, steps):
     "answer, like, name",
     [
         (with_a_plus, "mended_nesterov", "the old velocity is added where it is taken off"),
-        (lambda k: 1 - k**-0.5, "best_momentum", "the rate of the method at 1/L, not the momentum"),
+        (mixed_velocities, "mended_nesterov", "the velocity acts backwards and with lr twice"),
+        (lambda k: 1 - k**-0.5, "best_momentum", "the convergence rate of the method at 1/L, not the momentum"),
         (
             looks_ahead_twice,
             "look_ahead_path",

@@ -14,13 +14,20 @@ RULES = {
     ]
 }
 
+PLACES = "lr * (g + momentum * b)", "(lr * g + momentum * b)"  # with lr outside the velocity, and inside
+MIXED = [  # the step of one velocity with the other velocity in it
+    ("the velocity acts backwards and with lr twice", "lr * (g - lr * momentum * b)", "lr * (g - momentum * b)"),
+    ("the gradient leads uphill, and lr comes twice", "lr * (lr * momentum * b - g)", "lr * (momentum * b - g)"),
+    ("the gradient leads uphill and lacks lr", "(lr * momentum * b - g)", "(momentum * b - g)"),
+    ("the velocity acts backwards, and the gradient lacks lr", "(g - lr * momentum * b)", "(g - momentum * b)"),
+    ("the velocity acts backwards and without lr", "(lr * g - momentum * b)"),
+]
 CATALOG = [
     edit(
         "it does not look ahead",
         {"p - lr * (g + momentum * b)": "p - lr * b"},
         {"(lr * g + momentum * b)": "b"},
-        why="What is left is plain momentum: the velocity of the look-ahead does not know the newest gradient, or "
-        "the step is the velocity itself.",
+        why="What is left is plain momentum.",
         ask="When you look ahead, which velocity carries you, the one from before this gradient or the new one?",
     ),
     edit(
@@ -95,6 +102,15 @@ CATALOG = [
         why="The newest gradient counts 1 + momentum times in this step, and must; divided, every step is short.",
         ask="From rest, how long is the step of the rule with momentum 0.9, and how long is yours?",
     ),
+    *[
+        edit(
+            name,
+            *({place: step} for place, step in zip(PLACES, steps, strict=False)),
+            why="A velocity that holds the minus and lr is added; one with neither is subtracted, times lr.",
+            ask="Does your velocity hold a minus and lr, and does your gradient?",
+        )
+        for name, *steps in MIXED
+    ],
 ]
 
 
@@ -160,9 +176,9 @@ EXERCISES = [
         ],
         [
             edit(
-                "the momentum for a rate of 1/L",
+                "the momentum for a learning rate of 1/L",
                 {"(2 * condition) ** 0.5": "condition**0.5"},
-                why="This is the lesson's; with half the rate the floor has another curvature, in steps.",
+                why="This is the lesson's; with half the learning rate the floor has another curvature, in steps.",
                 ask="How large is lr * m on the floor, with lr = 1 / (2 L)?",
             ),
             edit(
@@ -172,25 +188,25 @@ EXERCISES = [
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
             edit(
-                "the critical momentum of the heavy ball at this rate",
+                "the critical momentum of the heavy ball at this learning rate",
                 {"(root - 1) / (root + 1)": "(1 - 1 / root) ** 2"},
                 why="Its velocity does not look ahead; looking ahead brakes, so more momentum is best.",
                 ask="Which product of the two roots belongs to the heavy ball, and which to Nesterov's method?",
             ),
             edit(
-                "the critical momentum of the heavy ball at a rate of 1/L",
+                "the critical momentum of the heavy ball at a learning rate of 1/L",
                 {"(2 * condition) ** 0.5": "condition**0.5", "(root - 1) / (root + 1)": "(1 - 1 / root) ** 2"},
-                why="It is lesson 03's, for lr = 1 / L; here the velocity looks ahead, and the rate is half of that.",
+                why="It is lesson 03's, for lr = 1 / L; here the velocity looks ahead, and lr is half of that.",
                 ask="How large is lr * m on the floor, and what does the look ahead change in the two roots?",
             ),
             edit(
                 "Polyak's momentum for the heavy ball",
                 {"(2 * condition) ** 0.5": "condition**0.5", "root - 1) / (root + 1)": "(root - 1) / (root + 1)) ** 2"},
-                why="It belongs to a larger rate than 1 / L, and to a velocity that does not look ahead.",
+                why="It belongs to a larger learning rate than 1 / L, and to a velocity that does not look ahead.",
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
             edit(
-                "the momentum for a rate of 2/L",
+                "the momentum for a learning rate of 2/L",
                 {"(2 * condition) ** 0.5": "(condition / 2) ** 0.5"},
                 why="Half of 1 / L is taken for twice 1 / L, and so the 2 is on the other side.",
                 ask="How large is lr * m on the floor, with lr = 1 / (2 L)?",
@@ -208,21 +224,21 @@ EXERCISES = [
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
             edit(
-                "the rate of gradient descent at its best, not a momentum",
+                "the convergence rate of gradient descent at its best, not a momentum",
                 {"(2 * condition) ** 0.5": "condition"},
                 why="It is lesson 01's; in the momentum a root stands in the place of each condition number.",
                 ask="With this momentum, are the two roots of the floor equal?",
             ),
             edit(
-                "the rate of the method at 1/L, not the momentum",
+                "the convergence rate of the method at 1/L, not the momentum",
                 {"(2 * condition) ** 0.5": "condition**0.5", "(root - 1) / (root + 1)": "1 - 1 / root"},
                 why="At the lesson's learning rate this is what a step leaves in the long run.",
                 ask="How large is lr * m on the floor, with lr = 1 / (2 L), and which momentum makes the roots equal?",
             ),
             edit(
-                "the rate, not the momentum",
+                "the convergence rate, not the momentum",
                 {"(root - 1) / (root + 1)": "1 - 1 / root"},
-                why="This is the rate at which the method comes in, the double root itself.",
+                why="This is the convergence rate on the floor, the double root itself.",
                 ask="Which momentum gives that root?",
             ),
         ],

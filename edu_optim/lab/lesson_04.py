@@ -222,27 +222,24 @@ def _losses(layers: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
 
 
 def draw_held_out(betas: Sequence[float] | Tensor, found: Mapping[int, Tensor]) -> Figure:
-    """Momentum's held-out loss minus Nesterov's against their momentum, a panel for each size of a batch.
+    """The mean held-out losses of momentum and of Nesterov against their momentum, a panel for each size of a batch.
 
     Args:
         betas: the momenta.
-        found: size of a batch -> the losses ``[orders, 2, momenta]``; a dot for each order, and a line for the mean.
+        found: size of a batch -> the losses ``[orders, 2, momenta]``.
 
     >>> fig = draw_held_out([0.8, 0.9], {8: torch.rand(3, 2, 2), 32: torch.rand(3, 2, 2)})
     >>> [ax.get_title() for ax in fig.axes]
     ['batches of 8', 'batches of 32']
     """
-    fig, axes = figure(2, sharey=True)
+    fig, axes = figure(2)
     for ax, (batch, losses) in zip(axes, found.items(), strict=True):
-        lead, places = losses[:, 0] - losses[:, 1], range(len(betas))
-        ax.axhline(0, color="0.6", linewidth=1, label="_level")
-        apart = torch.linspace(-0.15, 0.15, len(lead))[:, None] + torch.arange(len(betas))
-        ax.plot(apart.flatten(), lead.flatten(), "o", color="0.5", markersize=4, fillstyle="none", label="one order")
-        ax.plot(places, lead.mean(0), **look("Nesterov"), label="mean")
-        ax.set_xticks(places, [f"{beta:g}" for beta in betas])
+        for name, line in zip(("momentum", "Nesterov"), losses.mean(0), strict=True):
+            ax.plot(line, **look(name), label=name)
+        ax.set_xticks(range(len(betas)), [f"{beta:g}" for beta in betas])
         ax.set(xlabel="β", title=f"batches of {batch}")
-    axes[0].set_ylabel("lead of Nesterov over momentum")
-    axes[0].legend(loc="upper left")
+    axes[0].set_ylabel("held-out loss")
+    axes[0].legend()
     return fig
 
 
