@@ -271,8 +271,8 @@ def test_a_little_smaller_rate_cures_the_cycle():
 
 @pytest.mark.parametrize("kappa", [16, 64, 400])
 def test_the_star_swings_wider_at_a_rate_that_throws_plain_descent_out(kappa):
-    """though it first swings wider: its learning rate of 1/9 lies beyond $2/25$, where plain descent is thrown out.
-    on a bowl what agrees adds up and what alternates cancels, even at learning rates that throw plain descent out."""
+    """though the ball first swings wider: its learning rate of 1/9 lies beyond $2/25$, where plain descent is thrown out.
+    on a bowl what agrees adds up and what alternates cancels in the end, even at learning rates that throw plain descent out."""  # noqa: E501
     root = sqrt(kappa)
     lr, beta = (2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2
     assert lr > 2 / kappa
