@@ -15,6 +15,7 @@ def read_map(rates, losses):
 
 WITHOUT_NAN = '    losses = [loss if loss == loss else float("inf") for loss in losses]\n'
 AT_THE_EDGE = '    if best in (0, len(losses) - 1):\n        return "edge"\n'
+BEST, DIP = "losses.index(min(losses))", "losses[at] == min(losses[max(at - 1, 0) : at + 2]) < 1e300"
 READ = [
     edit(
         "a lost run counts as a loss",
@@ -171,6 +172,18 @@ READ = [
         ask="Is 3 more than ten times 0.2?",
     ),
     edit(
+        "the first dip from the left is taken",
+        {BEST: f"next(at for at in range(len(losses)) if {DIP})"},
+        why="A map may have several places that are lower than their neighbors.",
+        ask="Which of two dips is the lower one?",
+    ),
+    edit(
+        "the first dip from the right is taken",
+        {BEST: f"max(at for at in range(len(losses)) if {DIP})"},
+        why="A map may have several places that are lower than their neighbors.",
+        ask="Which of two dips is the lower one?",
+    ),
+    edit(
         "the place of the second lowest loss is taken",
         {"min(losses)": "sorted(losses)[1]"},
         why="There is a place with a lower loss.",
@@ -246,6 +259,10 @@ MAPS = [
     ([0.02, 0.05, 0.07, 0.3], [7e12, 2e12, 8e12, LOST]),
     ([0.01, 0.03, 0.08, 0.2], [LOST, 0.4, 0.9, 2.0]),
     ([0.01, 0.03, 0.08, 0.2], [float("inf"), 0.4, 0.9, 2.0]),
+    ([0.01, 0.03, 0.08, 0.2, 0.5, 0.9], [5.0, 1.2, 2.0, 0.7, 1.9, 4.0]),
+    ([0.01, 0.03, 0.08, 0.2, 0.5, 0.9], [4.0, 1.9, 0.7, 2.0, 1.2, 5.0]),
+    ([0.01, 0.03, 0.08, 0.2], [0.4, 3.0, 1.1, 2.0]),
+    ([0.01, 0.03, 0.08, 0.2], [2.0, 1.1, 3.0, 0.4]),
 ]
 
 EXERCISE = Exercise(
