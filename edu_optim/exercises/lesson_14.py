@@ -89,6 +89,17 @@ def one_copy_steps(ranks, p, gradient, step, order, batch, epochs):
     return copies[0]
 
 
+def running_mean(ranks, p, gradient, step, order, batch, epochs):
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            mean = gradient(p, shuffled[start : start + batch : ranks])
+            for rank in range(1, ranks):
+                mean = (mean + gradient(p, shuffled[start + rank : start + batch : ranks])) / 2
+            p = step(p, mean)
+    return p
+
+
 SHARE = "shuffled[start + rank : start + batch : ranks]"
 TOGETHER = "step(p, sum(gradient(p, share) for share in shares) / ranks)"
 ONE_BY_ONE = "            for share in shares:\n                p = step(p, gradient(p, share))\n"
@@ -143,6 +154,13 @@ TRAIN = [
         },
         why="There are as many steps as shares, and only one was asked for.",
         ask="How many steps does one rank take with the whole batch?",
+    ),
+    instead(
+        "the last rank's gradient counts for half",
+        running_mean,
+        why="Each new gradient is averaged with all before it, as if they were one: on more than two ranks the first "
+        "count for less.",
+        ask="With four ranks, by how much is the first gradient divided in your code, and by how much the last?",
     ),
     edit(
         "the gradients are divided by the examples",

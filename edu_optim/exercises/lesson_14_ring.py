@@ -35,7 +35,9 @@ def pass_round(answer, rows):
             try:
                 sending.append(rank.send(arriving[index]))
             except StopIteration as stop:
-                held[index] = held[index] if stop.value is None else list(stop.value)
+                held[index] = held[index] if stop.value is None else stop.value
+                if not hasattr(held[index], "__len__") or len(held[index]) != len(ranks):
+                    raise TypeError(f"a list of {len(ranks)} numbers is wanted in the end") from None
         if len(sending) < len(ranks) or sent >= 1000:
             return held, sent
         sent += max(numpy.asarray(what).size for what in sending)

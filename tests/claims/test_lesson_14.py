@@ -26,10 +26,10 @@ from edu_optim.problems import digits, small_net
 data = functools.cache(digits)
 
 
-def gradient(net, part, labels=None):
+def gradient(net, part, labels=None, **option):
     images, usual = data()
     net.zero_grad()
-    cross_entropy(net(images[part]), (usual if labels is None else labels)[part]).backward()
+    cross_entropy(net(images[part]), (usual if labels is None else labels)[part], **option).backward()
     return torch.cat([p.grad.flatten() for p in net.parameters()])
 
 
@@ -69,9 +69,9 @@ def test_unequal_shares(first):
     ids=str,
 )
 def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
-    """The same start, equal shares of a mean over examples, the mean of the gradients, the same step: many ranks are \
-one rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout)
-    labels that the loss skips (padding) can make shares unequal.
+    """The same start, equal shares of a plain mean over examples, the mean of the gradients, the same step: many \
+ranks are one rank with the whole batch, unless a loss looks at other examples (BatchNorm) or draws (Dropout)
+    labels that the loss skips (padding) or weighs (`weight=`) can make shares unequal.
     BatchNorm makes the loss of an example depend on its share, and Dropout draws anew for each: there equal shares \
 are not enough.
     """
@@ -84,6 +84,20 @@ are not enough.
     mean = sum(gradient(ranked, share, labels) for share in shares) / ranks
     off = (mean - batch).norm() / batch.norm()
     assert off < 1e-14 if same else off > 0.03
+
+
+@pytest.mark.parametrize(
+    ("option", "same"),
+    [({}, True), ({"label_smoothing": 0.1}, True), ({"weight": torch.linspace(0.5, 1, 10).double()}, False)],
+    ids=["plain", "smoothed", "weighed"],
+)
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_weights_make_shares_unequal(ranks, option, same):
+    """labels that the loss skips (padding) or weighs (`weight=`) can make shares unequal."""
+    net = small_net(64, 10, seed=1)
+    whole = gradient(net, slice(96), **option)
+    mean = sum(gradient(net, slice(rank, 96, ranks), **option) for rank in range(ranks)) / ranks
+    assert ((mean - whole).norm() < 1e-14 * whole.norm()) == same
 
 
 @pytest.mark.parametrize("cls", [Adam, AdamW, NAdam, RAdam, Adagrad, SGD, Muon])
@@ -165,9 +179,7 @@ def test_adam_may_not(cls, options, ranks):
 
 @pytest.mark.parametrize(("sizes", "seed", "lr"), [((64, 16, 10), 3, 0.01), ((64, 24, 24, 10), 5, 0.005)])
 def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
-    """The gradients of a share are noisier, so their squares are larger, and the steps are shorter.
-    At this rate the loss falls more slowly, here to 0.27 instead of 0.22.
-    """
+    """At this rate the loss falls more slowly, here to 0.27 instead of 0.22."""
     net = small_net(*sizes, seed=seed)
     parts = [gradient(net, slice(rank, 64, 4)).clone() for rank in range(4)]
     assert (sum(part.square() for part in parts) / 4 >= (sum(parts) / 4).square() - 1e-18).all()
@@ -177,6 +189,38 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
     )
     assert 1.05 * loss < two < 0.95 * four and length > shorter > shortest
     assert trained(2, "gradients", seed, 60, sizes, lr=lr)[0] == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("lr", [0.001, 0.1])
+@pytest.mark.parametrize(("ranks", "sizes"), [(2, (64, 16, 10)), (4, (64, 12, 12, 10))])
+def test_the_mean_of_the_steps_is_shorter_than_the_step_of_the_mean(ranks, sizes, lr):
+    """The gradients of a share are noisier.
+    In the mean of the steps that noise cancels, but the larger squares below stay: the mean is shorter than the step \
+of the mean.
+    """
+    nets = [small_net(*sizes, seed=2) for _ in range(ranks + 1)]  # the first takes the step of the mean
+    optimizers = [Adam(net.parameters(), lr=lr) for net in nets]
+    for batch in range(20):
+        shares = [range(64 * batch + rank, 64 * batch + 64, ranks) for rank in range(ranks)]
+        for net, share in zip(nets[1:], shares, strict=True):
+            gradient(net, list(share))
+        before = [p.detach().clone() for p in nets[0].parameters()]
+        for first, *others in zip(*(net.parameters() for net in nets), strict=True):
+            first.grad = sum(p.grad for p in others) / ranks
+        for optimizer in optimizers:
+            optimizer.step()
+        one, *steps = (
+            torch.cat([(p.detach() - q).flatten() for p, q in zip(net.parameters(), before, strict=True)])
+            for net in nets
+        )
+        assert batch == 0 or (sum(steps) / ranks).norm() < one.norm()
+        squares = [
+            [optimizer.state[p]["exp_avg_sq"].sum() for p in net.parameters()]
+            for net, optimizer in zip(nets, optimizers, strict=True)
+        ]
+        assert sum(map(sum, squares[1:])) / ranks > sum(squares[0])
+        for net in nets[1:]:
+            net.load_state_dict(nets[0].state_dict())
 
 
 @pytest.mark.parametrize("seed", [0, 3])
@@ -209,7 +253,7 @@ def two_ranks(request):
 
 def test_zero_deals_out_whole_tensors(two_ranks):
     """`ZeroRedundancyOptimizer` deals out whole tensors, so its two ranks differ.
-    One large tensor would leave nearly all of the state to one of them.
+    Here one tensor is half of all, so more ranks would not relieve the fullest.
     """
     net = small_net(64, 64, 10)
     parts = ZeroRedundancyOptimizer(net.parameters(), Adam, lr=0.1)._partition_parameters()
@@ -218,9 +262,18 @@ def test_zero_deals_out_whole_tensors(two_ranks):
     assert max(counts) >= 0.85 * sum(counts)
 
 
+@pytest.mark.parametrize("two_ranks", [2, 3, 4, 16], indirect=True)
+def test_more_ranks_of_zero_do_not_divide_a_tensor(two_ranks):
+    """Here one tensor is half of all, so more ranks would not relieve the fullest."""
+    net = small_net(64, 48, 48, 10)
+    parts = ZeroRedundancyOptimizer(net.parameters(), Adam, lr=0.1)._partition_parameters()
+    fullest = max(sum(p.numel() for group in part for p in group["params"]) for part in parts)
+    assert fullest == 64 * 48 >= sum(p.numel() for p in net.parameters()) / 2
+
+
 def test_buckets():
     """That is why DDP does not send small gradients one by one: it lays them end to end in *buckets* and sends \
-each at 25 MiB, the first at 1."""
+each when it holds 25 MiB, the first at 1 MiB."""
     first, more = dist._DEFAULT_FIRST_BUCKET_BYTES, 25 * 2**20
     assert first == 2**20
     sizes = [2**19, 2**19, 2**24, 2**23, 2**22, 2**25]  # bytes, so 0.5, 0.5, 16, 8, 4, 32 MiB
@@ -330,7 +383,7 @@ def test_whose_start_it_is(tmp_path):
 def test_what_the_clock_said():
     """For small gradients whole ones take less time, as in the model, and for large ones parts; the ring in Python is \
 close to torch's, so it is not the language.
-    with ten million weights, `all_reduce` takes most of its time when nothing is sent.
+    with ten million weights `all_reduce` needs most of its time when nothing is sent.
     """
     for ranks, ways in MEASURED.items():
         whole, unsent, ring, torchs = (dict(zip(MEASURED_AT, times, strict=True)) for times in ways.values())
