@@ -46,13 +46,13 @@ def test_radam_is_momentum_for_five_steps(beta2):
 
 
 def test_radam_climbs_far_more_slowly_where_beta2_is_larger():
-    """Five steps of momentum, a fall, and a climb that takes over four times as long where $\\beta_2$ is 0.999."""
-    for share in (0.1, 0.2, 0.4, 0.6):
+    """Five steps of momentum, a fall, and a climb to half of `lr` that takes nine times as long where $\\beta_2$ is 0.999."""  # noqa: E501
+    for share in (0.49, 0.5, 0.51):
         fast, slow = (
-            next(t for t, step in enumerate(steps) if t > 5 and step > share)
+            next(t for t, step in enumerate(steps, 1) if t > 5 and step > share)
             for _, steps in careful_steps(rules.radam).values()
         )
-        assert slow / fast > 4
+        assert round(slow / fast) == 9
 
 
 @pytest.mark.parametrize("decay", [0.9, 0.97, 0.999])
@@ -160,12 +160,13 @@ def mean(name):
 
 
 def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
-    """Of the six rules all but schedule-free gain from both, and draw together: from 4.01 to 6.69 in the first column, from 3.65 to 4.66 in the last.
-    In 120 steps each, at the default betas, Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, too.
+    """Of the six rules all but schedule-free gain from both, and draw together: from 4.01 to 6.69 at a constant rate, from 3.65 to 4.66 with the average
+    In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, by half a point or more; with forty other seeds, too.
     But an average gains AdamW 1.7 points, Muon at a constant rate 0.8.
-    - On our MLP in 120 steps an average of its weights gains AdamW 1.7 points, a cosine 1.6; with either for everyone, at the default betas, only Muon beats it.
+    - On our MLP in 120 minibatches of 32 an average of its weights gains AdamW 1.7 points, a cosine 1.6; with either for everyone, at the default betas, only Muon beats it.
     expecting much: no table here tells it from AdamW with the same treatment
     expecting more: with its default betas and a cosine, or an average, AdamW beats it here
+    at a constant rate and the default betas in 120 or 200 steps: AdamW beats it there, on the MLP and the text
     """  # noqa: E501
     wins = won(counted(treatments()))
     for rule in RULES:
@@ -177,6 +178,7 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
         assert not {(ours, f"NAdam, {treatment}"), (f"NAdam, {treatment}", ours)} & wins
         assert ((ours, f"Lion, {treatment}") in wins) == (treatment != "constant")
         ahead = {name for name, other in wins if other == ours and name in {f"{rule}, {treatment}" for rule in RULES}}
+        assert (ours, f"RAdam, {treatment}") in wins or treatment != "constant"
         free = {"schedule-free, constant"} if treatment == "constant" else set()
         assert ahead == free | {f"Muon, {treatment}"}
     for treatment, ends in (("constant", (4.01, 6.69)), ("average", (3.65, 4.66))):
@@ -184,6 +186,7 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
         assert (min(means), max(means)) == pytest.approx(ends, abs=0.005)
     assert mean("AdamW, constant") - mean("AdamW, average") == pytest.approx(1.7, abs=0.05)
     assert mean("AdamW, constant") - mean("Muon, constant") == pytest.approx(0.8, abs=0.05)
+    assert ("AdamW", "RAdam") in won(stored()["results"][TEXT])
 
 
 def test_the_treatments_are_chosen_alike_and_on_other_seeds():
@@ -201,7 +204,7 @@ def test_the_treatments_are_chosen_alike_and_on_other_seeds():
 
 def test_what_takes_muon_apart():
     """It beats Muon in each column, at about twice its operations.
-    With minibatches of 32, Muon's 120 steps take about as many operations as 320 of AdamW: `AdamW longer`, which beats Muon in each column.
+    With minibatches of 32, Muon's 120 steps take about as many operations as 320 of AdamW: `AdamW longer`, which beats Muon with each treatment
     With minibatches of 1,024 a training step with Muon takes only 6 % more operations.
     - At equal cost, both averaged, AdamW is ahead of Muon on our MLP in minibatches of 32, behind on the text.
     """  # noqa: E501
@@ -242,18 +245,31 @@ def held(name, seeds, lr=None):
     "name", ["RAdam, cosine", "schedule-free, average", "Muon on all, cosine", "AdamW longer, cosine"]
 )
 def test_a_part_of_the_treatments_comes_out_as_it_is_stored(name):
-    """What was chosen has run with forty new seeds; here are the means, in % of the held-out digits."""
+    """What was chosen has run with forty new seeds; here are the means."""
     assert held(name, (NEW[12],))["held_out"] == pytest.approx(treatments()[name]["held_out"][12:13], abs=0.6)
 
 
 @pytest.mark.slow
 def test_other_seeds_and_finer_rates_say_so_too():
-    """In 120 steps each, at the default betas, Muon's does: it beats AdamW in each column, by half a point or more; with forty other seeds, 600 to 639, too."""  # noqa: E501
+    """In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, by half a point or more; with forty other seeds, too."""  # noqa: E501
     for treatment, finer in zip(TREATMENTS, (0.00681, 0.0316, None), strict=True):
         ours, theirs = f"Muon, {treatment}", f"AdamW, {treatment}"
         assert (ours, theirs) in won(counted({name: held(name, range(600, 640)) for name in (ours, theirs)}))
         if finer:
             assert (ours, theirs) in won(counted({ours: treatments()[ours], theirs: held(theirs, tuple(NEW), finer)}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [NEW, range(600, 640)])
+def test_in_larger_minibatches_muons_lead_shrinks(seeds):
+    """And in minibatches of 128, both averaged, Muon's lead is less than half as large."""
+    task, tried, ends = replace(MATRIX, batch=128), (0.0215, 0.0464, 0.1), []
+    for rule, decay in (("AdamW", 0.95), ("Muon", 0.97)):
+        tuning = trained(task, rule, tried, range(6), DECAYS)[0][1:].mean(1)
+        assert tuning.min() > tuning[DECAYS.index(decay), 1] - 0.1
+        assert tuning.argmin() % 3 == 1
+        ends.append(trained(task, rule, [0.0464], seeds, [decay])[1][-1].mean())
+    assert 0 < ends[0] - ends[1] < (mean("AdamW, average") - mean("Muon, average")) / 2
 
 
 @pytest.mark.slow
@@ -282,7 +298,7 @@ def test_what_takes_muon_apart_with_other_seeds():
 
 @pytest.mark.slow
 def test_half_as_many_steps_more_bring_adamw_level():
-    """With 180 steps forty seeds tell AdamW from Muon in no column."""
+    """With 180 steps forty seeds tell AdamW from Muon with no treatment."""
     task = replace(MATRIX, steps=180)
     for treatment, lr, decays in (("constant", 0.01, ()), ("cosine", 0.0215, ()), ("average", 0.0215, (0.97,))):
         found = trained(task, "AdamW", [lr], NEW, decays, treatment == "cosine")[1][-1, :, 0]
