@@ -152,7 +152,7 @@ CATALOG = [
     convention(
         "the maximum is taken after the correction",
         {"v_max = maximum(v_max, v)": f"v_max = maximum(v_max, {V})", LARGEST: "v_max"},
-        why="torch takes the largest mean square, then corrects it; Keras and others correct first.",
+        why="torch and Keras take the largest mean square, then correct it; Optax corrects first.",
         ask="They may never agree: a large early gradient stays in the maximum of one and not of the other. Which do "
         "you want to match?",
     ),

@@ -247,7 +247,7 @@ def words(steps: int = 300, batches: Sequence[int] = (32, 512, 2048)) -> Figure:
     fig, axes = figure(2, 2, height=3.1, sharey="row")
     for ax, below, rarity, which in zip(*axes, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
         counts = [counted(rarity, batch, steps=steps) for batch in batches]
-        below.plot(counts, color="0.6", linewidth=5, alpha=0.6, zorder=0, label="counting")
+        below.plot(batches, counts, color="0.6", linewidth=5, alpha=0.6, zorder=0, label="counting")
         for name, (optimizer, options) in RIVALS.items():
             ax.plot(next_word(optimizer, rarity, steps=steps, **options)[1], label=name, markevery=50, **look(name))
         ends: dict[str, list[float]] = {name: [] for name in RIVALS}
@@ -256,10 +256,11 @@ def words(steps: int = 300, batches: Sequence[int] = (32, 512, 2048)) -> Figure:
                 _, left = next_word(optimizer, rarity, batch=batch, steps=steps, falling=True, **options)
                 ends[name].append(float(f"{left[-1]:.1e}"))
         for name, left in ends.items():
-            below.plot(left, label=name, **look(name))
+            below.plot(batches, left, label=name, **look(name))
         ax.set(yscale="log", title=f"{which}, exact gradients", xlabel="step")
-        below.set(yscale="log", title=f"{which}, batches", xlabel="pairs of words in a batch")
-        below.set(xticks=range(len(batches)), xticklabels=[f"{batch:,}" for batch in batches])
+        below.set(xscale="log", yscale="log", title=f"{which}, batches", xlabel="pairs of words in a batch, log scale")
+        below.set_xticks(batches, [f"{batch:,}" for batch in batches])
+        below.xaxis.minorticks_off()
         label_ends(ax)
         label_ends(below)
     axes[0, 0].set_ylabel("left to learn, log scale")
