@@ -25,6 +25,18 @@ OPTIMIZERS = {
         _steps([-0.4, 0.3] if unit == 1 else [-0.05, -0.05]) * unit
     ),
     "an optimizer of tiny steps that keeps their number in the new unit": lambda unit: _steps([-4e-6, 3e-6]),
+    "an optimizer that goes a hundredth too far in the new unit": lambda unit: (
+        _steps([-0.4, 0.3]) * (unit if unit == 1 else 1.01 * unit)
+    ),
+    "an optimizer of negative steps that are twice too long in the new unit": lambda unit: (
+        _steps([-0.4, -0.3]) * (unit if unit == 1 else 2 * unit)
+    ),
+    "an optimizer whose steps are moved by 100 in the new unit": lambda unit: (
+        _steps([-0.4, 0.3]) * unit + (0 if unit == 1 else 100)
+    ),
+    "an optimizer whose first step is half as long and whose second half as long again in the new unit": lambda unit: (
+        _steps([-0.4, 0.3] if unit == 1 else [-200, 450])
+    ),
     "an optimizer that changes direction with the unit": lambda unit: (
         _steps([-0.4, 0.3] if unit == 1 else [0.4, -0.3]) * unit
     ),
@@ -121,6 +133,18 @@ EXERCISE = Exercise(
             {"1000 * travel(1))": "1000 * travel(1), rtol=0.2)"},
             why="A tolerance is there for rounding, which is far smaller.",
             ask="How large is the difference of rounding between two paths that are the same?",
+        ),
+        edit(
+            "steps that differ by a hundredth pass",
+            {"1000 * travel(1))": "1000 * travel(1), rtol=0.05)"},
+            why="A tolerance is there for rounding, which is far smaller.",
+            ask="How large is the difference of rounding between two paths that are the same?",
+        ),
+        edit(
+            "a difference below zero passes, however large",
+            {"torch.allclose(travel(1000), 1000 * travel(1))": "bool((travel(1000) - 1000 * travel(1) < 1e-6).all())"},
+            why="Negative steps that are too long pass.",
+            ask="Which sign can the difference of two steps have?",
         ),
         edit(
             "paths that differ by half pass",
