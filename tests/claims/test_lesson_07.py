@@ -301,7 +301,7 @@ def test_with_a_small_eps_the_loss_hardly_shifts_adadelta():
 
 
 def test_the_eps_of_rmsprop_and_adagrad_shows_at_a_far_smaller_loss():
-    """Adagrad and RMSprop pass the first, where their ε, at 1e-10 and 1e-8, is too small to show."""
+    """Adagrad and RMSprop pass the first, where their ε is too small to show."""
     ravine = problems.quadratic(condition=25)
     start = torch.tensor(ravine.start, dtype=torch.float64)
 
