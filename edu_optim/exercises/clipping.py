@@ -22,6 +22,12 @@ CLIPPING = [
         ask="Which of the lengths are known to be harmless?",
     ),
     edit(
+        "the longest length is left out, not the last",
+        {"statistics.median(before)": "statistics.median(sorted(norms)[:-1])"},
+        why="The last length is the one to be judged, whether or not it is the longest.",
+        ask="Of 1, 3 and 1.9, which lengths came before the last?",
+    ),
+    edit(
         "the mean of the lengths",
         {"statistics.median(before)": "statistics.mean(before)"},
         why="One spike in the past pulls the mean up, and the next one passes.",

@@ -42,6 +42,12 @@ PARTS = [
         ask="How many examples are in this batch?",
     ),
     edit(
+        "every batch is divided by the size of the largest",
+        {"sum(len(x) for x, y in parts)": "max(sum(len(x) for x, y in b) for b in batches)"},
+        why="The batches may differ in size, so the gradient of a smaller one is too short.",
+        ask="How many examples are in this batch?",
+    ),
+    edit(
         "every batch is divided by the mean size of all",
         {"sum(len(x) for x, y in parts)": "sum(len(x) for b in batches for x, y in b) / len(batches)"},
         why="The batches may differ in size, and a small one weighs less here than a large one.",

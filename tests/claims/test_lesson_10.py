@@ -97,14 +97,12 @@ THREE = "cosine", "one_cycle", "warmup_stable_decay"
 def test_which_shapes_end_below_the_constant_rate(first, peaks):
     """
     Which of the three is best, 48 seeds do not tell.
-    By itself a warmup made the loss worse.
     With 48 seeds all three count.
     """
     ends = raced(first, **peaks)
     constant, three = ends["constant"], [ends[name] for name in THREE]
     assert all(one.mean() < constant.mean() and p_of(one, constant) < 0.01 for one in three)
     assert all(p_of(one, other) > 0.01 for one, other in itertools.combinations(three, 2))
-    assert ends["warmup"].mean() > constant.mean()
 
 
 @pytest.mark.slow
@@ -112,16 +110,36 @@ def test_a_count_forgets_how_large_the_differences_are():
     """
     In the first 16 of these, cosine, one-cycle (its momentum left at 0.9) and warmup-stable-decay each end below the
     One count, and three values of p, from 0.008 to 0.09
-    The warmup alone counts as worse, step decay and exponential do not count; of these, with 48 other seeds, only the
     """
-    ends, others = raced(1000), raced(1048)
+    ends = raced(1000)
     constant, three = ends["constant"], [ends[name] for name in THREE]
     assert [(one < constant)[:16].sum() for one in three] == [12] * 3
     assert [p_of(one, constant, 16) for one in three] == pytest.approx([0.033, 0.0076, 0.093], rel=0.02)
-    assert all(p_of(ends[name], constant) > 0.01 for name in ("step_decay", "exponential"))
-    assert p_of(ends["warmup"], constant) < 0.01
-    counts = [p_of(others[name], others["constant"]) < 0.01 for name in ("warmup", "step_decay", "exponential")]
-    assert counts == [False, False, True]
+
+
+@pytest.mark.slow
+def test_what_step_decay_and_exponential_gain_is_near_what_48_seeds_tell():
+    """Step decay and exponential end below it too; whether that counts depends on which 48 seeds."""
+    counts = {"step_decay": set(), "exponential": set()}
+    for first in (1000, 1048, 3000):
+        ends = raced(first)
+        for name, seen in counts.items():
+            assert ends[name].mean() < ends["constant"].mean()
+            seen.add(p_of(ends[name], ends["constant"]) < 0.01)
+    assert counts == {"step_decay": {True, False}, "exponential": {True, False}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [1000, 2000, 3000])
+def test_a_warmup_alone_gains_nothing(first):
+    """
+    The warmup alone ends above it, most of that by its peak, 0.2: there the constant rate does so, too.
+    By itself a warmup gained nothing.
+    """
+    ends, at_its_peak = raced(first), raced(first, constant=0.2, warmup=0.14)
+    constant, warmup = ends["constant"], ends["warmup"]
+    assert warmup.mean() > constant.mean() and at_its_peak["warmup"].mean() > constant.mean()
+    assert (at_its_peak["constant"] - constant).mean() > (warmup - constant).mean() / 2
 
 
 @pytest.mark.parametrize("seeds, momentum", [(range(20, 24), 0.9), (range(4), 0.8)])
@@ -139,13 +157,13 @@ def test_the_grid_holds_the_best():
     """
     no best at the edge of the grid
     the best peaks above were 0.14 to 0.57.
-    Then tune the peak: over our grid it moves the loss more than the shape does.
+    Then tune the peak: at their best our shapes end within a third of each other, at the worst of our grid each ends
     """
     found = lab.tried(SGD, named(*SHAPES), PEAKS, range(16), momentum=0.9)
     assert set(found.tuning.mean(-1).argmin(-1).tolist()) == {1, 2, 3, 5}
     for losses in (found.tuning, lab.tried(SGD, named(*SHAPES), PEAKS, range(100, 106), momentum=0.9).tuning):
         lowest, highest = losses.mean(-1).aminmax(dim=-1)
-        assert (highest / lowest).min() > 1.5 > 1.1 * lowest.max() / lowest.min()
+        assert (highest / lowest).min() > 1.5 and lowest.max() / lowest.min() < 4 / 3
 
 
 @pytest.mark.slow
@@ -154,16 +172,24 @@ def test_what_decay_removes_is_the_noise_of_the_batches():
     The noise floor of lesson 02 sinks with the rate: a low end removes noise of the minibatches.
     With batches of 128, which have less, the cosine gains nothing in 200 steps (*Deeper*).
     with 128, where there is less noise to remove, it gains nothing.
-    In 1,000 steps it gains there, too, a little.
     """
     two = named(lab.constant, lab.cosine)
     for size, factor, lower in ((8, 0.25, True), (128, 1, False)):
         peaks = [factor * peak for peak in PEAKS]
         constant, cosine = lab.tried(SGD, two, peaks, range(10, 20), size, momentum=0.9).held_out
         assert ((cosine < constant).sum() > 7) == lower == (cosine.mean() < 0.9 * constant.mean())
-    rates = torch.tensor([[0.28, 0.28 * lab.cosine(t / 5)] for t in range(1000)])
-    _, _, (constant, cosine) = lab._together(SGD, rates.double(), range(2000, 2016), 128, {"momentum": 0.9})
-    assert 0.9 < cosine.mean() / constant.mean() < 0.97 and p_of(cosine, constant, 16) < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", [32, 128])
+def test_where_steps_are_many_a_low_end_gains_nothing(batch):
+    """
+    So where steps are few, let the rate end low; in 1,000 the cosine gains nothing on a constant 0.1.
+    In 1,000 steps it gains nothing there either.
+    """
+    rates = torch.tensor([[0.1, 0.1 * lab.cosine(t / 5), 0.2 * lab.cosine(t / 5)] for t in range(1000)])
+    _, _, (constant, *low) = lab._together(SGD, rates.double(), range(2000, 2016), batch, {"momentum": 0.9})
+    assert all(cosine.mean() > 0.95 * constant.mean() and p_of(cosine, constant, 16) > 0.01 for cosine in low)
 
 
 def test_the_last_to_come_down_is_still_falling():
@@ -182,7 +208,6 @@ def test_the_last_to_come_down_is_still_falling():
 @pytest.mark.parametrize("seeds, after", [(range(30, 54), lambda t: 1 - t / 200), (range(100, 124), lab.cosine)])
 def test_what_a_warmup_is_good_for(seeds, after):
     """
-    At 0.057, the best peak of all four, the length hardly matters.
     From 0.16 on five or twenty steps lower the loss: here a short warmup makes a peak more bearable that is too high
     A hundred do less.
     """
@@ -191,6 +216,17 @@ def test_what_a_warmup_is_good_for(seeds, after):
     assert all((end[2:] < 0.97 * none[2:]).all() for end in (five, twenty))
     assert (many[2:] > 1.05 * torch.minimum(five, twenty)[2:]).all()
     assert (abs(torch.stack([five, twenty, many]) / none - 1)[:, :2] < 0.05).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [1000, 2000])
+def test_at_the_best_peak_the_length_of_a_warmup_does_not_count(first):
+    """At 0.057, the best peak of all four, no difference between the lengths counts."""
+    shapes = [lab.warmed(length) for length in (1, 5, 20, 100)]
+    rates = torch.tensor([[0.057 * shape(t) for shape in shapes] for t in range(200)]).double()
+    _, _, ends = lab._together(Adam, rates, range(first, first + 48), 32, {})
+    for one, other in itertools.combinations(ends, 2):
+        assert p_of(one, other, 16) > 0.01 and p_of(one, other) > 0.01
 
 
 @pytest.mark.slow
@@ -371,11 +407,12 @@ def test_one_bad_gradient_makes_no_long_step_of_adam(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_who_ends_worse(seed, monkeypatch):
     """
     At these peaks SGD does: its step grows with the gradient, and it ends at
     Clipped at 1, SGD ends at 0.054, with the bad batch or without.
+    at twice the peak at 0.149 instead of 0.053, with four other seeds at less than twice its loss.
     """
     monkeypatch.setattr(lab, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     monkeypatch.setattr(lab, "fit", lambda *given, **more: fit(*given, seed=seed, **more))
@@ -386,6 +423,7 @@ def test_who_ends_worse(seed, monkeypatch):
 
     adam, sgd = {"make": Adam, "lr": 0.04}, {"make": SGD, "lr": 0.4, "momentum": 0.9}
     assert end(bad=True, **sgd) / end(**sgd) > 1.15 * end(bad=True, **adam) / end(**adam)
+    assert end(bad=True, make=Adam, lr=0.08) < 2 * end(make=Adam, lr=0.08)
     assert end(bad=True, clip=1, **sgd) == pytest.approx(end(clip=1, **sgd), rel=0.05)
 
 
