@@ -174,7 +174,7 @@ EXERCISES = [
             edit(
                 "nothing is loaded",
                 {
-                    '    model.load_state_dict(saved["model"])\n': "    return\n",
+                    '    model.load_state_dict(saved["model"])\n': "    model.state_dict()\n",
                     '    optimizer.load_state_dict(saved["optimizer"])\n': "",
                     '    scheduler.load_state_dict(saved["scheduler"])\n': "",
                 },
