@@ -62,14 +62,8 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < tuple(map(int, "$(MINIMUM)
 	echo "== Making a virtual environment in .venv with Python $$found"; \
 	$(PYTHON) -m venv --clear .venv && echo "$(CURDIR) $$($(PY) -c '$(WHICH)')" >$@
 
-# What a learner needs, and no more.
-.venv/lab: .venv/made pyproject.toml constraints.txt
+# What a learner needs and no more, or what the tests need, too.
+.venv/lab .venv/test .venv/clients: .venv/made pyproject.toml constraints.txt
 	@echo "== Installing into .venv; the first time this takes some quiet minutes, most of them for torch"
-	@$(INSTALL) -e '.[lessons]'
-	@touch $@
-
-# What the tests need beside it.
-.venv/test .venv/clients: .venv/lab
-	@echo "== Installing what the tests need into .venv"
-	@$(INSTALL) -e '.[$(@F)]'
-	@touch $@
+	@$(INSTALL) -e '.[$(patsubst lab,lessons,$(@F))]'
+	@touch .venv/lab $@

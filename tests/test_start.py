@@ -89,7 +89,8 @@ def test_test_adds_what_the_tests_need_and_the_clients_where_ci_runs(course, env
 def test_a_changed_list_of_packages_is_installed_again(course):
     course.make("test")
     os.utime(course.folder / "constraints.txt")
-    assert installed(course.make("test")[1]) == ["lessons", "test"]
+    assert installed(course.make("test")[1]) == ["test"]  # which holds what a learner needs
+    assert installed(course.make("lab")[1]) == []
 
 
 def test_a_course_that_was_renamed_gets_a_new_environment(course):
