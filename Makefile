@@ -62,8 +62,14 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < tuple(map(int, "$(MINIMUM)
 	echo "== Making a virtual environment in .venv with Python $$found"; \
 	$(PYTHON) -m venv --clear .venv && echo "$(CURDIR) $$($(PY) -c '$(WHICH)')" >$@
 
-# What a learner needs and no more, or what the tests need, too.
-.venv/lab .venv/test .venv/clients: .venv/made pyproject.toml constraints.txt
+# What a learner needs, and no more.
+.venv/lab: .venv/made pyproject.toml constraints.txt
 	@echo "== Installing into .venv; the first time this takes some quiet minutes, most of them for torch"
-	@$(INSTALL) -e '.[$(patsubst lab,lessons,$(@F))]'
+	@$(INSTALL) -e '.[lessons]'
+	@touch $@
+
+# What the tests need, which holds that.
+.venv/test .venv/clients: .venv/made pyproject.toml constraints.txt
+	@echo "== Installing what the tests need into .venv; the first time this takes some quiet minutes"
+	@$(INSTALL) -e '.[$(@F)]'
 	@touch .venv/lab $@
