@@ -202,7 +202,6 @@ ELEMENTWISE = [
     edit(
         "steps that mix the elements of a column pass",
         {DRAW: DRAW.replace("2, 2, 3", "2, 6")},
-        {COMPARE: "torch.allclose(step(p, g), torch.stack([step(p[:, [j]], g[:, [j]])[:, 0] for j in range(3)], 1))"},
         why="No two elements of a column are ever parted: in a matrix they step together; a vector is one row.",
         ask="Has your gradient two elements in one column, and does one of them ever step alone?",
     ),

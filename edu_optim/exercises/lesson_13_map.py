@@ -44,7 +44,6 @@ READ = [
     edit(
         "the edge is taken for an optimum",
         {AT_THE_EDGE: "    best = min(max(best, 1), len(losses) - 2)\n"},
-        {AT_THE_EDGE: AT_THE_EDGE.replace('"edge"', "rates[best]")},
         why="Beyond the edge nothing was tried.",
         ask="What is the loss at the rate after the last one?",
     ),
