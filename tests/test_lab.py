@@ -42,6 +42,16 @@ def axes_to_twenty(ax):
     ax.set(xlim=(-1, 1), ylim=(0, 20))
 
 
+def axes_of_each_height(ax, level):
+    ax.plot([-1, 1], [1, level + 1], label="ground")
+    if level > 8:
+        ax.set(title="High", xlabel="m", ylabel="m", yscale="log", ylim=(1e4, 1), yticks=[10, 1000])
+        ax.set(xscale="symlog", xlim=(2, -2))
+        ax.legend()
+    if level == 9:
+        ax.set(aspect="equal", yscale="linear")
+
+
 def pixels(png):
     return numpy.asarray(Image.open(io.BytesIO(png)), dtype=int)
 
@@ -65,7 +75,7 @@ def test_a_move_draws_a_new_picture_and_says_what_it_shows():
     assert experiment.image.tooltip == "A bar." and "description" in experiment.image.get_state()
 
 
-@pytest.mark.parametrize("ground", [axes_to_twenty, None], ids=["fixed axes", "axes that follow"])
+@pytest.mark.parametrize("ground", [axes_to_twenty, None, axes_of_each_height])
 def test_no_move_leaves_anything_behind(ground):
     experiment = Experiment(bar, ground, level=slider("height", "m", 5, 0, 5000))
     first = experiment.image.value
@@ -76,6 +86,7 @@ def test_no_move_leaves_anything_behind(ground):
         experiment.controls["level"].value = height
         fresh = Experiment(bar, ground, level=slider("height", "m", height, 0, 5000))
         assert experiment.image.value == fresh.image.value
+        assert describe(experiment.picture.fig) == describe(experiment.at().fig)
 
 
 @pytest.mark.slow

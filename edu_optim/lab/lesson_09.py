@@ -167,7 +167,7 @@ def losses(form: str) -> Tensor:
 
 def _map_and_plane(axes: Any, form: str) -> None:
     shades = _map(axes[0], form)
-    axes[0].figure.colorbar(shades, ax=axes[0], label=LOSS, format="%g")
+    axes[0].figure.colorbar(shades, cax=axes[0].inset_axes((1.03, 0, 0.05, 1)), label=LOSS, format="%g")
     axes[0].set_ylabel("weight decay λ, log scale")
     _plane(axes[1])
 

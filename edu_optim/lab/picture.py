@@ -64,10 +64,10 @@ class Picture:
     def __init__(self, draw: Callable[..., dict[str, Any]], ground: Callable[..., None] | None, **size: Any) -> None:
         self.draw, self.ground, self.size = draw, ground, size
         self.needs = [] if ground is None else list(inspect.signature(ground).parameters)[1:]
-        self.fig, self.axes = figure(**size)
+        self.fig, self.axes = figure(**size, subplot_kw={"axes_class": _Axes})
         self.fig.set_layout_engine(_KeptLayout())
         self.canvas = FigureCanvasAgg(self.fig)
-        self.rest: set[Artist] = set()
+        self.blank = self.rest = set(self._artists())
         self.legends: dict[Axes, tuple[Any, Any]] = {}
         self.stands_for = self.frame = self.backdrop = None
 
@@ -85,19 +85,17 @@ class Picture:
         """What ``draw`` measured, and the picture as JPEG."""
         needed = {name: values[name] for name in self.needs}
         if needed != self.stands_for:
-            self.stands_for = self.frame = None
-            self.fig.clear()
-            self.axes = self.fig.subplots(1, self.size["columns"], subplot_kw={"axes_class": _Axes})
+            self.stands_for, self.frame, self.rest = None, None, self.blank
+            self._take_off()
+            for ax in _listed(self.axes):
+                ax.set(title="", xlabel="", ylabel="", aspect="auto", xscale="linear", yscale="linear")
+                ax.set(xlim=(0, 1), ylim=(0, 1), autoscale_on=True)
             self._prepare(self.axes, values)
             self.stands_for, self.rest = needed, set(self._artists())
         for ax in _listed(self.axes):
             if ax.get_legend() not in self.rest:
                 ax.before, ax.legend_ = ax.get_legend(), None
-        for artist in reversed(self._moving()):  # a color bar before what it belongs to
-            artist.remove()
-        for ax in self.fig.axes:
-            ax.set_prop_cycle(None)
-            ax.relim()
+        self._take_off()
         numbers = self.draw(self.axes, **values)
         frame = [_frame(ax) for ax in self.fig.axes]
         if frame != self.frame:
@@ -116,6 +114,14 @@ class Picture:
             if not isinstance(artist, Legend):
                 artist.draw(self.canvas.get_renderer())
         return numbers, as_jpeg(self.canvas)
+
+    def _take_off(self) -> None:
+        """Take off all but the rest. The Axes stay, since new ones, with all their ticks, take as long as the rest."""
+        for artist in reversed(self._moving()):  # a color bar before what it belongs to
+            artist.remove()
+        for ax in self.fig.axes:
+            ax.set_prop_cycle(None)
+            ax.relim()
 
     def _draw_legend(self, ax: Axes) -> None:
         """Draw what takes longest of all only where its words or colors have changed."""
