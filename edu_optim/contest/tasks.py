@@ -11,6 +11,7 @@ from torch.nn import Module
 from ..optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSprop
 from ..problems import descriptions, digits, small_cnn, small_net, speller, windows
 from ..trace import MakeOptimizer
+from ..trace.training import cross_entropies
 
 Examples = tuple[Tensor, Tensor]  # inputs [n, ...] and labels [n, ...]
 
@@ -114,7 +115,7 @@ def loss_of_text(scores: Tensor, labels: Tensor) -> Tensor:
     >>> loss_of_text(torch.zeros(1, 3, 92, 32), torch.zeros(3, 32, dtype=torch.int64))
     tensor([4.5218])
     """
-    losses = torch.stack([torch.nn.functional.cross_entropy(one, labels) for one in scores])
+    losses = cross_entropies(scores, labels)
     return losses.nan_to_num(torch.inf).clamp(max=torch.tensor(float(scores.shape[2])).log().item())
 
 

@@ -29,6 +29,7 @@ from ..later import Muon, NAdam, RAdam, rules, split
 from ..optimizers import AdamW
 from ..plot import BLUE, RED, figure, label_ends
 from ..problems import small_net
+from ..trace.training import cross_entropies
 from .controls import choice, rate, slider
 from .experiment import Experiment
 
@@ -277,7 +278,6 @@ def trained(
     nets = [task.model(seed) for seed in seeds for _ in lrs]
     state, _ = torch.func.stack_module_state(nets)  # type: ignore[arg-type]
     scores = torch.vmap(lambda weights, x: torch.func.functional_call(nets[0], weights, x))
-    entropy = torch.vmap(torch.nn.functional.cross_entropy)
     data = [task.data(seed) for seed in seeds]
     optimizer = (RULES | CONTROLS)[rule](
         _groups(nets[0], state, torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds)))
@@ -297,7 +297,7 @@ def trained(
             )
             for part in (0, 1)
         )
-        loss = entropy(scores(state, inputs), labels).sum()
+        loss = cross_entropies(scores(state, inputs), labels).sum()
         for p, gradient in zip(state.values(), torch.autograd.grad(loss, list(state.values())), strict=True):
             p.grad = gradient
         if cosine:
