@@ -128,3 +128,61 @@ def test_a_prediction_without_the_bias_has_a_name():
 )
 def test_a_distance_of_one_step_is_told_from_four_equal_ones(distance, name):
     assert check(lambda: distance, like="distance_without_zero_grad").name == name
+
+
+def in_parts(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        for size in (1, 3):
+            (((model(x[:size]) - y[:size]) ** 2).sum() / len(y)).backward()
+            x, y = x.roll(-size, 0), y.roll(-size, 0)
+        optimizer.step()
+
+
+def without_the_bias(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(x @ model.weight.T, y).backward()
+        optimizer.step()
+
+
+def twice_backward(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward(retain_graph=True)
+        loss.backward()
+        optimizer.step()
+
+
+def asked_once(model, optimizer, x, y, epochs):
+    prediction = model(x)
+    for _ in range(epochs):
+        loss = torch.nn.functional.mse_loss(prediction, y)
+        optimizer.zero_grad()
+        loss.backward(retain_graph=True)
+        optimizer.step()
+
+
+def moved_by_hand(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        model.zero_grad()
+        torch.nn.functional.mse_loss(model(x), y).backward()
+        for p in model.parameters():
+            p.data -= 0.3 * p.grad
+
+
+@pytest.mark.parametrize(
+    ("loop", "name", "difference"),
+    [
+        (in_parts, "there are more backward passes than steps", ("more than steps", "as many as steps")),
+        (without_the_bias, "the bias has no part in the prediction", ("0", "-5.955")),
+        (twice_backward, "every gradient is twice the right one", ("-36.42", "-18.21")),
+        (asked_once, "the model is asked once, before the loop", ("-5.955", "-4.925")),
+        (moved_by_hand, "something else than the optimizer that was passed moves the model", ("0", "5")),
+    ],
+)
+def test_unusual_loops_have_names(loop, name, difference):
+    verdict = check(loop, like="training_loop")
+    assert (verdict.name, verdict.difference[1:]) == (name, difference)
+    assert verdict.passed == (loop is in_parts)

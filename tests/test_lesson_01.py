@@ -108,9 +108,21 @@ def test_the_sharpness_of_a_network_is_the_largest_eigenvalue_of_its_hessian():
             "every number you return is the same",
         ),
         (lambda c, lr, a: math.ceil(math.log(abs(1 - lr * c)) / math.log(a)), "the quotient is upside down"),
+        (
+            lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 - lr * c) ** 0.5)),
+            "the steps until the distance is accuracy squared",
+        ),
+        (
+            lambda c, lr, a: math.ceil(math.log(a**2) / math.log(abs(1 - lr * c))),
+            "the steps until the distance is accuracy squared",
+        ),
+        (
+            lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 - lr * 2 * c))),
+            "lr times the curvature counts twice",
+        ),
     ],
 )
-def test_a_quotient_upside_down_is_told_from_a_constant(answer, name):
+def test_wrong_numbers_of_steps_have_names(answer, name):
     assert check(answer, like="steps_needed").name == name
 
 
@@ -119,6 +131,7 @@ def test_a_quotient_upside_down_is_told_from_a_constant(answer, name):
     [
         (1, "the rate that exploded"),
         (0.5, "half the rate, whatever the growth"),
+        (2, "twice the rate, whatever the growth"),
     ],
 )
 def test_a_fixed_share_of_the_rate_has_a_name(share, name):

@@ -5,115 +5,7 @@ from torch.nn.utils import parameters_to_vector
 
 from ..problems import line_model, line_points
 from .exercise import Exercise, at, edit
-from .loops import LOSSES, SLIPS, leave_gradients, notes, recorded
-
-NO_ZERO_GRAD = edit(
-    "the gradients add up",
-    {"optimizer.zero_grad()": "pass"},
-    why="Each step follows the sum of all gradients so far, for nothing clears the old ones.",
-    ask="`backward` adds to what is in `p.grad`; which line empties it?",
-)
-NOTHING_TO_FOLLOW = edit(
-    "at every step the gradient is empty",
-    {
-        "        optimizer.zero_grad()\n": "",
-        "        optimizer.step()\n": "        optimizer.zero_grad()\n        optimizer.step()\n",
-    },
-    why="It is emptied between `backward` and `step`, or `backward` comes only after both.",
-    ask="In which order must the old gradient go, the new one come, and the optimizer step?",
-)
-ROUND = """\
-        loss = ((model(x) - y) ** 2).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-"""
-LOOP = [
-    NO_ZERO_GRAD,
-    NOTHING_TO_FOLLOW,
-    *SLIPS,
-    edit(
-        "the optimizer steps before backward",
-        {
-            "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n": (
-                "        optimizer.step()\n        optimizer.zero_grad()\n        loss.backward()\n"
-            )
-        },
-        why="Every step follows the gradient of the round before; the first finds none, or an old one.",
-        ask="Which line must have run before `step()` can know the slope?",
-    ),
-    edit(
-        "the optimizer steps before backward",
-        {
-            "        loss = ((model(x) - y) ** 2).mean()\n": (
-                "        optimizer.step()\n        loss = ((model(x) - y) ** 2).mean()\n"
-            ),
-            "        loss.backward()\n        optimizer.step()\n": "        loss.backward()\n",
-        },
-        why="The round begins with the step, so the last gradient is never used; the first step finds none, or an old "
-        "one.",
-        ask="Which line must have run before `step()` can know the slope?",
-    ),
-    edit(
-        "the optimizer never steps",
-        {"        optimizer.step()\n": ""},
-        why="The slope is asked for and nobody moves.",
-        ask="Which line of a round changes the parameters?",
-    ),
-    edit(
-        "no gradient reaches the model",
-        {"        loss.backward()\n": ""},
-        why="`backward` is missing, or what it starts from does not lead back to the parameters of this model.",
-        ask="Which line works out the gradients, and from which prediction does its loss come?",
-    ),
-    *LOSSES,
-    edit(
-        "a step for each example",
-        {
-            ROUND: "        for one, truth in zip(x, y):\n"
-            "            loss = ((model(one) - truth) ** 2).mean()\n"
-            "            optimizer.zero_grad()\n"
-            "            loss.backward()\n"
-            "            optimizer.step()\n"
-        },
-        why="Each gradient is that of one example, and an epoch takes as many steps as there are examples.",
-        ask="Over how many examples is the mean taken before `backward`?",
-    ),
-    edit(
-        "the model is asked once, before the loop",
-        {
-            "    for _ in range(epochs):\n        loss = ((model(x) - y) ** 2).mean()\n": (
-                "    loss = ((model(x) - y) ** 2).mean()\n    for _ in range(epochs):\n"
-            )
-        },
-        why="The second round has no new prediction, and `backward` has used up what the first one left.",
-        ask="After a step the model answers differently; which lines must then run again?",
-    ),
-    edit(
-        "something else than the optimizer that was passed moves the model",
-        {"        optimizer.step()\n": "        for p in model.parameters():\n            p.data -= 0.01 * p.grad\n"},
-        why="The model has moved, and the optimizer that the loop was called with took no step.",
-        ask="Which optimizer does your loop tell to step, and where does it come from?",
-    ),
-    edit(
-        "one epoch too many",
-        {"range(epochs)": "range(epochs + 1)"},
-        why="The loop ends one epoch late.",
-        ask="How many numbers does `range(epochs + 1)` give?",
-    ),
-    edit(
-        "one epoch too few",
-        {"range(epochs)": "range(epochs - 1)"},
-        why="The loop ends one epoch early.",
-        ask="How many numbers does `range(1, epochs)` give?",
-    ),
-    edit(
-        "one epoch, however many are asked for",
-        {"range(epochs)": "range(1)"},
-        why="The loop runs once, or is left after its first round.",
-        ask="Which lines belong to the loop, and does one of them leave it?",
-    ),
-]
+from .loops import LOOP, NO_ZERO_GRAD, leave_gradients, notes, recorded
 
 
 def training_loop(model, optimizer, x, y, epochs):
@@ -148,10 +40,13 @@ def _watch_training(answer):
             if len(asked) == len(diary.gradients) == 1:
                 yield f"{when}how often the model had been asked when the loop broke off", 1
             raise
+        if diary.passes >= len(diary.gradients):
+            diary.passes = "more than steps" if diary.passes > len(diary.gradients) else "as many as steps"
         if diary.gradients or torch.equal(before, parameters_to_vector(model.parameters())):
             yield from notes(model, diary, when)
         else:
-            yield f"{when}steps of the optimizer that was passed, while the model moved", 0
+            yield f"{when}the number of calls of step()", 0
+            yield f"{when}whether something else moved the model", True
 
 
 def distance_without_zero_grad():

@@ -162,6 +162,12 @@ EXERCISES = [
                 ask="At which smaller rate would a jump end as far away as it began?",
             ),
             edit(
+                "twice the rate, whatever the growth",
+                {"2 * lr / (1 + growth**0.5)": "2 * lr"},
+                why="The run exploded at half of what you return, so the edge lies below even that half.",
+                ask="At which smaller rate would a jump end as far away as it began?",
+            ),
+            edit(
                 "half the rate, whatever the growth",
                 {"2 * lr / (1 + growth**0.5)": "lr / 2"},
                 why="Two runs at one rate that explode slowly and fast get the same edge.",
@@ -226,6 +232,24 @@ EXERCISES = [
                 {"math.log(abs(1 - lr * curvature))": "math.log((1 - lr * curvature) ** 2)"},
                 why="After this many steps the loss has fallen that far; the distance falls as the root of the loss.",
                 ask="If the loss is a hundredth of what it was, what has become of the distance?",
+            ),
+            edit(
+                "the steps until the distance is accuracy squared",
+                {"math.log(accuracy) /": "math.log(accuracy**2) /"},
+                why="The square of the accuracy asks for about twice as many steps.",
+                ask="How small may the distance be at the end?",
+            ),
+            edit(
+                "the steps until the distance is accuracy squared",
+                {"abs(1 - lr * curvature)": "abs(1 - lr * curvature) ** 0.5"},
+                why="The root of the factor asks for about twice as many steps.",
+                ask="By what does one step multiply the distance?",
+            ),
+            edit(
+                "lr times the curvature counts twice",
+                {"1 - lr * curvature": "1 - 2 * lr * curvature"},
+                why="At lr 0.1 and curvature 4 a step leads from 1 to 0.6, and here to 0.2.",
+                ask="On the parabola 2 * theta**2, what is the gradient at 1, and what is the curvature?",
             ),
             edit(
                 "the factor is what a step takes away",

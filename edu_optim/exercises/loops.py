@@ -38,8 +38,9 @@ class Recorded(torch.optim.SGD):
             with torch.enable_grad():
                 loss = closure()
         group = self.param_groups[0]
-        there = [p.grad for p in group["params"]]
-        self.gradients.append(None if None in there else torch.cat([g.flatten() for g in there]).clone())
+        there = [torch.zeros_like(p) if p.grad is None else p.grad.clone() for p in group["params"]]
+        empty = all(p.grad is None for p in group["params"])
+        self.gradients.append(None if empty else torch.cat([g.flatten() for g in there]))
         self.rates.append(group["lr"])
         super().step()
         return loss
@@ -115,6 +116,142 @@ LOSSES = [
         {".mean()": ".mean().sqrt()"},
         why="The root has another gradient, and none at all where the loss is 0.",
         ask="Is the mean of the squares asked for, or its root?",
+    ),
+]
+NO_ZERO_GRAD = edit(
+    "the gradients add up",
+    {"optimizer.zero_grad()": "pass"},
+    why="Each step follows the sum of all gradients so far, for nothing clears the old ones.",
+    ask="`backward` adds to what is in `p.grad`; which line empties it?",
+)
+NOTHING_TO_FOLLOW = edit(
+    "at every step the gradient is empty",
+    {
+        "        optimizer.zero_grad()\n": "",
+        "        optimizer.step()\n": "        optimizer.zero_grad()\n        optimizer.step()\n",
+    },
+    why="It is emptied between `backward` and `step`, or `backward` comes only after both.",
+    ask="In which order must the old gradient go, the new one come, and the optimizer step?",
+)
+ROUND = """\
+        loss = ((model(x) - y) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+LOOP = [
+    NO_ZERO_GRAD,
+    NOTHING_TO_FOLLOW,
+    *SLIPS,
+    edit(
+        "the optimizer steps before backward",
+        {
+            "        optimizer.zero_grad()\n        loss.backward()\n        optimizer.step()\n": (
+                "        optimizer.step()\n        optimizer.zero_grad()\n        loss.backward()\n"
+            )
+        },
+        why="Every step follows the gradient of the round before; the first finds none, or an old one.",
+        ask="Which line must have run before `step()` can know the slope?",
+    ),
+    edit(
+        "the optimizer steps before backward",
+        {
+            "        loss = ((model(x) - y) ** 2).mean()\n": (
+                "        optimizer.step()\n        loss = ((model(x) - y) ** 2).mean()\n"
+            ),
+            "        loss.backward()\n        optimizer.step()\n": "        loss.backward()\n",
+        },
+        why="The round begins with the step, so the last gradient is never used; the first step finds none, or an old "
+        "one.",
+        ask="Which line must have run before `step()` can know the slope?",
+    ),
+    edit(
+        "the optimizer never steps",
+        {"        optimizer.step()\n": ""},
+        why="The slope is asked for and nobody moves.",
+        ask="Which line of a round changes the parameters?",
+    ),
+    edit(
+        "no gradient reaches the model",
+        {"        loss.backward()\n": ""},
+        why="`backward` is missing, or what it starts from does not lead back to the parameters of this model.",
+        ask="Which line works out the gradients, and from which prediction does its loss come?",
+    ),
+    edit(
+        "the bias has no part in the prediction",
+        {"model(x)": "model.weight * x"},
+        why="The prediction is the weight times x, and no gradient reaches the bias.",
+        ask="What does `model(x)` do that this line leaves out?",
+    ),
+    convention(
+        "there are more backward passes than steps",
+        {"        loss.backward()\n": "        (0 * loss).backward(retain_graph=True)\n        loss.backward()\n"},
+        why="Each step has its right gradient all the same: `backward` adds, so the parts of a gradient add up to it.",
+        ask="One `backward` from the mean over all examples does it in one pass.",
+    ),
+    *LOSSES,
+    edit(
+        "every gradient is twice the right one",
+        {".mean()": ".mean() * 2"},
+        why="The loss is doubled, or each `backward` runs twice.",
+        ask="By what do you divide the sum of the squares, and how often does a round call `backward`?",
+    ),
+    edit(
+        "a step for each example",
+        {
+            ROUND: "        for one, truth in zip(x, y):\n"
+            "            loss = ((model(one) - truth) ** 2).mean()\n"
+            "            optimizer.zero_grad()\n"
+            "            loss.backward()\n"
+            "            optimizer.step()\n"
+        },
+        why="Each gradient is that of one example, and an epoch takes as many steps as there are examples.",
+        ask="Over how many examples is the mean taken before `backward`?",
+    ),
+    edit(
+        "the model is asked once, before the loop",
+        {
+            "    for _ in range(epochs):\n        loss = ((model(x) - y) ** 2).mean()\n": (
+                "    loss = ((model(x) - y) ** 2).mean()\n    for _ in range(epochs):\n"
+            )
+        },
+        why="The second round has no new prediction, and `backward` has used up what the first one left.",
+        ask="After a step the model answers differently; which lines must then run again?",
+    ),
+    edit(
+        "the model is asked once, before the loop",
+        {
+            "    for _ in range(epochs):\n        loss = ((model(x) - y) ** 2).mean()\n": (
+                "    loss = ((model(x) - y) ** 2).mean()\n    for _ in range(epochs):\n"
+            ),
+            "loss.backward()": "loss.backward(retain_graph=True)",
+        },
+        why="Each round finds the gradient of the first prediction again, wherever the model has come to.",
+        ask="After a step the model answers differently; which lines must then run again?",
+    ),
+    edit(
+        "something else than the optimizer that was passed moves the model",
+        {"        optimizer.step()\n": "        for p in model.parameters():\n            p.data -= 0.01 * p.grad\n"},
+        why="The model has moved, and the optimizer that the loop was called with took no step.",
+        ask="Which optimizer does your loop tell to step, and where does it come from?",
+    ),
+    edit(
+        "one epoch too many",
+        {"range(epochs)": "range(epochs + 1)"},
+        why="The loop ends one epoch late.",
+        ask="How many numbers does `range(epochs + 1)` give?",
+    ),
+    edit(
+        "one epoch too few",
+        {"range(epochs)": "range(epochs - 1)"},
+        why="The loop ends one epoch early.",
+        ask="How many numbers does `range(1, epochs)` give?",
+    ),
+    edit(
+        "one epoch, however many are asked for",
+        {"range(epochs)": "range(1)"},
+        why="The loop runs once, or is left after its first round.",
+        ask="Which lines belong to the loop, and does one of them leave it?",
     ),
 ]
 
