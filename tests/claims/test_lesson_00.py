@@ -90,19 +90,6 @@ def test_without_zero_grad_the_loss_falls_at_first(weight, bias, lr):
 
 
 @STARTS
-@pytest.mark.parametrize("lr", [0.01, 0.02])
-def test_without_zero_grad_swings_do_not_die_out(weight, bias, lr):
-    """With this Adam the swings grow; with `SGD` at the same rate they stay as large as they began."""
-    highest = {}
-    for optimizer in (Adam, SGD):
-        model = line(weight, bias)
-        losses = train(model, optimizer(model.parameters(), lr=lr), 4000, forget=True)
-        highest[optimizer] = [max(losses[begin : begin + 1000]) for begin in (0, 1000, 2000, 3000)]
-    assert highest[Adam][1:] == sorted(highest[Adam][1:]) and highest[Adam][3] > 1.3 * highest[Adam][1]
-    assert highest[SGD] == pytest.approx([highest[SGD][0]] * 4, rel=0.02)
-
-
-@STARTS
 @pytest.mark.parametrize("lr", [0.008, 0.02])
 def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
     """So at 0.01 part of the crawl is Adam's own: the large gradients of the start are still in its memory."""
@@ -120,7 +107,7 @@ def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
 
 @pytest.mark.parametrize(("lr", "bend"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.055, 2), (0.09, 10), (0.117, None)])
 def test_the_bend_hangs_on_the_rate(lr, bend):
-    """At 0.01 and at 0.06 the line bends; from there each loses a fixed small share in every epoch, 0.06 the larger.
+    """At 0.01 the line bends after twenty epochs, at 0.06 after one, and both bends lie at one height, near 0.08.
     At 0.117 it hardly bends: it stays high for longest, and after 200 epochs it is the lowest."""
     model = line()
     losses = torch.tensor(train(model, SGD(model.parameters(), lr=lr), 201), dtype=torch.float64)
@@ -135,12 +122,11 @@ def test_the_bend_hangs_on_the_rate(lr, bend):
         assert left[0] < 0.75 and left[0] < left[bend + 5 :].min() - 0.1
         assert left[bend + 20 : 200] == pytest.approx(left[bend + 20].item(), abs=0.005)
         assert left[bend + 20] > 0.94
-        assert 1 - left[bend + 20] == pytest.approx(2 * 0.2994 * lr, rel=0.1)  # larger at a larger rate
 
 
 @pytest.mark.parametrize(("lr", "epochs"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.04, 4)])
 def test_both_bend_at_one_height(lr, epochs):
-    """The two bends lie at one height, near 0.08, after twenty epochs and after one."""
+    """At 0.01 the line bends after twenty epochs, at 0.06 after one, and both bends lie at one height, near 0.08."""
     model = line()
     losses = train(model, SGD(model.parameters(), lr=lr), epochs)
     assert losses[epochs] == pytest.approx(0.08, abs=0.006) and losses[epochs - 1] > losses[epochs]
@@ -164,6 +150,14 @@ def test_the_first_step_of_adam_has_one_length(weight, bias, lr):
     assert 0 < abs(near_zero.bias.item()) < 0.7 * lr
 
 
+@pytest.mark.parametrize("lr", [1.8, 2, 2.2, 2.4])
+def test_a_jump_alone_does_no_harm(lr):
+    """The jump alone does no harm: at 2.37 the loss climbs to 29 and is 0.008 after 50 epochs."""
+    model = line()
+    losses = train(model, Adam(model.parameters(), lr=lr), 50)
+    assert losses[1] > losses[0] and losses[-1] < 0.02
+
+
 @pytest.mark.parametrize("lr", [0.2 * 12.5 ** (i / 20) for i in range(21)])
 def test_a_range_of_rates_does_well(lr):
     """from this start, anywhere from 0.2 to 2.5 the loss after 50 epochs is below 0.06."""
@@ -171,21 +165,9 @@ def test_a_range_of_rates_does_well(lr):
     assert train(model, Adam(model.parameters(), lr=lr), 50)[-1] < 0.06
 
 
-def test_at_a_rate_of_three_the_prediction_still_swings():
-    """The prediction stands at 9.15; two epochs later it would be nearer to 10"""
-    found = {}
-    for lr in (0.3, 3):
-        for epochs in (50, 52):
-            model = line()
-            train(model, Adam(model.parameters(), lr=lr), epochs)
-            found[lr, epochs] = abs(model(torch.tensor([[5.0]]).double()).item() - 10)
-    assert found[3, 50] == pytest.approx(0.85, abs=0.005) and found[3, 50] > found[0.3, 50]
-    assert found[3, 52] < found[0.3, 52]
-
-
 @pytest.mark.parametrize(("weight", "bias"), [(0.67037853, 0.34645085), (0.0, 0.0), (-1.0, 1.0), (5.0, -3.0)])
 def test_swings_take_longer_to_die_out_at_a_large_rate(weight, bias):
-    """a large one jumps far past the points, and its swings take longer to die out."""
+    """But after a larger jump the swings take longer to die out."""
     last_above = []
     for lr in (1, 3, 4, 6, 9):
         model = line(weight, bias)
@@ -196,13 +178,13 @@ def test_swings_take_longer_to_die_out_at_a_large_rate(weight, bias):
 
 @pytest.mark.parametrize("lr", [0.002, 0.005, 0.01, 4, 6, 9])
 def test_beside_the_range_it_creeps_or_overshoots(lr):
-    """A small rate creeps; a large one jumps far past the points"""
+    """A small rate creeps; a large one jumps far past the points, and the dashed line rises."""
     model = line()
     losses = train(model, Adam(model.parameters(), lr=lr), 50)
     if lr < 0.2:
         assert losses[-1] > 0.06 and losses[-1] == min(losses)
     else:
-        assert losses[1] > 5 * losses[0]
+        assert losses[1] > 5 * losses[0] and max(losses) == losses[1]
 
 
 @pytest.mark.parametrize("lr", [0.003, 0.02, 0.1])
@@ -222,13 +204,6 @@ def test_six_paths_from_one_start(surface, lr):
     assert len({tuple(place) for place in places(2).values()}) == len(SIX)
 
 
-def test_two_of_six_fly_off_on_himmelblau():
-    """They share one learning rate, so it is no fair race: who is ahead changes as you drag, and on Himmelblau's"""
-    for step in (30, 60, 100):
-        found = first_race().at(surface="Himmelblau's function", step=step).numbers
-        assert sum("diverged" in words for words in found.values()) == 2
-
-
 def test_the_leader_of_the_race_changes():
     """They share one learning rate, so it is no fair race: who is ahead changes as you drag"""
 
@@ -246,7 +221,7 @@ def test_the_leader_of_the_race_changes():
 def test_half_of_all_short_steps_go_down(length, seed):
     """About half of them: those less than 90 degrees from the step against the gradient.
     None of these hundred short steps lowers the loss more than that one.
-    A long step is another matter: at `length=2` dozens of the hundred do better."""
+    A long step is another matter: try `length=2`."""
     fig, falls, against = hundred_steps(length, seed)
     assert 35 <= (falls > 0).sum() <= 65
     assert falls.max() < against
