@@ -147,15 +147,15 @@ def shares(runs: Mapping[str, Trace], condition: float) -> Figure:
     >>> [line.get_label() for line in shares({"lr = 0.06": run}, condition=25).axes[0].get_lines()]
     ['both', 'floor', 'wall']
     """
-    fig, axes = figure(len(runs), squeeze=False, sharey=True)
+    fig, axes = figure(len(runs), squeeze=False, sharey=True, width=10.5)
     for ax, (title, run) in zip(axes[0], runs.items(), strict=True):
         x, y = run.points.T
         ax.plot(run.losses, color="0.6", linewidth=7, label="both")
         ax.plot(x**2 / 2, color=GREEN, label="floor")
         ax.plot(condition * y**2 / 2, "--", color=RED, label="wall")
-        ax.set(title=title, xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 300))
+        ax.set(title=title, xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 100))
         ax.label_outer()
-    axes[0, -1].legend()
+    axes[0, 0].legend()
     return fig
 
 

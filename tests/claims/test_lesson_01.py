@@ -40,7 +40,7 @@ def test_a_step_multiplies_the_distance(curvature, lr):
 
 @CONDITIONS
 def test_no_constant_rate_has_a_better_factor(condition):
-    """Its lowest point is where the lines cross, so no *constant* learning rate has a better factor on this ravine."""
+    """It is lowest where the lines cross, so no *constant* learning rate has a better factor on this ravine."""
     at_the_crossing = (condition - 1) / (condition + 1)
     factors = worst_factors(condition)
     assert factors.min() >= at_the_crossing - 1e-12
@@ -113,10 +113,10 @@ def test_the_goal_can_be_reached():
     assert any(experiment.at(lr=lr).numbers["loss after 30 steps"] < 0.1 for lr in near)
 
 
-@pytest.mark.parametrize("lr", [0.02, 0.05, 0.07])
+@pytest.mark.parametrize("lr", [0.02, 0.05, 0.07, 0.09])
 @pytest.mark.parametrize("condition", [12, 25])
 def test_the_loss_is_a_sum_of_two_parts(condition, lr):
-    """The loss is a sum of two parts, one for each direction, and each shrinks by its own factor squared."""
+    """The loss is a sum of two parts, one for each direction, and a step multiplies each by its own factor squared."""
     run = descend(problems.quadratic(condition), SGD, steps=20, lr=lr)
     x, y = run.points[0].tolist()
     steps = torch.arange(21, dtype=torch.float64)
@@ -129,24 +129,21 @@ def test_the_loss_is_a_sum_of_two_parts(condition, lr):
 @pytest.mark.parametrize("start", [(-4.0, 4.0), (3.0, -0.5), (0.1, 5.0)])
 def test_a_bend_says_that_the_rate_suits_one_direction_better(condition, start):
     """At $2/(m+L)$ both factors are equal in size, and the line is straight.
-    So where there are two curvatures, a bend says that the rate suits one direction better than the other; with a
-    third between them even the best rate bends."""
+    So here a bend says that the rate suits one direction better than the other."""
 
-    def bend(lr, curvatures, start):
-        p, curvatures = torch.tensor(start, dtype=torch.float64), torch.tensor(curvatures, dtype=torch.float64)
+    def bend(lr):
+        p, curvatures = torch.tensor(start, dtype=torch.float64), torch.tensor([1, condition], dtype=torch.float64)
         places = p * (1 - lr * curvatures) ** torch.arange(21, dtype=torch.float64)[:, None]
         return (curvatures * places**2).sum(-1).log().diff().diff().abs().max()
 
-    best, two = 2 / (1 + condition), [1, condition]
-    assert bend(best, two, start) < 1e-6
-    assert bend(1.3 / condition, two, start) > 0.01
-    assert bend(best, [1, condition, condition / 4 + 1], [*start, start[1]]) > 0.01
+    assert bend(2 / (1 + condition)) < 1e-6 and bend(1.3 / condition) > 0.01
 
 
 @pytest.mark.parametrize("condition", [10, 25, 60])
 def test_past_the_edge_the_loss_can_fall_before_it_grows(condition):
     """A little further, past $2/L$, the wall's factor is below −1 and every jump ends farther up the wall.
-    At first the loss falls even so, for five steps, since the floor's part shrinks.
+    At $2.02/L$ the wall's part grows from the first step, and for five steps the floor's shrinks by more.
+    A loss that falls at first is no proof of a good rate.
     """
     run = descend(problems.quadratic(condition), SGD, steps=600, lr=2.02 / condition)
     heights = run.points[:, 1].abs()
@@ -171,8 +168,8 @@ def test_rates_below_the_edge_from_a_start_off_the_floor():
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (2.0, 3.0), (5.0, -0.9)])
 @pytest.mark.parametrize("condition", [10, 25])
 def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condition, start):
-    """From this start, a little below $2/(m+L) = 0.0769$ the wall's part dies out much sooner
-    The more steps you take, the closer the best rate comes to $2/(m+L)$: the crossing is the best in the long run, not
+    """the wall's part dies out much sooner, and the floor's part hardly later.
+    The more steps you take, the closer the best rate comes to $2/(m+L)$
     """
     crossing, best = 2 / (1 + condition), []
     lr = torch.linspace(0.8 * crossing, 1.01 * crossing, 200001, dtype=torch.float64)
@@ -181,6 +178,9 @@ def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condi
         parts = floor + 2 * math.log(abs(start[0])), wall + 2 * math.log(abs(start[1])) + math.log(condition)
         best.append(lr[torch.logaddexp(*parts).argmin()].item())
     assert best[0] < best[1] < best[2] < crossing
+    rates = 0.97 * crossing, crossing
+    wall, floor = ((1 - rates[0] * c) / (1 - rates[1] * c) for c in (condition, 1))
+    assert wall**60 < 0.05 and 1 < floor**60 < 1.6
     assert best[2] == pytest.approx(crossing, rel=2e-3)
 
 
@@ -323,23 +323,6 @@ def test_a_network_climbs_where_the_curvature_along_the_gradient_is_above_the_ed
     assert 3 <= len(climbs) <= 5 and (along[climbs] > 2).all()
     assert (along[: climbs[0]] < 2).all() and (largest[8 : climbs[0]] > 2).all()
     assert largest[45] < lesson_01.training_at(0.5, reach=45, every=45, rounds=20, seed=seed)[1, 2] - 0.2
-
-
-@pytest.mark.parametrize("seed", [0, 1, 3])
-def test_a_push_along_the_steepest_direction_makes_the_loss_climb(seed):
-    """With other first weights the hump at 1 comes at another step, or not at all.
-    But push the weights at step 10 by 0.03 along the steepest direction, and the loss climbs a few steps later.
-    """
-    images, labels = problems.digits()
-    climbs = {}
-    for size in (0, 0.03, -0.03):
-        model = problems.small_net(64, 16, 10, seed=seed)
-        train(model, SGD, images, labels, steps=10, lr=1.0)
-        knobs = list(model.parameters())
-        _, direction = sharpness(cross_entropy(model(images), labels), knobs, rounds=60)
-        torch.nn.utils.vector_to_parameters(torch.nn.utils.parameters_to_vector(knobs) + size * direction, knobs)
-        climbs[size] = (train(model, SGD, images, labels, steps=25, lr=1.0).diff() > 0)[:7].any()
-    assert not climbs[0] and climbs[0.03] and climbs[-0.03]
 
 
 def test_a_network_has_a_direction_of_curvature_zero():
