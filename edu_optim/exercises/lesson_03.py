@@ -298,6 +298,18 @@ EXERCISES = [
             ),
             *[
                 edit(
+                    f"the learning rate drops in {where} alone",
+                    places,
+                    why="In the other form the learning rate is the same all the way.",
+                    ask="Which learning rate holds in the second half of the steps?",
+                )
+                for where, places in [
+                    ("torch's form", {"momentum * velocity + rate\n": "momentum * velocity + lr\n"}),
+                    ("the form with lr inside", {"rate * torch_velocity\n": "lr * torch_velocity\n"}),
+                ]
+            ],
+            *[
+                edit(
                     f"{whose} a running mean",
                     dict(places),
                     why="The new gradient enters at the weight 1 - momentum, which is lesson 03's other convention.",

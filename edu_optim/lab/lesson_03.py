@@ -1,7 +1,7 @@
 """Lesson 03, momentum: the ball in the ravine, the forms of the rule that others write, and two pictures."""
 
-from collections.abc import Callable, Sequence
-from math import sqrt
+from collections.abc import Callable, Mapping, Sequence
+from math import inf, sqrt
 from typing import Any
 
 import torch
@@ -75,12 +75,14 @@ def _ball(
     mine = _late if broken else optimizer
     runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta), steps=STEPS)
     found = overlay(axes[0], {run.name: _until_far(run.points) for run in runs})
-    yours, slowest = runs[-1].points, larger_root(1 + beta - lr * CURVATURES, beta).max()
+    pull = lr * CURVATURES
+    roots = (1 + beta + 0 * pull, beta + pull) if broken else (1 + beta - pull, beta)  # their sum and product
+    yours, slowest = runs[-1].points, larger_root(*roots).max()
     _draw_step(axes[0], yours.clamp(-1e3, 1e3), step)
-    _draw_distance(axes[1], yours.norm(dim=-1), None if broken else slowest, step)
-    rates = {} if broken else {"convergence rate by the formula": slowest, "square root of β": sqrt(beta)}
+    _draw_distance(axes[1], yours.norm(dim=-1), slowest, step)
     return {
-        **rates,
+        "convergence rate by the formula": slowest,
+        "square root of β": sqrt(beta),
         f"step {step}, along the floor": yours[step, 0] - yours[step - 1, 0],
         "farthest right, x": yours[:, 0].max(),
         f"distance after {STEPS} steps": yours[-1].norm(),
@@ -100,13 +102,12 @@ def _draw_step(ax: Axes, points: Tensor, step: int) -> None:
     ax.plot(*tip, "o", color=RED, markersize=9, zorder=6, label="_ball")
 
 
-def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor | None, step: int) -> None:
+def _draw_distance(ax: Axes, off: Tensor, slowest: Tensor, step: int) -> None:
     if off.max() > 1e3:
         ax.set_ylim(0.1, 10 * min(off.max().item(), 1e40))
     ax.plot(off.clamp(max=1e40), color=BLACK, label="distance of the ball")
-    if slowest is not None:
-        falls = off[0] * slowest ** torch.arange(STEPS + 1)
-        ax.plot(falls.clamp(max=1e40), "--", color=BLUE, label="falls by the convergence rate")
+    falls = off[0] * slowest ** torch.arange(STEPS + 1)
+    ax.plot(falls.clamp(max=1e40), "--", color=BLUE, label="by the convergence rate")
     ax.plot(step, off[step], "o", color=RED, markersize=9, label="_ball")
     ax.legend()
 
@@ -157,22 +158,20 @@ def lengths(form: Callable[..., tuple[float, float]], lrs: Sequence[float]) -> l
     return found
 
 
-def arrival(lr: float, beta: float, condition: float, steps: int = 4000) -> tuple[int | str, int]:
-    """When a ball in a ravine has a millionth of its distance left for good, and how often it crosses on its way there.
+def arrival(lr: float, beta: float, condition: float, steps: int = 4000) -> float:
+    """The step from which a ball in a ravine has at most a millionth of its distance left for good.
 
     Args:
         lr, beta: of the descent.
         condition: of the ravine.
-        steps: after which the first word is "never".
+        steps: how many to take; if the last is still too far, the answer is infinity.
 
     >>> arrival(0.037, 0.9, condition=100)
-    (270, 16)
+    270
     """
     points = descend(quadratic(condition=condition), SGD, steps, lr=lr, momentum=beta).points
     far = ~(points.norm(dim=1) <= 1e-6 * points[0].norm())  # what is not a number is far, too
-    arrived = int(far.nonzero().max()) + 1
-    crossings = int((points[1:arrived, 0] * points[: arrived - 1, 0] < 0).sum())
-    return "never" if far[-1] else arrived, crossings
+    return inf if far[-1] else int(far.nonzero().max()) + 1
 
 
 def draw_steps(needed: Callable[[float], int]) -> Figure:
@@ -187,14 +186,61 @@ def draw_steps(needed: Callable[[float], int]) -> Figure:
     conditions, fixed, star = (4, 10, 25, 100, 400, 1000, 2500, 10_000), [], []
     for condition in conditions:
         root, steps = sqrt(condition), 300 + condition // 2
-        fixed.append(arrival(0.97 * 3.8 / condition, 0.9, condition, steps)[0])
-        star.append(arrival((2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2, condition, steps)[0])
+        fixed.append(arrival(0.97 * 3.8 / condition, 0.9, condition, steps))
+        star.append(arrival((2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2, condition, steps))
     fig, ax = figure(width=7.5, height=4)
     ax.plot(conditions, [needed(condition) for condition in conditions], "o-", color=BLACK, label="plain at its best")
     ax.plot(conditions, fixed, "s--", color=RED, label="β = 0.9")
     ax.plot(conditions, star, "*-.", color=BLUE, markersize=10, label="at the star")
     ax.set(xscale="log", yscale="log", xlabel="condition number, log scale", ylabel="steps to a millionth, log scale")
     label_ends(ax)
+    return fig
+
+
+def draw_valleys(conditions: Sequence[float]) -> Figure:
+    """Steps to a millionth against β, at 0.97 of the edge, a line for each condition, up to 2000 steps.
+
+    >>> [text.get_text() for text in draw_valleys([9]).axes[0].texts]
+    ['condition 9']
+    """
+    fig, ax = figure(width=7.5, height=4)
+    betas = (0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+    keeps = torch.tensor([1 - beta for beta in betas])
+    for condition, color, look in zip(conditions, (BLACK, BLUE, RED), ("o-", "s--", "^-."), strict=False):
+        runs = [arrival(0.97 * (2 + 2 * beta) / condition, beta, condition, 2000) for beta in betas]
+        steps = torch.tensor(runs, dtype=torch.float64)
+        ax.plot(keeps, steps, look, color=color, label=f"condition {condition}")
+        first = int(steps.isfinite().nonzero()[0])
+        ax.text(keeps[first], 1.15 * steps[first], f"condition {condition}", color=color)
+    ax.set(
+        xscale="log", yscale="log", xlabel="momentum β, 1 - β on a log scale", ylabel="steps to a millionth, log scale"
+    )
+    ax.set_xticks(keeps.tolist(), [str(beta) for beta in betas])
+    ax.minorticks_off()
+    ax.invert_xaxis()
+    return fig
+
+
+def draw_cycle(slope: Callable[[float], float], paths: Mapping[float, Sequence[float]]) -> Figure:
+    """A bent slope with the last three places of the last path, and the paths by their starts from step 18 on.
+
+    >>> fig = draw_cycle(lambda x: 25 * x, {3: [3.0] * 20, 4: [4.0] * 20})
+    >>> [text.get_text() for text in fig.axes[1].texts]
+    ['from 3', 'from 4']
+    """
+    fig, (left, right) = figure(2, height=4)
+    x = torch.linspace(-2.3, 3, 107).tolist()
+    left.plot(x, [slope(at) for at in x], color=BLACK, label="slope")
+    left.plot([0.96, 2], [0, 26], "--", color=RED, label="far part, extended")
+    corners = list(paths.values())[-1][-3:]
+    left.plot(corners, [slope(at) for at in corners], "o", color=BLUE, markersize=9, label="visited in turn")
+    left.axhline(0, color="0.7", linewidth=1, label="_zero")
+    left.set(xlabel="x", ylabel="slope")
+    left.legend()
+    for (start, path), (color, dash) in zip(paths.items(), ((RED, "-"), (BLUE, "--")), strict=False):
+        right.plot(range(18, len(path)), path[18:], dash, color=color, marker="o", markersize=4, label=f"from {start}")
+    right.set(xlabel="step", ylabel="x")
+    label_ends(right)
     return fig
 
 

@@ -101,7 +101,7 @@ def test_root_of_beta(beta):
 
 @pytest.mark.parametrize(("product", "beta"), [(0.1, 0.2), (0.3, 0.05), (1.7, 0.04), (2.3, 0.2)])
 def test_larger_root_counts(product, beta):
-    """in the long run a step multiplies the distance, on average, by its size, the **convergence rate**."""  # noqa: E501
+    """a step multiplies the distance, on average, by its size, the **convergence rate**."""  # noqa: E501
     path = abs(places(product, beta, 120))
     assert path[-1] / path[-2] == pytest.approx(rate(product, beta), rel=1e-4)
 
@@ -152,7 +152,7 @@ def test_divergence(beta):
 
 
 def test_tilted_bowl():
-    """Along its own axes it is a sum of parabolas, and momentum treats each as if it were alone."""  # noqa: E501
+    """Along its own axes a bowl is a sum of parabolas, and momentum treats each as if it were alone"""  # noqa: E501
     generator = numpy.random.default_rng(5)
     axes = numpy.linalg.qr(generator.normal(size=(4, 4)))[0]
     curvatures = numpy.array([0.5, 2.0, 7.0, 11.0])
@@ -179,28 +179,28 @@ def test_plateau(kappa):
 
 
 def test_noise_at_equal_speed():
-    """At the same learning rate, with $\\eta\\lambda$ below 1, more momentum means more noise.
-    At the same speed, and well below 1, it is about the noise of plain descent"""
-    generator = torch.Generator().manual_seed(8)
-
-    def variance(lr, beta, curvature=2.0):
-        p = b = torch.zeros(20000, dtype=torch.float64)
-        for _ in range(1500):
-            noise = torch.randn(20000, dtype=torch.float64, generator=generator)
-            p, b = momentum(p, curvature * p + noise, b, lr=lr, momentum=beta)
-        return p.var().item()
-
-    plain = variance(0.03, 0.0)
-    assert variance(0.03, 0.4) > 1.3 * plain and variance(0.03, 0.85) > 2 * variance(0.03, 0.4)
-    assert variance(0.03 * 0.15, 0.85) == pytest.approx(plain, rel=0.06)
-    assert variance(0.8 * 0.15, 0.85) < 0.5 * variance(0.8, 0.0)  # and not where the product is large
+    """at the same speed and small $\\eta\\lambda$ the noise stays about the same"""
+    generator, curvature = torch.Generator().manual_seed(8), 2.0
+    settings = [(0.03, 0.0), (0.03, 0.4), (0.03, 0.85), (0.03 * 0.15, 0.85), (0.8 * 0.15, 0.85), (0.8, 0.0)]
+    lr, beta = torch.tensor(settings, dtype=torch.float64).T[..., None]
+    p = b = torch.zeros(len(settings), 2500, dtype=torch.float64)
+    variances = []
+    for step in range(1500):
+        noise = torch.randn(p.shape[1], dtype=p.dtype, generator=generator)
+        p, b = momentum(p, curvature * p + noise, b, lr=lr, momentum=beta)
+        if step % 100 > 90:
+            variances.append(p.var(1))
+    plain, some, more, same_speed, large, plain_large = torch.stack(variances[54:]).mean(0).tolist()
+    assert some > 1.3 * plain and more > 2 * some
+    assert same_speed == pytest.approx(plain, rel=0.06)
+    assert large < 0.5 * plain_large  # and not where the product is large
 
 
 @pytest.mark.parametrize(("lr", "beta"), [(0.03, 0.9), (0.05, 0.8)])
 def test_noisy_ravine(lr, beta):
     """At the same learning rate momentum is down first, swings, and stays three times as far away.
-    At a tenth of it they end, along the floor, where plain descent ends, and here sooner."""  # noqa: E501
-    start = torch.full((4000, 2), 3.0, dtype=torch.float64)
+    At the same speed it ends, along the floor, where plain descent ends, and here sooner."""  # noqa: E501
+    start = torch.full((1500, 2), 3.0, dtype=torch.float64)
 
     def far(lr, beta):
         run = descend(noisy_quadratic(condition=16), SGD, 400, start, lr=lr, momentum=beta, seed=4)
@@ -217,7 +217,7 @@ def test_noisy_ravine(lr, beta):
 
 def test_cycle():
     """three steps the ball is where it was, with the velocity that it had: a ball on the cycle stays there for ever
-    visit three points in turn, for ever ([Deeper](#Deeper))
+    The ball from 3.07 visits three points in turn, for ever ([Deeper](#Deeper)).
     In the long run a step leaves two thirds of it: the cycle attracts."""
     x, b = begin = Fraction(-2208, 1225), Fraction(1080, 49)
     for _ in range(3):
@@ -231,7 +231,7 @@ def test_cycle():
 
 
 def test_what_does_not_arrive_is_on_the_cycle():
-    """one of them is on the far steep part, whose slope $25(x - 0.96)$ pulls toward a minimum that is not there."""  # noqa: E501
+    """One is on the far steep part, whose slope $25(x - 0.96)$ pulls toward a minimum that is not there."""
     corners = sorted(n / 1225 for n in (792, -2208, 2592))
     assert corners[2] > 2 and bend(2.7) == pytest.approx(25 * (2.7 - 0.96))
     for start in numpy.linspace(-4.9, 4.9, 611):
@@ -240,6 +240,19 @@ def test_what_does_not_arrive_is_on_the_cycle():
             x, b = momentum(x, bend(x), b, lr=1 / 9, momentum=4 / 9)
             path.append(x)
         assert abs(x) < 1e-6 or sorted(path[-3:]) == pytest.approx(corners, abs=1e-6)
+
+
+@pytest.mark.parametrize("beta", [0.3, 0.9])
+@pytest.mark.parametrize("product", [0.05, 0.2, 0.8, 1.5])
+def test_a_late_step_diverges_above_a_product_of_one(beta, product):
+    """Then its roots have the product $\\beta + \\eta\\lambda$ ([Deeper](#Deeper)), across the ravine $0.9 + 25\\eta$.
+    a small learning rate hides the mistake."""  # noqa: E501
+    p, b = 1.0, 0.0
+    for _ in range(2000):
+        p, b = p - product * b, beta * b + p
+        if abs(p) > 1e9:
+            break
+    assert (abs(p) > 1) == (beta + product > 1) and (abs(p) < 0.1) == (beta + product < 1)
 
 
 @pytest.mark.parametrize("kappa", [9, 64])
@@ -254,7 +267,7 @@ def test_equal_roots(kappa):
 
 
 def test_a_little_smaller_rate_cures_the_cycle():
-    """At $\\beta = 4/9$ 0.108 does not help, and 0.105 cures it; at 0.9 half the edge, 0.076, does."""  # noqa: E501
+    """A smaller learning rate cures it: 0.105 at $\\beta = 4/9$, and 0.076, half the edge, at 0.9."""
 
     def away(lr, beta=4 / 9):
         count = 0
@@ -297,8 +310,7 @@ def test_the_star_lies_against_the_edge(kappa):
 
 
 def test_a_larger_rate_on_the_plateau_gains_nothing():
-    """Move the learning rate with it, like $1 + \\beta$.
-    So from 25 on lower $\\beta$ while it crosses, raise it, halving $1 - \\beta$, while it creeps, and stop when this no longer helps."""  # noqa: E501
+    """Move the learning rate with it, like $1 + \\beta$."""
 
     def steps(share, beta, kappa):
         lr = share * (2 + 2 * beta) / kappa
@@ -314,20 +326,28 @@ def test_a_larger_rate_on_the_plateau_gains_nothing():
     assert steps(0.9, 0.7, 100) < 0.6 * steps(0.9, 0.9, 100)  # swings for long: lower
 
 
-@pytest.mark.parametrize(("kappa", "share"), [(3000, 0.95), (20_000, 0.97)])
-def test_while_it_creeps_more_momentum_helps(kappa, share):
-    """At 25 and 100 the ball of 0.9 swings, and less momentum helps until it creeps, without a crossing; at 10,000 it creeps, and more helps until it swings."""  # noqa: E501
+@pytest.mark.parametrize("share", [0.9, 0.97])
+@pytest.mark.parametrize("kappa", [4, 12, 60, 400, 1500])
+def test_walking_down_the_valley_ends_at_its_lowest_point(kappa, share):
+    """Each line is a valley: on its left the ball is too much like plain descent; on its right it swings, and all lines are one.
+    Walking down it needs no condition number: try a lower $\\beta$; if that is slower, halve $1 - \\beta$ instead; go on while it helps.
+    """  # noqa: E501
 
     def tried(beta):
-        return arrival(share * (2 + 2 * beta) / kappa, beta, kappa, steps=12_000)
+        return arrival(share * (2 + 2 * beta) / kappa, beta, kappa, 1200)
 
-    beta, (steps, crossed) = 0.9, tried(0.9)
-    assert crossed == 0
-    while not crossed:
-        beta, before = (1 + beta) / 2, steps
-        steps, crossed = tried(beta)
-        assert steps < before
-    assert tried((1 + beta) / 2)[0] > steps
+    lower, higher = [0.9 - n / 10 for n in range(10)], [1 - 0.1 / 2**n for n in range(4)]
+    steps = {beta: tried(beta) for beta in (*lower, *higher)}
+    least = steps[0.9]
+    for way in (lower, higher):
+        for beta in way[1:]:
+            if steps[beta] >= least:
+                break
+            least = steps[beta]
+    assert least == min(steps.values())
+    rates = {beta: rate(share * (2 + 2 * beta) / kappa, beta) for beta in (0.9, 0.95, 0.975)}
+    swings = [steps[beta] for beta, size in rates.items() if size < beta**0.5 + 1e-9]
+    assert swings == sorted(swings)
 
 
 def needed(kappa):
@@ -335,21 +355,12 @@ def needed(kappa):
     return ceil(log(1e-6) / log((kappa - 1) / (kappa + 1)))
 
 
-@pytest.mark.parametrize(("kappa", "beta"), [(25, 0.5), (60, 0.65), (225, 0.8)])
-def test_a_momentum_that_fits_beats_plain_descent(kappa, beta):
-    """Here the smallest $\\beta$ tried with which the ball still crosses takes fewest, at 25 a fifth of plain descent's ($\\beta = 0$)."""  # noqa: E501
-    tried = {b: arrival(0.95 * (2 + 2 * b) / kappa, b, kappa) for b in (0, beta - 0.15, beta, beta + 0.1, beta + 0.15)}
-    assert min((b for b, (_, crossed) in tried.items() if crossed), default=1) == beta
-    assert min(tried, key=lambda b: tried[b][0]) == beta
-    assert tried[beta][0] < needed(kappa) / 4 and arrival(2 / (1 + kappa), 0, kappa)[0] == needed(kappa)
-
-
 @pytest.mark.parametrize("start", [(1.0, 1.0), (-0.1, 5.0)])
 def test_when_a_momentum_of_nine_tenths_pays(start):
-    """Not in our ravine: at condition 25 plain descent at its best takes 173 steps, and 0.9 takes 270.
+    """Not in our ravine: at condition 25 plain descent takes 173 steps, and 0.9 takes 270.
     From condition 4 to 1000 it takes about as many: all curvatures swing, and $\\sqrt{0.9}$ alone decides.
-    Below about 39 plain descent is quicker; at 2500 and 10,000 the ball creeps.
-    Here 0.9 paid on bowls from condition 40 on, not on rounder ones, and on the digits most with large batches."""
+    beyond, the ball creeps.
+    Here 0.9 paid on bowls from condition 40 on, and on the digits most with large batches."""
 
     def steps(kappa, lr, beta):
         paths = [places(lr * c, beta, 700, start=x) for c, x in zip((1, kappa), start, strict=True)]
@@ -361,12 +372,13 @@ def test_when_a_momentum_of_nine_tenths_pays(start):
         assert 240 < ball < 300
         assert (needed(kappa) < ball) == (kappa < 39)
         assert kappa > 60 or abs(steps(kappa, 2 / (1 + kappa), 0) - needed(kappa)) < 2
-    assert all(arrival(0.97 * 3.8 / kappa, 0.9, kappa)[1] == 0 for kappa in (2500, 10_000))
+    for kappa in (4, 1000, 2500, 10_000):
+        assert (rate(0.97 * 3.8 / kappa, 0.9) > sqrt(0.9) + 1e-6) == (kappa > 1000)
 
 
 @pytest.mark.parametrize("kappa", [25, 100])
 def test_no_sum_of_gradients_is_quicker_on_the_worst_bowl(kappa):
-    """On one bowl of this condition number, in infinitely many dimensions, no method that adds up multiples of its gradients has a lower convergence rate (Nesterov 2004, theorem 2.1.13)."""  # noqa: E501
+    """Over all bowls of one condition number, no method that adds up multiples of its gradients has a lower convergence rate than the star (Nesterov 2004, theorem 2.1.13)."""  # noqa: E501
     n, q = 500, (sqrt(kappa) - 1) / (sqrt(kappa) + 1)
     chain = 2 * numpy.eye(n) - numpy.eye(n, k=1) - numpy.eye(n, k=-1)
     hessian = numpy.eye(n) + (kappa - 1) / 4 * chain
@@ -391,7 +403,7 @@ def test_the_plateau_of_a_large_momentum():
 def test_momentum_gains_on_the_digits_where_the_batch_is_large(seed):
     """With all images momentum ends below a tenth of plain descent's loss, with 128 at about half
     At each batch it trains at speeds that break plain descent.
-    here the best was a half or a quarter of the largest."""
+    here at a half or a quarter of the largest."""
     gains = {}
     for batch, steps in ((None, 56), (128, 56), (16, 56)):
         (_, plain, most), (best, loss, reach) = (best_on_digits(batch, steps, beta, seed=seed) for beta in (0, 0.9))
