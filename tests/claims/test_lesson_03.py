@@ -72,7 +72,7 @@ def test_three_forms_are_one_path():
 
 @pytest.mark.parametrize("kappa", [9, 25, 400])
 def test_tuned_settings(kappa):
-    """Back to the ravine: plain descent and momentum, each at its best settings in the long run (derived below).
+    """Back to the ravine: plain descent and momentum, each at its best settings in the long run.
     This is the formula of gradient descent with $\\sqrt\\kappa$ in place of $\\kappa$."""  # noqa: E501
     root = sqrt(kappa)
     best = (root - 1) / (root + 1)
