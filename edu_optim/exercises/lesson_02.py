@@ -239,18 +239,22 @@ EXERCISES = [
                 why="This is how much the gradient scatters at the minimum; the place scatters by another amount.",
                 ask="In a step, by what is the gradient multiplied before it moves the place?",
             ),
-            edit(
-                "the variance is squared",
-                {"lr**2 * variance": "lr**2 * variance**2"},
-                why="`variance` is a square already: that of the standard deviation.",
-                ask="In formula (2), what does s**2 stand for?",
-            ),
-            edit(
-                "the growth is squared",
-                {"growth / batch": "growth**2 / batch"},
-                why="growth * x**2 is a variance already: that of the error at x.",
-                ask="In formula (2), what does s**2 stand for?",
-            ),
+            *[
+                edit(
+                    name,
+                    {"lr**2 * variance": f"lr**2 * variance**{one}", "growth / batch": f"growth**{other} / batch"},
+                    why="`variance` and growth * x**2 are variances already: they are added as they are.",
+                    ask="In formula (2), what does s**2 stand for?",
+                )
+                for name, one, other in [
+                    ("the variance is squared", 2, 1),
+                    ("the growth is squared", 1, 2),
+                    ("the variance and the growth are squared", 2, 2),
+                    ("the root of the variance", 0.5, 1),
+                    ("the root of the growth", 1, 0.5),
+                    ("the roots of the variance and of the growth", 0.5, 0.5),
+                ]
+            ],
         ],
         at(
             "noise_ball",

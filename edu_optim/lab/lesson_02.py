@@ -123,7 +123,7 @@ def _distances(ax: Axes, variance: Tensor, places: Tensor) -> Tensor:
     return off
 
 
-def floor_variance(lr: Any, curvature: Any, noise: float = 1.0) -> Any:
+def floor_variance(lr: Any, curvature: Any, noise: Any = 1.0) -> Any:
     """The noise floor: the variance of the place once a path at a constant rate has settled around a minimum.
 
     >>> floor_variance(lr=0.5, curvature=2.0)
@@ -132,18 +132,39 @@ def floor_variance(lr: Any, curvature: Any, noise: float = 1.0) -> Any:
     return lr * noise**2 / (curvature * (2 - lr * curvature))
 
 
-def clouds(places: Mapping[str, Tensor], variances: Mapping[str, Tensor]) -> Figure:
-    """A panel for each key: a cloud of points ``[n, 2]`` and the ellipse of two standard deviations.
+def least_squares(rule: Callable[..., Any], lr: float) -> tuple[Tensor, Tensor]:
+    """Where 400 paths of a least-squares fit end, ``[400, 2]``, and the variances that the noise floor predicts.
 
-    >>> fig = clouds({"a point": torch.zeros(1, 2)}, {"a point": torch.tensor([0.01, 0.01])})
+    The inputs scatter by 1 and by 5, so that the curvatures are 1 and 25, and the labels so much that a gradient of
+    a batch of 8 errs at the minimum with variance 1 and 25.
+
+    >>> from edu_optim.rules import gradient_descent
+    >>> places, variances = least_squares(gradient_descent, lr=0.05)
+    >>> places.shape, f"{variances[1] / variances[0]:.1f}"
+    (torch.Size([400, 2]), '2.6')
+    """
+    scales, draws = torch.tensor([1.0, 5.0], dtype=torch.float64), torch.Generator().manual_seed(0)
+    p = torch.zeros(400, 2, dtype=torch.float64)
+    for _ in range(round(4 / lr)):
+        inputs = scales * torch.randn(400, 8, 2, generator=draws, dtype=p.dtype)
+        noise = 8**0.5 * torch.randn(400, 8, generator=draws, dtype=p.dtype)
+        misses = (inputs * p[:, None]).sum(-1) - noise
+        (p,) = rule(p, (misses[..., None] * inputs).mean(1), lr=lr)
+    return p, floor_variance(lr, scales**2, scales)
+
+
+def clouds(panels: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """A panel for each key: a cloud of points ``[n, 2]`` and, of these variances, the ellipse of two deviations.
+
+    >>> fig = clouds({"a point": (torch.zeros(1, 2), torch.tensor([0.01, 0.01]))})
     >>> fig.axes[0].get_title()
     'a point'
     """
-    fig, axes = figure(len(places), width=10, height=4.4, squeeze=False, sharey=True, subplot_kw={"aspect": 1})
-    for ax, (title, cloud) in zip(axes[0], places.items(), strict=True):
+    fig, axes = figure(len(panels), width=10, height=3.6, squeeze=False, sharey=True, subplot_kw={"aspect": 1})
+    for ax, (title, (cloud, variance)) in zip(axes[0], panels.items(), strict=True):
         contour(ax, noisy_quadratic(condition=25), points=801)
         ax.plot(*cloud.T, "o", color=BLUE, markersize=2, alpha=0.6, zorder=5)
-        _ellipse(ax, variances[title], "-", color=RED, linewidth=2, zorder=6, label="two deviations")
+        _ellipse(ax, variance, "-", color=RED, linewidth=2, zorder=6, label="two deviations")
         ax.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7), xticks=(-0.5, 0, 0.5), title=title)
     return fig
 

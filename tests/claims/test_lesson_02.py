@@ -70,7 +70,7 @@ def test_one_over_t_is_the_running_mean(start):
 
 @pytest.mark.parametrize("condition", [3, 100])
 def test_at_the_best_constant_rate_the_ball_is_round(condition):
-    """At $2/(m+L)$, the best constant rate of lesson 01, it is a true ball."""
+    """At $2/(m+L)$, the best constant rate of lesson 01, equal errors make it round, too."""
     start = torch.zeros(4000, 2, dtype=torch.float64)
     rate = 2 / (1 + condition)
     places = descend(noisy_quadratic(condition), SGD, steps=4 * condition, start=start, lr=rate).points[-1]
@@ -84,7 +84,7 @@ def test_at_the_best_constant_rate_the_ball_is_round(condition):
 
 @pytest.mark.parametrize(("scales", "batch", "noise"), [((1.0, 5.0), 4, 1.0), ((1.0, 3.0), 8, 3.0)])
 def test_the_ball_of_least_squares_is_round(scales, batch, noise):
-    """Where $s^2$ is in proportion to $\\lambda$, as in least squares with noisy labels, small rates make the ball round."""  # noqa: E501
+    """In the middle $s^2$ is in proportion to $\\lambda$, as in least squares with noisy labels: there small rates make the ball round."""  # noqa: E501
     scale, draws = torch.tensor(scales, dtype=torch.float64), torch.Generator().manual_seed(batch)
     place, lr, seen = torch.zeros(300, 2, dtype=torch.float64), 0.05 / scales[1] ** 2, []
     for step in range(round(6 / (lr * scales[0] ** 2))):
