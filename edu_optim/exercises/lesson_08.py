@@ -1,5 +1,7 @@
 """Lesson 08, Adam: its exercises, their hints, and the answers that go wrong."""
 
+from itertools import combinations
+
 import torch
 
 from .. import rules
@@ -221,6 +223,18 @@ EXERCISES = [
                 ask="Which of the two has a memory?",
             ),
             edit(
+                "as sign descent it is Adagrad",
+                {'return {"lr": lr, "betas": (0, 0)': 'return {"lr": lr / t**0.5, "betas": (0, 1 - 1e-9)'},
+                why="Adagrad itself is right.",
+                ask='Which branch does the name "sign descent", in small letters, take?',
+            ),
+            edit(
+                "as Adagrad it is sign descent",
+                {"lr / t**0.5": "lr", "(0, 1 - 1e-9)": "(0, 0)"},
+                why="The sign descent itself is right.",
+                ask='Which branch does the name "Adagrad", with a capital, take?',
+            ),
+            edit(
                 "this is Adam as it is",
                 {"(0, 0)": "(0.9, 0.999)", "lr / t**0.5": "lr", "(0, 1 - 1e-9)": "(0.9, 0.999)"},
                 why="Both have the usual betas and lr as it came.",
@@ -265,6 +279,16 @@ EXERCISES = [
                 lambda: {**LINEUP, "D": LINEUP["F"], "F": LINEUP["D"]},
                 why="The other four are right.",
                 ask="Which of the two still follows the old direction after the gradient has turned round?",
+            ),
+            *(
+                instead(
+                    "two suspects have changed places",
+                    lambda a=a, b=b: {**LINEUP, a: LINEUP[b], b: LINEUP[a]},
+                    why="The other four are right.",
+                    ask="Write both mistakes yourself and run them on 10, 10, -10: whose steps are whose?",
+                )
+                for a, b in combinations(LINEUP, 2)
+                if a + b != "DF"
             ),
         ],
         _watch_suspects,

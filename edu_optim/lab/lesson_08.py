@@ -58,6 +58,9 @@ def _steps_of(
     found = overlay(ax, lines)
     ax.legend()
     steps = list(lines.values())[-1][1:, 1]
+    drawn = torch.stack([line[1:, 1] for line in lines.values()]).nan_to_num(0)
+    top = next((top for top in (4.5, 9, 18, 36, 72) if top > drawn.abs().max()), 144)
+    ax.set_ylim(-top if drawn.min() < -1.5 else -1.5, top)
     some = {f"step {t} (lr)": steps[t - 1] for t in (1, 2, 16, 50)}
     measured = {**some, "longest step (lr)": steps.abs().max(), "all 50 (lr)": steps.sum()}
     return {"betas": ", ".join(f"{beta:.4g}" for beta in betas), **measured, **found}
@@ -70,11 +73,11 @@ def _uncorrected(p: Any, g: Any, m: Any, v: Any, *, lr: Any, betas: Any, eps: An
     return p - lr * m / (v**0.5 + eps), m, v
 
 
-def _gradients_below(ax: Axes, gradient: str, broken: bool) -> None:
+def _gradients_below(ax: Axes, gradient: str) -> None:
     ax.vlines(range(1, 51), 0, SERIES[gradient], color="0.7", linewidth=2, zorder=0, label="gradient · 1000")
     ax.axhline(1, color=RED, linestyle="--", linewidth=1, label="_1 lr")
     ax.text(51.4, 1, "1 lr", color=RED, va="center")
-    ax.set(xlim=(0, 51), ylim=(-1.5, 7 if broken else 4.5), xlabel="step", ylabel="step in units of lr")
+    ax.set(xlim=(0, 51), xlabel="step", ylabel="step in units of lr")
 
 
 def lesson_00(optimizer: MakeOptimizer) -> tuple[dict[str, list[float]], float]:
@@ -159,8 +162,8 @@ def corrected_means(rule: Callable[..., Any], steps: int, rows: int = 10_000) ->
 
 
 TRIED: dict[Any, Tensor] = {
-    SGD: 10.0 ** torch.arange(0, 4.5, 0.5, dtype=torch.float64),
-    Adam: 10.0 ** torch.arange(-2, 2.5, 0.5, dtype=torch.float64),
+    SGD: 10.0 ** torch.arange(-0.5, 4.5, 0.5, dtype=torch.float64),
+    Adam: 10.0 ** torch.arange(-2.5, 2.5, 0.5, dtype=torch.float64),
 }
 RIVALS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {
     "SGD": (SGD, {}),
@@ -187,7 +190,7 @@ def next_word(
     falling: bool = False,
     **options: Any,
 ) -> tuple[float, Tensor]:
-    """The best of the nine learning rates in ``TRIED``, and what is left to learn at it, ``[steps + 1]``.
+    """The best of the ten learning rates in ``TRIED``, and what is left to learn at it, ``[steps + 1]``.
 
     A table of logits learns which of 20 words comes after each of 200; word k is as frequent as ``k ** -rarity``, and
     what comes after it has odds of its own. What is left is the cross-entropy less the least possible. A step sees
@@ -213,7 +216,7 @@ def next_word(
     return lrs[best].item(), left[:, best]
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=3)
 def _batches(rarity: float, batch: int | None, seed: int, steps: int) -> Tensor:
     """How often each pair is in a batch, as a share, ``[steps, 200, 20]``; all that there are without ``batch``."""
     _, pairs = _language(rarity, seed)
@@ -236,35 +239,34 @@ def counted(rarity: float, batch: int, *, seed: int = 0, steps: int = 300) -> fl
 
 
 def words(steps: int = 300, batches: Sequence[int] = (32, 512, 2048)) -> Figure:
-    """Three optimizers, each at its best learning rate, learn the next word: of words as frequent as 1/k, and alike.
+    """Three optimizers, each at its best learning rate, learn the next word.
 
-    Above with exact gradients at a constant rate, step by step; below what is left after the last step, in two digits,
-    over the size of a batch, at a rate that falls to zero. Gray is what counting the same pairs leaves.
+    Above with exact gradients at a constant rate, step by step, of words as frequent as 1/k, and alike. Below, of the
+    former, what is left after the last step, in two digits, over the size of a batch: at a constant rate, and at one
+    that falls to zero. Gray is what counting the same pairs leaves.
 
-    >>> [ax.get_title() for ax in words(10, [32]).axes[:2]]
-    ['word k as frequent as 1/k, exact gradients', 'all words alike, exact gradients']
+    >>> [ax.get_title() for ax in words(10, [32]).axes[2:]]
+    ['1/k, batches, constant rate', '1/k, batches, rate falls to zero']
     """
-    fig, axes = figure(2, 2, height=3.1, sharey="row")
-    for ax, below, rarity, which in zip(*axes, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
-        counts = [counted(rarity, batch, steps=steps) for batch in batches]
-        below.plot(batches, counts, color="0.6", linewidth=5, alpha=0.6, zorder=0, label="counting")
+    fig, (above, below) = figure(2, 2, height=3.1, sharey="row")
+    for ax, rarity, title in zip(above, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
         for name, (optimizer, options) in RIVALS.items():
             ax.plot(next_word(optimizer, rarity, steps=steps, **options)[1], label=name, markevery=50, **look(name))
-        ends: dict[str, list[float]] = {name: [] for name in RIVALS}
-        for batch in batches:
-            for name, (optimizer, options) in RIVALS.items():
-                _, left = next_word(optimizer, rarity, batch=batch, steps=steps, falling=True, **options)
-                ends[name].append(float(f"{left[-1]:.1e}"))
-        for name, left in ends.items():
-            below.plot(batches, left, label=name, **look(name))
-        ax.set(yscale="log", title=f"{which}, exact gradients", xlabel="step")
-        below.set(xscale="log", yscale="log", title=f"{which}, batches", xlabel="pairs of words in a batch, log scale")
-        below.set_xticks(batches, [f"{batch:,}" for batch in batches])
-        below.xaxis.minorticks_off()
+        ax.set(yscale="log", title=f"{title}, exact gradients", xlabel="step")
         label_ends(ax)
-        label_ends(below)
-    axes[0, 0].set_ylabel("left to learn, log scale")
-    axes[1, 0].set_ylabel(f"left after {steps} steps, log scale")
+    for ax, falling, title in zip(below, (False, True), ("constant rate", "rate falls to zero"), strict=True):
+        counts = [counted(1, batch, steps=steps) for batch in batches]
+        ax.plot(batches, counts, color="0.6", linewidth=5, alpha=0.6, zorder=0, label="counting")
+        for name, (optimizer, options) in RIVALS.items():
+            tried = (next_word(optimizer, 1, batch=batch, steps=steps, falling=falling, **options) for batch in batches)
+            ax.plot(batches, [float(f"{left[-1]:.1e}") for _, left in tried], label=name, **look(name))
+        ax.set(xscale="log", yscale="log", title=f"1/k, batches, {title}")
+        ax.set_xlabel("pairs of words in a batch, log scale")
+        ax.set_xticks(batches, [f"{batch:,}" for batch in batches])
+        ax.xaxis.minorticks_off()
+        label_ends(ax)
+    above[0].set_ylabel("left to learn, log scale")
+    below[0].set_ylabel(f"left after {steps} steps, log scale")
     return fig
 
 
