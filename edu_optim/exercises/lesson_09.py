@@ -102,9 +102,15 @@ EACH = "    for name, p in model.named_parameters():\n"
 
 def _watch_groups(answer):
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
-    groups = answer(model, 0.23, 0.017)
-    given = torch.optim.AdamW(groups, lr=0.23, weight_decay=0.017).param_groups
-    settings = {id(p): group for group in given for p in group["params"]}
+    groups = list(answer(model, 0.23, 0.017))
+    written = [set(group) if isinstance(group, dict) else set() for group in groups]
+    optimizer = torch.optim.AdamW(groups, lr=0.23, weight_decay=0.017)
+    unread = set()
+    for keys, group in zip(written, optimizer.param_groups, strict=False):
+        if "weight_decay" not in keys and any(p.ndim < 2 for p in group["params"]):
+            unread |= keys - optimizer.defaults.keys() - {"params"}
+    yield "keys that AdamW does not read", sorted(unread)
+    settings = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     for name, p in model.named_parameters():
         group = settings.get(id(p), {"lr": "none, for it is in no group", "weight_decay": "none"})
         for key in ("lr", "weight_decay"):
@@ -253,6 +259,21 @@ EXERCISES = [
                 {"0 if p.ndim < 2 else weight_decay": "0 if p.ndim < 2 else weight_decay * own_lr / lr"},
                 why="A tenth of lr makes lr * weight_decay a tenth; the two would make it a hundredth.",
                 ask="Which weight_decay should a group of the first layer hold?",
+            ),
+            *(
+                edit(
+                    "the decay of the matrices is multiplied by lr",
+                    {"0 if p.ndim < 2 else weight_decay": f"0 if p.ndim < 2 else weight_decay * {rate}"},
+                    why="AdamW itself multiplies it by lr, which so comes in twice.",
+                    ask="A step is to take lr * weight_decay of a matrix away. What should its group hold?",
+                )
+                for rate in ("lr", "own_lr")
+            ),
+            edit(
+                'AdamW does not read the key "decay"',
+                {'"weight_decay": own_decay': '"decay": own_decay'},
+                why="It passes over keys that it does not know, and so every parameter decays.",
+                ask="What is the option called in the call of AdamW?",
             ),
             *(
                 edit(

@@ -232,7 +232,7 @@ RATES = torch.logspace(-4.5, -1.5, 13, dtype=torch.float64)
 GRID = torch.cat([torch.zeros(1, dtype=torch.float64), torch.logspace(-1, 1.5, 6, dtype=torch.float64)])
 
 
-def unseen_error(
+def own_and_unseen(
     optimizer: MakeOptimizer,
     spread: float,
     seeds: range = range(10),
@@ -240,10 +240,11 @@ def unseen_error(
     rates: Tensor = RATES,
     decays: Tensor = GRID,
 ) -> Tensor:
-    """The squared error on unseen examples of a linear model, ``[budgets, seeds, rates, decays]``.
+    """The squared errors of a linear model on its own and on unseen examples, ``[2, budgets, seeds, rates, decays]``.
 
     40 features, 60 noisy examples, minibatches of 8. Each feature matters alike, but their units differ: the sizes
-    of the features run from 10^-spread to 10^spread, evenly on a log scale.
+    of the features run from 10^-spread to 10^spread, evenly on a log scale. The targets of its own examples have noise
+    of variance 1; those of unseen examples are the true answers.
 
     Args:
         optimizer: a class that takes ``lr`` and ``weight_decay``; one descent each for all settings.
@@ -252,10 +253,8 @@ def unseen_error(
         budgets: after how many steps to ask for the error.
         rates, decays: what is tried, each with each.
 
-    >>> unseen_error(AdamW, 0, range(1), budgets=(1, 2)).shape
-    torch.Size([2, 1, 13, 7])
-    >>> unseen_error(AdamW, 0, range(1), (1,), RATES[:3], GRID[:1]).shape
-    torch.Size([1, 1, 3, 1])
+    >>> own_and_unseen(AdamW, 0, range(1), (1, 2), RATES[:3], GRID[:1]).shape
+    torch.Size([2, 2, 1, 3, 1])
     """
     units = torch.logspace(-spread, spread, 40, dtype=torch.float64)
     drawn = [_examples(seed, units, max(budgets)) for seed in seeds]
@@ -269,9 +268,19 @@ def unseen_error(
         weights.grad = x.mT @ (x @ weights.detach() - y[..., None]) / 8
         runner.step()
         if step in budgets:
-            wrong = unseen @ weights.detach() - answers[..., None]
-            errors.append((wrong**2).mean(1).view(len(seeds), len(rates), len(decays)))
-    return torch.stack(errors)
+            both = [(inputs, targets), (unseen, answers)]
+            wrong = [((x @ weights.detach() - y[..., None]) ** 2).mean(1) for x, y in both]
+            errors.append(torch.stack(wrong).view(2, len(seeds), len(rates), len(decays)))
+    return torch.stack(errors, 1)
+
+
+def unseen_error(*args: Any, **kwargs: Any) -> Tensor:
+    """The squared error on unseen examples of `own_and_unseen`, ``[budgets, seeds, rates, decays]``.
+
+    >>> unseen_error(AdamW, 0, range(1), budgets=(1, 2)).shape
+    torch.Size([2, 1, 13, 7])
+    """
+    return own_and_unseen(*args, **kwargs)[1]
 
 
 def _examples(seed: int, units: Tensor, steps: int) -> tuple[Tensor, ...]:
