@@ -193,3 +193,19 @@ def test_without_correction_the_first_step_is_the_ratio_of_the_lesson():
 def test_the_experiment_takes_any_optimizer(optimizer):
     sum_of_steps = steps_by_hand(lesson_08.SERIES["noisy"], 0.9, 0.999, 1e-8).sum().item()
     assert EXPERIMENT.experiment(optimizer).numbers["all 50 (lr)"].item() == pytest.approx(sum_of_steps, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        {"gradient": "sparse", "window_m": 1, "broken": True},
+        {"gradient": "noisy", "window_m": 100, "window_v": 1},
+        {"gradient": "sign-flipping", "window_m": 1, "window_v": 10_000, "broken": True},
+    ],
+)
+def test_the_picture_of_the_experiment_follows_the_step_out_of_the_frame(moves):
+    moved = EXPERIMENT.experiment(**moves)
+    low, high = moved.picture.axes.get_ylim()
+    longest = moved.numbers["longest step (lr)"]
+    assert 18 < longest < high < 2.5 * longest
+    assert (low < -longest) == (moves["gradient"] == "sign-flipping")

