@@ -121,20 +121,26 @@ def hops() -> Figure:
 def rounds() -> Figure:
     """Three ranks in a ring that pass parts on: whose gradients are in the sum that each holds of each part.
 
-    >>> [text.get_text() for text in rounds().axes[1].texts[:3]]
+    >>> [text.get_text() for text in rounds().axes[2].texts[:3]]
     ['a', 'a+b+c', 'a+c']
     """
-    fig, axes = figure(3, width=10, height=2.8)
-    for number, (ax, title) in enumerate(zip(axes, ("at first", "after 2 turns", "after 4 turns"), strict=True)):
-        summed = [[(1, (rank - part) % 3 + 1, 3)[number] for part in range(3)] for rank in range(3)]
+    fig, axes = figure(5, width=12, height=2.4, sharey=True)
+    for turn, ax in enumerate(axes):
+        summed = [[_summed((rank - part) % 3, turn) for part in range(3)] for rank in range(3)]
         ax.imshow(summed, cmap="Blues", vmin=0, vmax=6, label="gradients summed")
         for rank, part in itertools.product(range(3), range(3)):
             held = sorted(GRADIENTS[rank - back] for back in range(summed[rank][part]))
-            ax.text(part, rank, "+".join(held), ha="center", va="center", size=12)
-        ax.set(title=title, aspect="auto")
+            ax.text(part, rank, "+".join(held), ha="center", va="center", size=11)
+        ax.set(title="at first" if turn == 0 else f"after turn {turn}", aspect="auto")
         ax.set_xticks(range(3), ["part 0", "part 1", "part 2"])
         ax.set_yticks(range(3), ["rank 0", "rank 1", "rank 2"])
     return fig
+
+
+def _summed(hops: int, turn: int) -> int:
+    """Of three gradients, how many are in a part ``hops`` to the right of where it set out, after so many turns."""
+    complete = (hops + 1) % 3 <= turn - 2
+    return 3 if complete else hops + 1 if hops <= turn else 1
 
 
 def kept(alone: list[float], runs: dict[str, dict[str, Any]]) -> Figure:
@@ -216,21 +222,21 @@ def play() -> Experiment:
         _sent_round,
         _milliseconds,
         ranks=slider("ranks", "", 8, 2, 64),
-        weights=rate("weights", "", 1e7, 1e3, 1e9),
-        delay=rate("delay of a message", "µs", 20, 1, 1000),
+        weights=rate("weights", "", 1e7, 1e3, 1e8),
+        delay=rate("delay of a message", "µs", 20, 5, 500),
     )
 
 
 def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[str, Any]:
-    """Milliseconds until all ranks have the sum, for 2 to 64 ranks, and a dot for yours."""
-    several = range(2, 65)
-    times = zip(*(round_trip(count, weights, delay) for count in several), strict=True)
+    """Milliseconds until all ranks have the sum, for 1,000 to 100 million weights, and a dot for yours."""
+    several = [10 ** (power / 20) for power in range(60, 161)]
+    times = zip(*(round_trip(ranks, count, delay) for count in several), strict=True)
     mine = round_trip(ranks, weights, delay)
     for name, line, dot, color, dash in zip(
         ("whole gradients", "parts"), times, mine, (RED, BLUE), ("-", "--"), strict=True
     ):
         ax.plot(several, line, dash, color=color, label=name)
-        ax.plot(ranks, dot, "o", color=color, markersize=9)
+        ax.plot(weights, dot, "o", color=color, markersize=9)
     ax.legend()
     return {
         "whole gradients, milliseconds": mine[0],
@@ -241,4 +247,4 @@ def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[s
 
 
 def _milliseconds(ax: Axes) -> None:
-    ax.set(xlabel="ranks", ylabel="milliseconds, log scale", yscale="log", xlim=(0, 66))
+    ax.set(xlabel="weights, log scale", ylabel="milliseconds, log scale", xscale="log", yscale="log", ylim=(3e-3, 5e3))
