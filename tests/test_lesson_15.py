@@ -68,14 +68,33 @@ def test_the_rules_that_are_asked_for_are_those_of_the_module(shape):
             torch.testing.assert_close(mine, ours)
 
 
-def test_the_experiment_counts_what_the_polynomial_says():
-    s = 0.1
-    norm = torch.logspace(-1, 0, 10, dtype=torch.float64).norm().item()
-    s = s / norm
-    for _ in range(5):
+def test_the_experiment_counts_what_a_loop_counts():
+    lr, beta, farther, squares = 0.05, 0.5, 0, 0.0
+    for seed in range(100):
+        draw, z, x, q, far = torch.Generator().manual_seed(seed), 5.0, 5.0, 5.0, [0.0, 0.0]
+        noise = torch.randn(200, generator=draw, dtype=torch.float64).tolist()
+        for t, error in enumerate(noise, 1):
+            z -= lr * ((1 - beta) * z + beta * x + 2 * error)
+            x += (z - x) / t
+            q -= lr * (q + 2 * error)
+            if t > 100:
+                far = [far[0] + x * x, far[1] + q * q]
+        farther += far[0] > far[1]
+        squares += far[0]
+    numbers = play().at(lr=lr, beta=beta).numbers
+    assert numbers["noises in which x is farther than plain SGD"] == farther
+    assert numbers["x, from the minimum"] == pytest.approx((squares / 100 / 100) ** 0.5)
+
+
+def test_the_curves_of_the_iterations_are_what_the_polynomials_say():
+    (sizes, quintic), (_, five), (_, cubic) = lesson_15.polynomials(rules.orthogonal).values()
+    s = sizes.clone()
+    for step in range(25):
+        if step == 5:
+            torch.testing.assert_close(five, s)
         s = 1.5 * s - 0.5 * s**3
-    numbers = play().at(coefficients="cubic").numbers
-    assert abs(numbers["smallest after"] - s) < 1e-9
+    torch.testing.assert_close(cubic, s)
+    torch.testing.assert_close(quintic, lesson_15.brought(rules.orthogonal, sizes))
 
 
 def test_the_singular_values_of_the_hidden_layer_are_those_of_a_loop():

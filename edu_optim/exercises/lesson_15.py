@@ -64,8 +64,8 @@ def _watch_orthogonalize(answer):
         u = torch.randn(3, 4, generator=draw, dtype=torch.float64)
         found.append(answer(largest * u / torch.linalg.matrix_norm(u, 2)))
         yield f"u whose largest singular value is {largest}", found[-1]
-    found.append(answer(torch.tensor([1.0, 0.3, 0.001], dtype=torch.float64).diag()))
-    yield "u with a singular value of 0.001", found[-1]
+    found.append(answer(torch.tensor([1.0, 0.3, 1e-6], dtype=torch.float64).diag()))
+    yield "u with singular values of 1, 0.3 and 0.000001", found[-1]
     matrices = [torch.as_tensor(one).detach().double() for one in found]
     if not any(matrix.isfinite().all() for matrix in matrices):
         raise ValueError("it holds inf or nan for every u")
@@ -131,7 +131,7 @@ EXERCISES = [
         orthogonalize,
         [
             "First make sure that no singular value is above 1: which length of a matrix is never below the largest?",
-            "Which of the two polynomials of the experiment converges, and how many steps does a value near 0 need?",
+            "Which of the two polynomials in *Deeper* converges, and how many steps does a value near 0 need?",
             "Divide by the root of the sum of all squares. Then, at each of some fifty steps, x becomes "
             "1.5 x - 0.5 (x xᵀ) x.",
         ],
@@ -179,14 +179,28 @@ EXERCISES = [
                 why="The rows do not stand at right angles to each other, so the singular values differ.",
                 ask="What is x xᵀ where all singular values are 1, and what is it here?",
             ),
+            edit(
+                "it is computed in float32",
+                {"u / (u * u).sum() ** 0.5": "(u / (u * u).sum() ** 0.5).float()"},
+                why="float32 holds some seven digits, and nine were asked for.",
+                ask="Which dtype has u, and which has what you return?",
+            ),
             *(
                 edit(
                     f"{word} steps are too few",
                     {"range(60)": f"range({count})"},
                     why="Small singular values have not come to 1.",
-                    ask="By what does 1.5 s - 0.5 s³ multiply a small s at each step, and how many bring 0.001 to 1?",
+                    ask="By what does 1.5 s - 0.5 s³ multiply a small s at each step, and how many bring 1e-6 to 1?",
                 )
-                for word, count in (("five", 5), ("ten", 10), ("twelve", 12), ("fifteen", 15), ("twenty", 20))
+                for word, count in (
+                    ("five", 5),
+                    ("ten", 10),
+                    ("twelve", 12),
+                    ("fifteen", 15),
+                    ("twenty", 20),
+                    ("twenty-five", 25),
+                    ("thirty", 30),
+                )
             ),
             edit(
                 "each entry is treated alone",

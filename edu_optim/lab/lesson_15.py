@@ -1,4 +1,4 @@
-"""The experiment of lesson 15, the Newton-Schulz iteration; its race, and what its pictures show.
+"""The experiment of lesson 15, schedule-free descent on a noisy bowl; its race, and what its pictures show.
 
 ``python -m edu_optim.lab.lesson_15 FILE NEW`` holds the race on four tasks, in about an hour, and writes it to a file,
 and to another what each rule reaches on the first with a constant rate, a cosine and an average, and what Muon and a
@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,10 +28,10 @@ from ..contest.tasks import DIGITS
 from ..contest.verdict import as_text, circumstances
 from ..later import Muon, NAdam, RAdam, rules, split
 from ..optimizers import AdamW
-from ..plot import BLUE, RED, figure, label_ends
+from ..plot import BLUE, GREEN, RED, chart, figure, label_ends
 from ..problems import small_net
 from ..trace.training import cross_entropies
-from .controls import choice, rate, slider
+from .controls import rate, slider
 from .experiment import Experiment
 
 COEFFICIENTS = {"quintic": (3.4445, -4.775, 2.0315), "cubic": (1.5, -0.5, 0.0)}
@@ -43,40 +44,62 @@ NEW = [first + k for first in (200, 300, 400, 500) for k in range(10)]  # seeds 
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
-    """What the iteration makes of each singular value between 0 and 1.
+    """Schedule-free and plain descent over a bowl with noisy gradients, for a rate, a ``beta`` and a noise.
 
     Args:
-        optimizer: a function of a matrix, its coefficients and the number of steps, in the place of the course's.
+        optimizer: a rule that is called like `edu_optim.later.rules.schedule_free_sgd`, in its place.
 
-    >>> play().numbers["smallest after"] > 0.6
-    True
+    >>> print(play().at(lr=0.1))
+    lr: 0.1
+    z, from the minimum: 1.3
+    plain SGD, from the minimum: 0.442
+    x, from the minimum: 0.329
+    noises in which x is farther than plain SGD: 17
     """
     return Experiment(
-        _iterated,
-        _ones,
-        coefficients=choice("coefficients", *COEFFICIENTS),
-        steps=slider("steps", "", 5, 0, 12),
-        smallest=rate("smallest singular value", "", 0.1, 0.0001, 0.5),
+        _wandering,
+        _minimum,
+        lr=rate("lr", "", 0.3, 0.01, 1),
+        beta=slider("beta", "", 0.9, 0.0, 1.0),
+        seed=slider("seed of the noise", "", 15, 0, 99),
         optimizer=optimizer,
     )
 
 
-def _iterated(
-    ax: Axes, *, coefficients: str, steps: int, smallest: float, optimizer: Callable[..., Any] | None = None
+def _wandering(
+    ax: Axes, *, lr: float, beta: float, seed: int, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
-    """Ten singular values before, from the smallest to 1, and after the iteration."""
-    before = torch.logspace(torch.tensor(smallest).log10().item(), 0, 10, dtype=torch.float64)
-    made = (optimizer or rules.orthogonal)(before.diag(), COEFFICIENTS[coefficients], steps)
-    after = made.diagonal()
-    ax.plot(range(1, 11), before.flip(0), "o-", color=BLUE, label="before")
-    ax.plot(range(1, 11), after.flip(0), "s-", color=RED, label="after")
+    """Where z, plain SGD and x are in 200 steps; the numbers are of the last 100 steps with 100 noises."""
+    lines = noisy_bowl(optimizer or rules.schedule_free_sgd, lr, slice(None), beta)
+    for (name, line), color, dash in zip(lines.items(), (RED, BLUE, GREEN), ("-", "--", "-."), strict=True):
+        ax.plot(line[:, seed], dash, color=color, label=name)
     label_ends(ax)
-    return {"largest after": after.max().item(), "smallest after": after.min().item()}
+    off = [(line[100:] ** 2).mean(0) for line in lines.values()]
+    names = [f"{name}, from the minimum" for name in ("z", "plain SGD", "x")]
+    far = {name: float(squares.mean() ** 0.5) for name, squares in zip(names, off, strict=True)}
+    return far | {"noises in which x is farther than plain SGD": int((off[2] > off[1]).sum())}
 
 
-def _ones(ax: Axes) -> None:
-    ax.axhline(1, color="0.6", linewidth=0.8)
-    ax.set(xlabel="singular value, from the largest", ylabel="size", ylim=(0, 1.4), xlim=(0.5, 10.5))
+def _minimum(ax: Axes) -> None:
+    ax.axhline(0, color="0.6", linewidth=0.8)
+    ax.set(xlabel="step", ylabel="place; the minimum is 0", ylim=(-6, 6))
+
+
+def polynomials(rule: Callable[..., Any]) -> dict[str, tuple[Tensor, Tensor]]:
+    """What the cubic and the quintic iteration make of a singular value, from 1e-4 to 1.
+
+    Args:
+        rule: `edu_optim.later.rules.orthogonal`, or one that is called like it.
+
+    >>> list(polynomials(rules.orthogonal))
+    ['quintic, 5 steps', 'cubic, 5 steps', 'cubic, 25 steps']
+    """
+    sizes = torch.logspace(-4, 0, 241, dtype=torch.float64)
+    made = {
+        f"{name}, {steps} steps": brought(lambda u, made=COEFFICIENTS[name], steps=steps: rule(u, made, steps), sizes)
+        for name, steps in (("quintic", 5), ("cubic", 5), ("cubic", 25))
+    }
+    return {name: (sizes, values) for name, values in made.items()}
 
 
 def careful_steps(rule: Callable[..., Any]) -> dict[str, tuple[Sequence[int], list[float]]]:
@@ -99,27 +122,40 @@ def careful_steps(rule: Callable[..., Any]) -> dict[str, tuple[Sequence[int], li
     return lines
 
 
-def noisy_bowl(rule: Callable[..., Any], lr: float = 0.3, seed: int = 15) -> dict[str, list[float]]:
-    """Schedule-free and plain descent in 200 steps from 5 over p**2 / 2, with noise of deviation 2 in the gradient.
+@functools.cache
+def _noises() -> numpy.ndarray:
+    """Normal numbers for 200 steps, a column for each of 100 seeds."""
+    draws = [torch.Generator().manual_seed(seed) for seed in range(100)]
+    return torch.stack([torch.randn(200, generator=draw, dtype=torch.float64) for draw in draws], 1).numpy()
+
+
+def noisy_bowl(
+    rule: Callable[..., Any], lr: float = 0.3, seed: int | slice = 15, beta: float = 0.9, start: float = 5
+) -> dict[str, numpy.ndarray]:
+    """Schedule-free and plain descent in 200 steps over p**2 / 2, with noise of deviation 2 in the gradient.
+
+    Each ``[200]``, or ``[200, seeds]``.
 
     Args:
         rule: `edu_optim.later.rules.schedule_free_sgd`, or one that is called like it.
         lr: the constant learning rate of both.
-        seed: of the noise, which is the same for both.
+        seed: of the noise, below 100, which is the same for both; or several, as a slice.
+        beta: how near the average the gradient is asked for.
+        start: where both begin.
 
     >>> fast, plain, mean = noisy_bowl(rules.schedule_free_sgd).values()
-    >>> len(fast), [max(map(abs, line[100:])) < 3 for line in (fast, plain, mean)]
+    >>> len(fast), [bool(abs(line[100:]).max() < 3) for line in (fast, plain, mean)]
     (200, [False, True, True])
     """
-    noise = torch.randn(200, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).tolist()
-    p, e, q, fast, plain, mean = 5.0, 0.0, 5.0, [], [], []
-    for t, error in enumerate(noise, 1):
-        p, e = rule(p, p + 2 * error, e, t=t, lr=lr)
-        q -= lr * (q + 2 * error)
-        fast.append(p - 0.9 * e)
+    p, e, q, fast, plain, mean = start, 0.0, start, [], [], []
+    for t, error in enumerate(2 * _noises()[:, seed], 1):
+        p, e = rule(p, p + error, e, t=t, lr=lr, beta=beta)
+        q = q - lr * (q + error)
+        fast.append(p - beta * e)
         plain.append(q)
-        mean.append(p + 0.1 * e)
-    return {"z, the fast point": fast, "plain SGD": plain, "x, the average": mean}
+        mean.append(p + (1 - beta) * e)
+    lines = {"z, the fast point": fast, "plain SGD": plain, "x, the average": mean}
+    return {name: numpy.array(line) for name, line in lines.items()}
 
 
 class _Mixed:
@@ -448,6 +484,20 @@ def treated_table(results: Mapping[str, Mapping[str, Any]], to: str = "AdamW", d
     return "\n".join(map(str.rstrip, rows))
 
 
+def by_treatment(results: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """The mean of what was held out on the digits, a line for each of `RULES`, at each treatment.
+
+    Args:
+        results: what `treated` returns.
+
+    >>> [line.get_label() for line in by_treatment(treatments()).axes[0].get_lines()]
+    ['AdamW', 'NAdam', 'RAdam', 'Lion', 'schedule-free', 'Muon']
+    """
+    lines = {rule: [_mean(results[f"{rule}, {treatment}"]) for treatment in TREATMENTS] for rule in RULES}
+    ticks = {"xticks": range(3), "xticklabels": TREATMENTS}
+    return chart(lines, x="", y="held-out digits wrong, %", **ticks)
+
+
 def counted(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
     """How many of the 360 held-out digits are wrong: with whole numbers, forty seeds can be tested.
 
@@ -535,26 +585,35 @@ def brought(rule: Callable[..., Any], sizes: Tensor) -> Tensor:
 
 
 def near_one(rule: Callable[..., Any], layer: Mapping[int, Tensor]) -> Figure:
-    """The curve of what a rule makes of a singular value, and on it those of a layer at some steps.
+    """How far a layer's last step reaches in each direction, and the curve of what a rule makes of a singular value.
 
-    What is below 1e-6 is left out.
+    On the left stand the singular values of that step, with momentum and with the rule; on the right, on the curve,
+    those at all steps, but for what is below 1e-6.
 
     Args:
         rule: as in `brought`.
         layer: step -> singular values, as `hidden_layer` returns them.
 
     >>> fig = near_one(rules.orthogonal, {1: torch.tensor([0.5, 0.1], dtype=torch.float64)})
-    >>> [line.get_label() for line in fig.axes[0].get_lines()]
-    ['what five iterations make of it', 'step 1']
+    >>> [[line.get_label() for line in ax.get_lines()] for ax in fig.axes]
+    [['momentum', 'Muon'], ['what five iterations make of it', 'step 1']]
     """
-    fig, ax = figure(width=7)
+    fig, (left, right) = figure(2, width=11.5, height=3.6, sharey=True)
+    *_, (step, last) = layer.items()
+    for name, reach, color, look in (
+        ("momentum", last / last.max(), BLUE, "o-"),
+        ("Muon", brought(rule, last), RED, "s-"),
+    ):
+        left.plot(range(1, len(last) + 1), reach, look, color=color, label=name)
+    left.set(xlabel="direction, from the longest", ylabel="how far the step reaches", title=f"step {step}")
+    label_ends(left)
     sizes = torch.logspace(-6, 0, 241, dtype=torch.float64)
-    ax.plot(sizes, brought(rule, sizes), color="0.6", label="what five iterations make of it")
-    for (step, values), color, marker in zip(layer.items(), (BLUE, RED), "os", strict=False):
+    right.plot(sizes, brought(rule, sizes), color="0.6", label="what five iterations make of it")
+    for (step, values), color, marker in zip(layer.items(), (GREEN, RED), "os", strict=False):
         seen = values[values > 1e-6]
-        ax.plot(seen, brought(rule, seen), marker, color=color, alpha=0.7, label=f"step {step}")
-    ax.set(xscale="log", xlabel="singular value over the matrix's length, log scale", ylabel="in the step")
-    ax.legend(loc="upper left")
+        right.plot(seen, brought(rule, seen), marker, color=color, alpha=0.7, label=f"step {step}")
+    right.set(xscale="log", xlabel="singular value over the matrix's length, log scale")
+    right.legend(loc="lower right")
     return fig
 
 

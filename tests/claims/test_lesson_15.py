@@ -1,6 +1,7 @@
 """What lesson 15 says in general, tried beside its own settings."""
 
 import functools
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -97,7 +98,7 @@ def test_what_a_step_of_muon_costs(shape):
 @pytest.mark.parametrize("lr", [0.01, 0.3])
 @pytest.mark.parametrize("g", [-7.0, 1e-6, 3.0, 0.0])
 def test_every_weight_moves_by_lr_under_lion(lr, g):
-    """Without decay every weight moves by `lr`, but for rounding, unless its mean is 0, or below about 1e-28 for our `sign`."""  # noqa: E501
+    """Without decay every weight moves by `lr`, unless its mean is 0 or as good as 0."""
     p, m = 0.5, 0.1 * g
     for _ in range(4):
         moved, m = rules.lion(p, g, m, lr=lr)
@@ -119,7 +120,7 @@ def test_the_average_of_schedule_free_is_that_of_the_fast_points(beta):
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 15])
 def test_the_fast_point_wanders_and_the_average_less(seed):
-    """At this rate and `beta` $z$ wanders farther than plain SGD, and $x$ less."""
+    """At this rate and `beta` $z$ wanders farther than plain SGD, and $x$ less"""
     for lr in (0.3, 0.6):
         lines = noisy_bowl(rules.schedule_free_sgd, lr, seed).values()
         fast, plain, mean = (torch.tensor(line)[-100:].std() for line in lines)
@@ -161,11 +162,12 @@ def mean(name):
 
 def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
     """Of the six rules all but schedule-free gain from both, and draw together: from 4.01 to 6.69 at a constant rate, from 3.65 to 4.66 with the average
-    In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, by half a point or more; with forty other seeds, too.
+    In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, by half a point or more.
     But an average gains AdamW 1.7 points, Muon at a constant rate 0.8.
-    - On our MLP in 120 minibatches of 32 an average of its weights gains AdamW 1.7 points, a cosine 1.6; with either for everyone, at the default betas, only Muon beats it.
+    on our MLP in 120 minibatches of 32, at the default betas, only Muon beats it where all have the same.
+    - There an average of its weights gains AdamW 1.7 points, a cosine 1.6
     expecting much: no table here tells it from AdamW with the same treatment
-    expecting more: with its default betas and a cosine, or an average, AdamW beats it here
+    expecting more: at the default betas AdamW beats it on our MLP, with a cosine and with an average
     at a constant rate and the default betas in 120 or 200 steps: AdamW beats it there, on the MLP and the text
     """  # noqa: E501
     wins = won(counted(treatments()))
@@ -185,6 +187,7 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
         means = [mean(f"{rule}, {treatment}") for rule in RULES]
         assert (min(means), max(means)) == pytest.approx(ends, abs=0.005)
     assert mean("AdamW, constant") - mean("AdamW, average") == pytest.approx(1.7, abs=0.05)
+    assert mean("AdamW, constant") - mean("AdamW, cosine") == pytest.approx(1.6, abs=0.05)
     assert mean("AdamW, constant") - mean("Muon, constant") == pytest.approx(0.8, abs=0.05)
     assert ("AdamW", "RAdam") in won(stored()["results"][TEXT])
 
@@ -206,7 +209,7 @@ def test_what_takes_muon_apart():
     """It beats Muon in each column, at about twice its operations.
     With minibatches of 32, Muon's 120 steps take about as many operations as 320 of AdamW: `AdamW longer`, which beats Muon with each treatment
     With minibatches of 1,024 a training step with Muon takes only 6 % more operations.
-    - At equal cost, both averaged, AdamW is ahead of Muon on our MLP in minibatches of 32, behind on the text.
+    - At equal cost, both averaged, AdamW is ahead of Muon there, behind on the text.
     """  # noqa: E501
     wins = won(counted(treatments()))
     for name in ("Muon on all", LONG):
@@ -251,7 +254,7 @@ def test_a_part_of_the_treatments_comes_out_as_it_is_stored(name):
 
 @pytest.mark.slow
 def test_other_seeds_and_finer_rates_say_so_too():
-    """In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, by half a point or more; with forty other seeds, too."""  # noqa: E501
+    """In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, by half a point or more."""  # noqa: E501
     for treatment, finer in zip(TREATMENTS, (0.00681, 0.0316, None), strict=True):
         ours, theirs = f"Muon, {treatment}", f"AdamW, {treatment}"
         assert (ours, theirs) in won(counted({name: held(name, range(600, 640)) for name in (ours, theirs)}))
@@ -297,16 +300,6 @@ def test_what_takes_muon_apart_with_other_seeds():
 
 
 @pytest.mark.slow
-def test_half_as_many_steps_more_bring_adamw_level():
-    """With 180 steps forty seeds tell AdamW from Muon with no treatment."""
-    task = replace(MATRIX, steps=180)
-    for treatment, lr, decays in (("constant", 0.01, ()), ("cosine", 0.0215, ()), ("average", 0.0215, (0.97,))):
-        found = trained(task, "AdamW", [lr], NEW, decays, treatment == "cosine")[1][-1, :, 0]
-        muon = treatments()[f"Muon, {treatment}"]
-        assert won(counted({"AdamW": {"held_out": found.tolist()}, "Muon": muon})) == set()
-
-
-@pytest.mark.slow
 def test_a_cosine_pays_in_the_longer_runs():
     """In 60 steps the cosine wins, as in 120 and 400; in 20 it does not.
     Here is AdamW on the digits in fewer steps, with forty seeds; for each length the rates were chosen with six.
@@ -336,7 +329,7 @@ def test_muon_is_ahead_on_the_text_with_each_seed():
 def test_on_the_text_muon_pays_by_the_operation_too():
     """There a training step with Muon takes 1.4 times the operations.
     At a constant rate we do not know who is ahead; with the cosine, and with the average, Muon is.
-    - At equal cost, both averaged, AdamW is ahead of Muon on our MLP in minibatches of 32, behind on the text.
+    - At equal cost, both averaged, AdamW is ahead of Muon there, behind on the text.
     """
     task, results = RACES[TEXT], treatments(TEXT)
     net, inputs = task.model(0).float(), task.data(0)[0][0][: task.batch]
@@ -462,19 +455,58 @@ def test_bfloat16_shows_where_singular_values_are_small(seed):
         assert least < (ends[0] - ends[1]).norm() / (ends[0] - start).norm() < most
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_what_muon_brings_near_one(seed):
-    """From 0.003 of the matrix's length on, a singular value comes to between 0.68 and 1.21, so the step is about as long in small directions as in large ones.
-    Below 0.003 the curve falls to 0; above 0.003 lie 9 of the 32 at step 1, and 22 at step 61.
-    """  # noqa: E501
+    """Momentum goes far in the few directions of the large singular values, Muon about as far in the small ones.
+    From 0.003 of the matrix's length on, a singular value comes to between 0.68 and 1.21.
+    Below 0.003 the curve falls to 0; there lie most of the 32 at step 1.
+    """
     sizes = torch.logspace(-2.5, 0, 3001, dtype=torch.float64)
     made = brought(rules.orthogonal, sizes)
     assert 0.68 < made.min() and made.max() < 1.21
     below = brought(rules.orthogonal, torch.logspace(-6, -2.6, 100, dtype=torch.float64))
     assert (below.diff() > 0).all() and below[0] < 0.001
-    assert [int((values > 0.003).sum()) for values in hidden_layer().values()] == [9, 22]
-    first, later = ((values > 0.003).sum() for values in hidden_layer(60, seed).values())
-    assert 8 <= first <= 11 and 19 <= later <= 24
+    first, later = hidden_layer(60, seed).values()
+    assert (first < 0.003).sum() > 20
+    assert (later > 0.5 * later.max()).sum() < 6 and (brought(rules.orthogonal, later) > 0.5).sum() > 24
+
+
+def off(line):
+    """How far from the minimum each of some runs is in its last half, root mean square."""
+    return (line[100:] ** 2).mean(0) ** 0.5
+
+
+@pytest.mark.parametrize("start", [5.0, -20.0])
+def test_the_average_pays_where_the_rate_is_large(start):
+    """Plain SGD it is: $x$ is farther in 79 of 100 noises, for the way down from 5 is still in it.
+    At 0.3 it is farther in none.
+    """
+    for lr in (0.03, 0.3):
+        farther = []
+        for begun in (start, 0.0):
+            _, plain, mean = map(off, noisy_bowl(rules.schedule_free_sgd, lr, slice(None), start=begun).values())
+            farther.append(int((mean > plain).sum()))
+        assert farther == ([0, 0] if lr == 0.3 else [79 if start == 5 else 100, 23])
+
+
+@pytest.mark.parametrize("start", [5.0, -6.0])
+def test_what_beta_is_for(start):
+    """Without `beta` $z$ is plain SGD, and $x$ the mean of its way: at 0.3 nearer still, at 0.03 three times as far as with 0.9.
+    `beta` asks for the gradient near $x$, so $z$ runs past the minimum and pulls $x$ there.
+    """  # noqa: E501
+    far = {}
+    for lr, beta in itertools.product((0.03, 0.3), (0, 0.9)):
+        fast, plain, mean = noisy_bowl(rules.schedule_free_sgd, lr, slice(None), beta, start).values()
+        far[lr, beta] = (off(mean) ** 2).mean() ** 0.5
+        if not beta:
+            assert abs(fast - plain).max() < 1e-9
+            assert abs(mean[-1] - plain.mean(0)).max() < 1e-9
+    assert 2.8 < far[0.03, 0] / far[0.03, 0.9] < 4
+    assert far[0.3, 0] < far[0.3, 0.9]
+    fast, _, mean = (
+        line.mean(1) / start for line in noisy_bowl(rules.schedule_free_sgd, 0.03, slice(None), 0.9, start).values()
+    )
+    assert (fast[70:] < -0.1).all() and (mean[:120] > 0).all() and (abs(mean[120:]) < 0.1).all()
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 7)])
