@@ -77,6 +77,12 @@ FREE_ADAMW = [
         why="The gradient is asked for nearer the average than it should be: beta2 is that of the squares.",
         ask="Which of the two betas says where between z and x the gradient is asked for?",
     ),
+    edit(
+        "the average comes back in the place of p",
+        {"return p, v, e": "return p + (1 - beta1) * e, v, e"},
+        why="x is what you answer with; the next step begins at p, between z and x.",
+        ask="With which of the points do you train, and with which do you answer?",
+    ),
     edit("the steps go uphill", {"d = g /": "d = -g /"}, why=UP, ask=UP_ASK),
     edit(
         "what stands for the gradient is multiplied by lr",

@@ -46,6 +46,12 @@ BYTES = [
         ask="Which of the three does the exercise name for stage 1?",
     ),
     edit(
+        "the weights are shared out before the gradients",
+        {"2:\n        gradients": "2:\n        parameters", "3:\n        parameters": "3:\n        gradients"},
+        why="At stage 2 it is the gradients; the weights come last.",
+        ask="Which of the three does the exercise name for stage 2?",
+    ),
+    edit(
         "the weights are never shared out",
         {"parameters /= ranks": "pass"},
         why="At the last stage a rank keeps a share of the weights too.",
@@ -92,6 +98,12 @@ BYTES = [
         {"2 * weights, 2 * weights, 12": "4 * weights, 4 * weights, 12"},
         why="Parameters and gradients are bfloat16 here, two bytes each.",
         ask="How many bits has a bfloat16?",
+    ),
+    edit(
+        "the bfloat16 weights are not counted",
+        {"2 * weights, 2 * weights, 12": "0 * weights, 2 * weights, 12"},
+        why="The copy in float32 is a part of the state; the weights themselves stand beside it.",
+        ask="With which weights does a forward pass compute here, and how many bytes have they?",
     ),
     edit(
         "the gradients are counted in four bytes",

@@ -140,6 +140,18 @@ RING = [
         ask="In the first turn, which place does rank 0 send, and which rank 1?",
     ),
     edit(
+        "each rank sends the same place in every turn",
+        {FIRST: "rank", SECOND: "rank"},
+        why="What has just been added up must go on in the next turn, and it is in the place before.",
+        ask="Into which place has the last number come, and which one do you send next?",
+    ),
+    edit(
+        "in the second round each rank sends its own complete sum in every turn",
+        {f"yield mine[place]\n        {RIGHT} = arrived": f"yield mine[(rank + 1) % ranks]\n        {RIGHT} = arrived"},
+        why="The rank to the right has it after one turn, and the other sums are not passed on.",
+        ask="Which sum has the rank to your right not seen after the first turn of the second round?",
+    ),
+    edit(
         "the rounds are one turn too short",
         {"range(ranks - 1)": "range(ranks - 2)"},
         why="A number needs as many hops as there are other ranks.",
