@@ -78,20 +78,50 @@ def worst_bowl(rule: Callable[..., Any], steps: int, **options: Any) -> Tensor:
     return torch.stack(losses)
 
 
-def bent_slopes(rule: Callable[..., Any], steps: int, lr: float = 1.0) -> Tensor:
-    """The losses before each step of ``rule``, ``[steps, 2001]``, from 2,001 starts in [-30, 30].
+def bent(p: Tensor) -> Tensor:
+    """The loss on a slope that is p at p up to 0.1, and from there grows a hundredth as fast.
 
-    The slope is x up to 0.1, and from there it grows a hundredth as fast: a convex function with curvatures up to 1.
-
-    >>> bent_slopes(growing_momentum, 1).max()
-    tensor(7.4650, dtype=torch.float64)
+    >>> bent(torch.tensor([0.1, 30.0]))
+    tensor([5.0000e-03, 7.4650e+00])
     """
-    p, memory, losses = torch.linspace(-30, 30, 2001, dtype=torch.float64), 0, []
+    inner, outer = p.abs().clamp(max=0.1), (p.abs() - 0.1).clamp(min=0)
+    return inner**2 / 2 + 0.1 * outer + outer**2 / 200
+
+
+def bent_places(rule: Callable[..., Any], steps: int, lr: float = 1.0) -> Tensor:
+    """The places on the `bent` slope before each step of ``rule``, ``[steps, 2001]``, from 2,001 starts in [-30, 30].
+
+    >>> bent_places(growing_momentum, 2)[:, -1]
+    tensor([30.0000, 29.6010], dtype=torch.float64)
+    """
+    p, memory, places = torch.linspace(-30, 30, 2001, dtype=torch.float64), 0, []
     for _ in range(steps):
-        inner, outer = p.abs().clamp(max=0.1), (p.abs() - 0.1).clamp(min=0)
-        losses.append(inner**2 / 2 + 0.1 * outer + outer**2 / 200)
-        p, memory = rule(p, p.sign() * (inner + outer / 100), memory, lr=lr)
-    return torch.stack(losses)
+        places.append(p)
+        p, memory = rule(p, 0.99 * p.clamp(-0.1, 0.1) + p / 100, memory, lr=lr)
+    return torch.stack(places)
+
+
+def draw_bent(places: Mapping[str, Tensor]) -> Figure:
+    """Left the `bent` slope, gray where it is curved, and where each rule is in its last 50 steps; right the first 100.
+
+    Args:
+        places: name of a rule -> where it is before each step, from one start.
+
+    >>> [ax.get_title() for ax in draw_bent({"Nesterov": torch.rand(60), "momentum": torch.rand(60)}).axes]
+    ['the last 50 steps', 'the first 100 steps']
+    """
+    fig, axes = figure(2)
+    slope = torch.linspace(-1, 1, 201, dtype=torch.float64)
+    axes[0].plot(slope, bent(slope), color="0.6", label="_slope")
+    axes[0].axvspan(-0.1, 0.1, color="0.9", label="_curved")
+    for name, line in places.items():
+        axes[0].plot(line[-50:], bent(line[-50:]), **look(name) | {"linestyle": ""}, label=name)
+        axes[1].plot(line[:100], **look(name) | {"marker": ""}, label=name)
+    axes[0].set(xlabel="place", ylabel="loss", title="the last 50 steps")
+    axes[1].set(xlabel="step", ylabel="place", title="the first 100 steps")
+    axes[0].legend(loc="upper center")
+    axes[1].legend()
+    return fig
 
 
 def look_ahead(p: Tensor, steps: int, lr: float, beta: float) -> tuple[Tensor, Tensor]:
