@@ -16,7 +16,7 @@ from judged import built, changes
 from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
 from edu_optim.check.tasks import returned_by_reference
-from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04, lesson_08, lesson_09
+from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04_path, lesson_08, lesson_09
 from edu_optim.later import rules
 from edu_optim.problems import line_model, line_points
 from edu_optim.rules import adagrad
@@ -142,7 +142,7 @@ RIGHT = [
     (lambda: (0.1, 0.99, 1500), "negative_variance"),
     (lambda *given: iter(lesson_03.travel_after_drop(*given)), "travel_after_drop"),
     (lambda name, lr, t: {**lesson_08.disguise(name, lr, t), "eps": 1e-9}, "disguise"),
-    (lambda *given: [lesson_04.look_ahead_path(*given)[k].clone() for k in range(given[-1])], "look_ahead_path"),
+    (lambda *given: [lesson_04_path.look_ahead_path(*given)[k].clone() for k in range(given[-1])], "look_ahead_path"),
 ]
 
 

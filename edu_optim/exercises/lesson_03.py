@@ -37,8 +37,8 @@ CATALOG = [
             "lr * (g + momentum * b)": "(lr * g + momentum * b)",
         },
         {"b = momentum * b + g / ": "b = momentum * b + lr * g / ", "p - lr * b": "p - b"},
-        why="So do Sutskever et al. 2013, Keras and TensorFlow; torch multiplies the whole velocity by lr. Both "
-        "follow one path until lr changes; then this one coasts on at its old speed.",
+        why="So do Sutskever et al. 2013, CS231n, Keras and TensorFlow; torch multiplies the whole velocity by lr. "
+        "Both follow one path until lr changes; then this one coasts on at its old speed.",
         ask=INSIDE,
     ),
     edit(

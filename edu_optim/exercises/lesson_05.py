@@ -144,12 +144,19 @@ EXERCISES = [
                 )
                 for smaller in ("eps / factor", "eps / factor**2", "eps / factor**0.5")
             ],
-            edit(
-                "100 times eps, whatever the factor is",
-                {"eps * factor": "eps * 100"},
-                why="100 is the factor from euros to cents, and the function is called with others.",
-                ask="Which of the two numbers that it is given has your answer not used?",
-            ),
+            *[
+                edit(
+                    name,
+                    {"eps * factor": answer},
+                    why=f"{number}, and the function is called with others.",
+                    ask="Which of the two numbers that it is given has your answer not used?",
+                )
+                for name, answer, number in (
+                    ("100 times eps, whatever the factor is", "eps * 100", "100 is the factor from euros to cents"),
+                    ("10 times eps, whatever the factor is", "eps * 10", "10 is the factor of a hint"),
+                    ("1e-10 times the factor, whatever eps is", "1e-10 * factor", "1e-10 is the default"),
+                )
+            ],
         ],
         at("scaled_eps", (3.7e-3, 13.0), (0.29, 0.017), (4.1e-7, 250.0)),
         secret=True,
@@ -243,6 +250,18 @@ EXERCISES = [
                 why="Here it comes at step `every`, after silent ones, so there is one visit less "
                 "unless `steps` is a multiple of `every`.",
                 ask="With every = 4, how many gradients have come in 11 steps?",
+            ),
+            edit(
+                "the visits are rounded, not counted",
+                {"steps // every + 1": "round(steps / every) + 1"},
+                why="Where `every` does not divide `steps`, the next visit may be counted before it has come.",
+                ask="With every = 4, how many gradients have come in 11 steps?",
+            ),
+            edit(
+                "each visit counts as the one after it",
+                {"visit**-0.5": "(visit + 1) ** -0.5"},
+                why="The first visit is divided by the root of 2, and s then holds one square alone.",
+                ask="What is s when the first step is taken, and how long is that step?",
             ),
             edit(
                 "the length of the last step alone",
