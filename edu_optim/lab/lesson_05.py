@@ -244,23 +244,27 @@ def read_words(
     return learned, noise
 
 
-def shares(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """A figure of how much each rule has learned, a row for each kind of text.
+def shares(found: Mapping[str, Mapping[str, tuple[Mapping[str, float], float]]]) -> Figure:
+    """A figure of how much each rule has learned, a row for each kind of text, with the noise of its labels.
 
     Args:
-        found: title of a panel -> kind of text -> name of a rule -> its share of what can be learned.
+        found: title of a panel -> kind of text -> what `read_words` found there.
 
-    >>> learned = {"SGD": 0.5, "Adagrad": 0.6}
+    >>> learned = {"SGD": 0.5, "Adagrad": 0.6}, 0.02
     >>> fig = shares({"clear labels": {"rare": learned, "equal": learned}})
     >>> [text.get_text() for text in fig.axes[0].get_yticklabels()]
     ['rare', 'equal']
     """
     fig, axes = figure(len(found), height=4.4, squeeze=False, sharex=True, sharey=True)
     for ax, (title, rows) in zip(axes[0], found.items(), strict=True):
-        names = list(next(iter(rows.values())))
+        names = list(next(iter(rows.values()))[0])
         for i, name in enumerate(names):
-            places = [row + 0.6 * (i + 0.5) / len(names) - 0.3 for row in range(len(rows))]
-            ax.plot([learned[name] for learned in rows.values()], places, **look(name) | {"linestyle": ""}, label=name)
+            places = [row + 0.7 * (i + 0.5) / len(names) - 0.35 for row in range(len(rows))]
+            parts = [learned[name] for learned, _ in rows.values()]
+            ax.plot(parts, places, **look(name) | {"linestyle": ""}, label=name)
+        words = {-0.6: "noise"} | {row: f"{noise:.0%}" for row, (_, noise) in enumerate(rows.values())}
+        for row, word in words.items():
+            ax.annotate(word, (1.02, row), va="center", color="0.4", annotation_clip=False)
         ax.set_yticks(range(len(rows)), list(rows))
         ax.set(xlabel="share of what can be learned", title=title, xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         ax.hlines([row + 0.5 for row in range(len(rows) - 1)], 0, 1, color="0.9", linewidth=0.8)

@@ -20,7 +20,7 @@ HELD_OUT = LESSON.later("imports", "count-pixels", "a-clue", "clock-and-size", "
 @pytest.mark.parametrize("c", [1e-4, 0.3, 5e5])
 @pytest.mark.parametrize("lr", [0.02, 1.3])
 def test_the_unit_of_the_loss_cancels(problem, c, lr):
-    """Multiply all the gradients of a weight by one positive number and, without eps and from $s = 0$, its steps stay as they are"""  # noqa: E501
+    """Multiply all the gradients of a weight by one positive number, and its steps stay as they are, but for eps"""
     start = torch.tensor(problem.start, dtype=torch.float64)
     options = {"steps": 40, "start": start, "lr": lr, "eps": 0}
     path = descend(problem, from_rule(adagrad), **options).points
@@ -43,7 +43,7 @@ def test_a_dim_input_is_learned_late(lr, factor):
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_the_dots_of_adagrad_lie_about_level(seed):
-    """SGD's dots rise from left to right, over most of the picture; Adagrad's, at this learning rate, lie about level."""  # noqa: E501
+    """SGD's dots rise from left to right, and Adagrad's lie about level."""
     images, labels, share = HELD_OUT["images"], HELD_OUT["labels"], HELD_OUT["lit"]
     rises = []
     for rule, lr in ((SGD, 1.0), (Adagrad, 0.3)):
@@ -60,18 +60,12 @@ def test_the_dots_of_adagrad_lie_about_level(seed):
 @pytest.mark.parametrize("slope", [-1e-5, 3.0, 4e7])
 @pytest.mark.parametrize("lr", [0.003, 20.0])
 def test_a_steady_slope(slope, lr):
-    """Along a steady slope step $t$ has length $\\eta/\\sqrt t$, however steep the slope, up to eps."""
+    """Along a steady slope step $t$ has length $\\eta/\\sqrt t$, however steep the slope, but for eps."""
     p, s = 0.0, 0.0
     for t in range(1, 300):
         before = p
         p, s = adagrad(p, slope, s, lr=lr, eps=0)
         assert abs(p - before) == pytest.approx(lr / t**0.5, rel=1e-9)
-
-
-def test_steps_of_one_over_t_add_up_to_little():
-    """On a slope of 1 a thousand such steps come to $7.5\\eta$, too little for a weight that has far to go; with $\\eta/\\sqrt t$ they come to $62\\eta$."""  # noqa: E501
-    assert sum(1 / t for t in range(1, 1001)) == pytest.approx(7.5, abs=0.02)
-    assert sum(t**-0.5 for t in range(1, 1001)) == pytest.approx(62, abs=0.3)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -124,18 +118,13 @@ def steps_of_adagrad(condition, angle, start):
 @functools.cache
 def learned_from(kind, pull, seed=5):
     """What some rules have learned after 50 steps on ten other collections, on another grid."""
-    entrants = {}
-    if kind in ("rare", "rare and faint", "rare and weak"):
-        entrants |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size")}
-    if kind == "rare":
-        entrants["common"] = from_rule(lambda p, g, *, t, lr: (p - lr * g / t**0.5,)), {}
-    return learned_from_kind(*HELD_OUT["kinds"][kind], pull, seed, entrants)
+    return learned_from_kind(*HELD_OUT["kinds"][kind], pull, seed)
 
 
-def learned_from_kind(share, strength, number, pull, seed, more=()):
+def learned_from_kind(share, strength, number, pull, seed):
     rates = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64)
     entrants = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
-    return read_words(entrants | dict(more), share, pull * strength, number, rates, seed)[0]
+    return read_words(entrants, share, pull * strength, number, rates, seed)[0]
 
 
 def leads_of_adagrad(kind, pull, seed=5):
@@ -148,8 +137,8 @@ def leads(learned):
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_it_is_the_mean_squares_and_not_the_rareness(seed):
-    """With clear labels Adagrad is behind SGD where rare words are bright, though as rare as in *rare*.
-    In *faint* no word is rarer than another, and its lead is far larger.
+    """Compare *rare* with *rare and bright*, under clear labels: as rare, but bright, and Adagrad's lead is gone.
+    In *faint* no word is rarer than another, and its lead is largest.
     A large lead needs not rareness but a ravine, unequal mean squares.
     """
     bright, rare, faint = (leads_of_adagrad(kind, 4, seed) for kind in ("rare and bright", "rare", "faint"))
@@ -163,8 +152,8 @@ def test_it_is_the_mean_squares_and_not_the_rareness(seed):
 @pytest.mark.parametrize("seed", [5, 6])
 def test_noisy_labels_take_the_lead_of_rareness_alone(seed):
     """Labels this noisy take its lead among merely rare words; among faint ones it stays.
-    In the 50 steps on words it paid where mean squares were unequal and small inputs needed weights as large as the others'; where rareness alone made them small, only with clear labels.
-    """  # noqa: E501
+    If rareness alone made them small, the labels had to be clear.
+    """
     rare, faint = (leads_of_adagrad(kind, 0.25, seed) for kind in ("rare", "faint"))
     assert rare.min() < 0.01 and rare.max() < 0.02 < leads_of_adagrad("rare", 4, seed).min()
     assert faint.min() > 0.2 * learned_from("faint", 0.25, seed)["plain"]
@@ -172,29 +161,12 @@ def test_noisy_labels_take_the_lead_of_rareness_alone(seed):
 
 @pytest.mark.parametrize(("pull", "seed"), [(4, 6), (0.5, 7)])
 def test_small_inputs_must_need_as_large_weights(pull, seed):
-    """Small inputs must need weights as large as the others', pull over number: where rare words are weak, Adagrad is last."""  # noqa: E501
+    """And the small inputs must need weights as large as the others': where rare words are weak, Adagrad is last."""
     assert (leads_of_adagrad("rare and weak", pull, seed) < -0.03).all()
     english, even, less = (HELD_OUT[name] for name in ("english", "even", "less"))
     for share in (english, even):  # faint, with weights that are as large, or smaller
         assert (leads(learned_from_kind(share, 6 * less, less, 4, seed)) > 0.015).all()
         assert leads(learned_from_kind(share, 12 * less**2, less, pull, seed)).min() < -0.015
-
-
-def test_clock_and_size_share_the_lead():
-    """Here clock and size alone each have over half of Adagrad's lead among rare words, and the common clock less.
-    Where they are faint too, the size has most of it; where they are weak, the clock costs nothing, the size does."""  # noqa: E501
-    parts = {}
-    for kind in ("rare", "rare and faint", "rare and weak"):
-        learned = learned_from(kind, 4, 6 if kind == "rare and weak" else 5)
-        parts[kind] = {name: share - learned["plain"] for name, share in learned.items()}
-    rare, faint, weak = parts.values()
-    assert min(rare["clock"], rare["size"]) > 0.5 * rare["own"] > 5 * rare["common"]
-    for seed in (1, 2):
-        other = learned_from("rare", 3, seed)
-        common, clock, size, own = (other[name] - other["plain"] for name in ("common", "clock", "size", "own"))
-        assert 0 < common < min(clock, size) > 0.5 * own
-    assert faint["size"] > 0.55 * faint["own"] > faint["clock"] + 0.04
-    assert weak["clock"] > -0.003 and weak["own"] < weak["size"] < -0.01
 
 
 @pytest.mark.parametrize("seed, batch, steps", [(3, 16, 150), (4, 64, 150), (2, 1, 1500)])
@@ -213,23 +185,26 @@ def test_clock_or_size_on_the_pixels(seed, batch, steps):
     assert moved["plain"] < moved[less] < 0.6 * moved[more]
 
 
-def test_the_digits_are_a_draw():
-    """On these digits, in batches of 32, little is won: after 50 steps Nesterov leads, and after 200 all three lie within 0.02."""  # noqa: E501
-    ends = []
-    for rule, options in ((SGD, {}), (Adagrad, {}), (SGD, {"momentum": 0.9, "nesterov": True})):
-        draws = [[HELD_OUT["held_out"](rule, steps, seed, **options) for seed in (5, 6)] for steps in (50, 200)]
-        ends.append([torch.stack(losses).mean(0).min() for losses in draws])
-    (plain, own, ahead), late = zip(*ends, strict=True)
-    assert ahead < min(plain, own) - 0.01
-    assert max(late) - min(late) < 0.02
+def test_small_batches_of_digits():
+    """In batches of one or two Adagrad leads SGD and Nesterov; from eight on Nesterov leads.
+    Most of Adagrad's lead over SGD in those small batches is the falling rate's: the common clock has it, too."""
+    rules = {"common": (from_rule(HELD_OUT["common"]), {}), "plain": (SGD, {}), "own": (Adagrad, {})}
+    rules["ahead"] = SGD, {"momentum": 0.9, "nesterov": True}
+
+    def losses(batch, *names):
+        return [HELD_OUT["lowest"](rules[name][0], batch, seeds=(10, 11), **rules[name][1]) for name in names]
+
+    common, plain, own, ahead = losses(2, "common", "plain", "own", "ahead")
+    assert own < min(plain, ahead) - 0.05 and plain - common > 0.55 * (plain - own)
+    own, ahead = losses(12, "own", "ahead")
+    assert ahead < own - 0.01
 
 
 def test_the_rare_pixels_are_not_missed():
-    """Without the seven rare pixels, the clue among them, each does as well: what they tell, others tell too."""
-    held_out, images = HELD_OUT["held_out"], HELD_OUT["images"]
-    for rule, options in ((SGD, {}), (SGD, {"momentum": 0.8, "nesterov": True}), (Adagrad, {})):
-        every, fewer = (held_out(rule, 150, 6, inputs, **options) for inputs in (images, images * ~HELD_OUT["rare"]))
-        assert abs(every.min() - fewer.min()) < 0.01
+    """The rare pixels have no part in it: without them, the clue among them, Adagrad does as well."""
+    fewer = HELD_OUT["images"] * ~HELD_OUT["rare"]
+    losses = [HELD_OUT["lowest"](Adagrad, 4, inputs, range(10, 12)) for inputs in (HELD_OUT["images"], fewer)]
+    assert abs(losses[0] - losses[1]) < 0.01
 
 
 @pytest.mark.parametrize("condition", [9, 400])
@@ -265,7 +240,7 @@ def test_rareness_is_most_of_the_hundred(lr, seed, batch):
 @pytest.mark.parametrize("at", [3, 700])
 @pytest.mark.parametrize("size", [10.0, 100.0])
 def test_a_shock(size, at):
-    """The second rate ends at 0.30 of the first: the shock counts as ten thousand gradients of 1.
+    """The shock counts as ten thousand gradients of 1.
     But it moves the weight by $\\eta$ at most, and SGD's by $100\\eta$."""
     p = s = 0.0
     for t in range(1, 1001):
