@@ -609,7 +609,7 @@ WRONG = [
     (swaps_two, "suspects", "D and F have changed places"),
     (longest_of_many, "step_after_silence", "the longest step of a gradient that stays"),
     (roofline_of_both, "step_seconds", "the longer of the two is taken"),
-    (lambda travel: sums(travel(1000), 1000 * travel(1)), "keeps_units", "sums of steps are compared"),
+    (lambda travel: sums(travel(1000), 1000 * travel(1)), "keeps_units", "sums or means of steps are compared"),
     (lambda: (0.0, 0.9, 400), "negative_variance", "the gradient is zero"),
     (lambda: (float("nan"), 0.9, 400), "negative_variance", None),
     (lambda: (0.1, 0.99, 0), "negative_variance", None),

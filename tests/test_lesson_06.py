@@ -1,5 +1,7 @@
 """The formulas of lesson 06, run from its own cells."""
 
+import math
+
 import pytest
 import sympy
 import torch
@@ -7,7 +9,7 @@ from cells import Lesson
 
 from edu_optim import SGD, RMSprop, descend, from_rule, train
 from edu_optim.check import check
-from edu_optim.lab.lesson_06 import learn_digits, quickest, rprop, turned
+from edu_optim.lab.lesson_06 import growing, learn_digits, quickest, rprop, rprop_on_digits, turned
 from edu_optim.problems import digits, quadratic, small_net
 
 LESSON = Lesson("06")
@@ -218,3 +220,22 @@ def test_the_ravine_that_turns_counts_steps(angle):
     for name, options in (("SGD", {"lr": 10 ** (7 / 8 - 2)}), ("momentum", {"lr": 0.1, "momentum": 0.5})):
         path = descend(bowl, torch.optim.SGD, steps=numbers[f"steps, {name}"], **options).points
         torch.testing.assert_close(quickest(angle)[name], path)
+
+
+@pytest.mark.parametrize("batch", [12, 1797])
+def test_the_steps_on_digits_are_those_of_torchs_rprop(batch):
+    net, (images, labels) = small_net(64, 16, 10, seed=3), digits()
+    runner = torch.optim.Rprop(net.parameters(), lr=0.003)
+    train(net, lambda weights: runner, images, labels, 20, batch=batch if batch < 1797 else None, seed=3)
+    sizes = torch.cat([runner.state[p]["step_size"].flatten() for p in net.parameters()])
+    torch.testing.assert_close(rprop_on_digits(batch, seed=3)[-1], sizes)
+
+
+def test_the_typical_step_follows_from_the_halvings():
+    made = growing().at(batch=60)
+    sizes = rprop_on_digits(60)
+    ratio = torch.round((sizes[1:] / sizes[:-1]).log() / math.log(1.2), decimals=6)
+    halved, longer = (ratio < 0).sum(), (ratio > 0).sum()
+    assert made.numbers["halvings among the changes"] == f"{halved / (halved + longer):.0%}"
+    typical = 0.003 * math.exp((longer * math.log(1.2) - halved * math.log(2)) / sizes.shape[1])
+    assert made.numbers["typical step after 20"].item() == pytest.approx(typical)

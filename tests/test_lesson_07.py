@@ -177,6 +177,20 @@ def test_the_switch_makes_the_first_step_too_long(window):
     assert numbers["yours leaves torch at"] == said
 
 
+@pytest.mark.parametrize("unit", [0.2, 7.0])
+def test_with_two_eps_the_path_stands_still(unit):
+    before = experiment(window=20).numbers
+    one = experiment(window=20, unit=unit)
+    assert one.numbers["first step along x"] == pytest.approx(before["first step along x"].item() / unit, rel=0.01)
+    alone = distances(one.picture)["yours"]
+    two = experiment(window=20, unit=unit, two=True)
+    for name in ("first step along x", "distance along x"):
+        assert two.numbers[name] == pytest.approx(before[name].item())
+    lines = distances(two.picture)
+    assert lines["yours"] == pytest.approx(lines["_in meters"])
+    assert lines["torch"] == pytest.approx(alone)
+
+
 @pytest.mark.parametrize("optimizer", [None, torch.optim.Adadelta, Adadelta])
 def test_the_experiment_takes_any_optimizer(optimizer):
     numbers = experiment(optimizer).numbers

@@ -105,7 +105,7 @@ def _watch_variance(answer):
     for question, holds in {
         "is the gradient a number other than zero?": math.isfinite(g) and g != 0,
         "does alpha lie between 0 and 1?": 0 < alpha < 1,
-        "is it a whole number of steps, from 1 to 10000?": whole == steps and 1 <= whole <= 10_000,
+        "is the last of the three a whole number of steps, from 1 to 10000?": whole == steps and 1 <= whole <= 10_000,
     }.items():
         yield question, "yes" if holds else "no"
     variance = (s - a**2).item()

@@ -87,7 +87,7 @@ EXERCISE = Exercise(
             ask="Is 1000 times a rounded number the rounded number of 1000 times as much?",
         ),
         edit(
-            "sums of steps are compared",
+            "sums or means of steps are compared",
             {"travel(1000), 1000 * travel(1)": "travel(1000).sum(), 1000 * travel(1).sum()"},
             why="Two paths of the same sum may be made of other steps.",
             ask="Which steps has a path of the same sum, taken in another order?",

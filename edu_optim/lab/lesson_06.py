@@ -1,4 +1,4 @@
-"""The experiments of lesson 06, the length of RMSprop's steps and a ravine that turns, and its other pictures."""
+"""The experiments of lesson 06, Rprop's steps, RMSprop's steps and a ravine that turns, and its other pictures."""
 
 import functools
 import itertools
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import RMSprop
-from ..plot import BLUE, GREEN, RED, figure, look
+from ..plot import BLUE, RED, figure, look
 from ..problems import Problem, digits, quadratic, small_net
 from ..rules import gradient_descent, momentum, rmsprop
 from .comparison import overlay, rivals, steps_along
@@ -73,6 +73,92 @@ def _before_and_after(ax: Axes) -> None:
     ax.set(ylabel="length of the step in lr, log scale")
 
 
+WHOLE = 1797  # digits
+MINIBATCHES, FIRST = 20, 0.003
+BATCHES = [5, 10, 20, 50, 100, 200, 500, 1000, WHOLE]
+
+
+def growing() -> Experiment:
+    """How long Rprop's steps become in 20 minibatches of the digits, of any size up to all at once.
+
+    >>> print(growing().at(batch=10))
+    batch size (digits): 10
+    steps longer than the first: 11%
+    halvings among the changes: 40%
+    typical step after 20: 0.000486
+    """
+    return Experiment(
+        _steps_that_change,
+        _changes_by_batch,
+        columns=2,
+        height=3.9,
+        batch=rate("batch size", "digits", WHOLE, BATCHES[0], WHOLE),
+    )
+
+
+def _steps_that_change(axes: Any, *, batch: float) -> dict[str, Any]:
+    """Left, Rprop's steps, black the typical one; right, how many grow, and how often one is halved, by batch size."""
+    sizes = rprop_on_digits(round(batch))
+    typical = sizes.log().mean(1).exp()
+    axes[0].plot(sizes[:, ::53], color=RED, linewidth=0.8, alpha=0.6, label="_steps")
+    axes[0].plot(typical, color="black", linewidth=2.5, label="_typical")
+    axes[1].axvline(batch, color="0.6", linewidth=1, label="_batch")
+    grown, halved = _grown_and_halved(sizes)
+    return {
+        "steps longer than the first": f"{grown:.0%}",
+        "halvings among the changes": f"{halved:.0%}",
+        f"typical step after {MINIBATCHES}": typical[-1],
+    }
+
+
+def _changes_by_batch(axes: Any) -> None:
+    axes[0].set(xlim=(0, MINIBATCHES), xticks=range(0, MINIBATCHES + 1, 5), ylim=(2e-6, 0.2), yscale="log")
+    axes[0].set(title="Rprop's steps", xlabel="minibatch", ylabel="length of the step, log scale")
+    axes[0].legend(handles=[])  # the names stand on the right
+    grown, halved = 100 * torch.tensor([_grown_and_halved(rprop_on_digits(batch)) for batch in BATCHES]).T
+    axes[1].plot(BATCHES, grown, "h-", color=RED, label="steps longer than the first")
+    axes[1].plot(BATCHES, halved, "<--", color=BLUE, label="halvings among the changes")
+    even = 100 * math.log(1.2) / math.log(1.2 / 0.5)
+    axes[1].axhline(even, color="0.4", linewidth=0.8, linestyle=":", label="_even")
+    axes[1].text(WHOLE, even + 1, "the typical step stays", color="0.3", ha="right")
+    axes[1].set(xscale="log", xlabel="batch size, log scale", title="After 20 minibatches")
+    axes[1].set(ylim=(0, 100), ylabel="share (%)")
+    axes[1].legend()
+
+
+def _grown_and_halved(sizes: Tensor) -> tuple[float, float]:
+    changes = sizes.diff(dim=0)
+    return (sizes[-1] > FIRST).double().mean().item(), ((changes < 0).sum() / (changes != 0).sum()).item()
+
+
+@functools.cache
+def rprop_on_digits(batch: int, seed: int = 0) -> Tensor:
+    """The lengths ``[steps + 1, weights]`` of the steps of torch's Rprop, from the first one on.
+
+    Args:
+        batch: how many digits to draw, with replacement, for each step; all of them, undrawn, if there are no more.
+        seed: of the net and of the draws.
+
+    >>> rprop_on_digits(WHOLE).shape
+    torch.Size([21, 1210])
+    """
+    images, labels = digits()
+    net, dice = small_net(64, 16, 10, seed=seed), torch.Generator().manual_seed(seed)
+    shapes = [p.shape for p in net.parameters()]
+    flat = torch.nn.utils.parameters_to_vector(net.parameters()).detach()
+    before, size, sizes = torch.zeros_like(flat), torch.zeros_like(flat), [torch.full_like(flat, FIRST)]
+    for _ in range(MINIBATCHES):
+        drawn = slice(None) if batch >= WHOLE else torch.randint(WHOLE, (batch,), generator=dice)
+        leaf = flat.requires_grad_()
+        parts = leaf.split([shape.numel() for shape in shapes])
+        weights, biases, above, top = (part.view(shape) for part, shape in zip(parts, shapes, strict=True))
+        scores = torch.addmm(top, torch.addmm(biases, images[drawn], weights.T).tanh(), above.T)
+        (slopes,) = torch.autograd.grad(torch.nn.functional.cross_entropy(scores, labels[drawn]), leaf)
+        flat, before, size = rprop(leaf.detach(), slopes, before, size, lr=FIRST)
+        sizes.append(size)
+    return torch.stack(sizes)
+
+
 def windows(*steps: int, alpha: float = 0.9) -> Figure:
     """A figure of how much of RMSprop's window is filled at each of these ``steps``, a panel each.
 
@@ -95,7 +181,7 @@ def windows(*steps: int, alpha: float = 0.9) -> Figure:
 STEPS = 200  # down the ravine, at most
 RATES = [10 ** (stop / 8 - 2) for stop in range(17)]  # to choose from, 0.01 to 1
 ANGLES = range(0, 46, 5)
-LOOKS = {"Rprop": {"color": GREEN, "linestyle": "-.", "marker": ">"}}
+LOOKS = {"Rprop": {"color": RED, "linestyle": "-", "marker": "h"}}
 LOOKS["signs"] = {"color": BLUE, "linestyle": "--", "marker": "<"}
 LOOKS["RMSprop, α = 0.9"] = look("RMSprop") | {"marker": "^"}
 

@@ -1,5 +1,6 @@
 """The experiment of lesson 07, how far Adadelta comes in a hundred steps, and its other pictures."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from torch.nn import Module, Sequential
 
 from ..optimizers import Adadelta
 from ..plot import BLUE, GREEN, RED, SKY, contour, figure, look
-from ..rules import adadelta
+from ..problems import Problem
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
 from .controls import rate, switch
@@ -38,36 +39,68 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         height=4.0,
         window=rate("window", "steps", 10, 1, 1000),
         eps=rate("ε", "", 1e-4, 1e-8, 1e-2),
+        unit=rate("ruler", "units per meter", 1, 0.1, 10),
+        two=switch("an ε for each root, converted"),
         broken=switch("update u before it is used"),
         optimizer=optimizer,
     )
 
 
 def _path_and_distance(
-    axes: Any, *, window: float, eps: float, broken: bool, optimizer: Callable[..., Any] | None = None
+    axes: Any,
+    *,
+    window: float,
+    eps: float,
+    unit: float,
+    two: bool,
+    broken: bool,
+    optimizer: Callable[..., Any] | None = None,
 ) -> dict[str, Any]:
-    """Left, the path on the ravine; right, how far it has come along x, and dashed, if all steps were like step 1."""
-    mine = _remembers_first if broken else optimizer
-    runs = race(RAVINE, rivals(Adadelta, mine, rho=1 - 1 / window, eps=eps), steps=100)
-    overlay(axes[0], {run.name: run.points for run in runs})
-    found = overlay(axes[1], {run.name: against_step(_along_x(run)) for run in runs})
-    axes[1].plot([0, 100], [0, 100 * (eps * window) ** 0.5], color=RED, linestyle="--", label="like step 1")
+    """Left, the path; right, how far it has come along x; dashed, were all steps like step 1; dotted, in meters."""
+    mine = _converted(unit if two else 1, broken) if two or broken else optimizer
+    runs = race(_measured(unit), rivals(Adadelta, mine, rho=1 - 1 / window, eps=eps), steps=100)
+    meters = {run.name: run.points / unit for run in runs}
+    if unit != 1:
+        (plain,) = race(RAVINE, rivals(Adadelta, rho=1 - 1 / window, eps=eps), steps=100)
+        axes[0].plot(*plain.points.T, color=GREEN, linestyle=":", linewidth=3, label="_in meters")
+        axes[1].plot(_along_x(plain.points), color=GREEN, linestyle=":", linewidth=3, label="_in meters")
+    overlay(axes[0], meters)
+    found = overlay(axes[1], {name: against_step(_along_x(points)) for name, points in meters.items()})
+    first = (eps * window) ** 0.5 / (1 if two else unit)
+    axes[1].plot([0, 100], [0, 100 * first], color=RED, linestyle="--", label="like step 1")
     axes[1].legend()
-    lengths = _along_x(runs[-1]).diff().abs()
+    along = _along_x(meters[runs[-1].name])
+    lengths = along.diff().abs()
     return {
         "rho": 1 - 1 / window,
         "first step along x": lengths[0],
         "longest step, in first steps": lengths.max() / lengths[0],
-        "distance along x": _along_x(runs[-1])[-1],
+        "distance along x": along[-1],
         **found,
     }
 
 
-def _remembers_first(
-    p: Any, g: Any, s: Any, u: Any, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-6
-) -> tuple[Any, Any, Any]:
-    _, s, u = adadelta(p, g, s, u, rho=rho, eps=eps)  # u holds this step already
-    return p - lr * (u + eps) ** 0.5 / (s + eps) ** 0.5 * g, s, u
+def _measured(unit: float) -> Problem:
+    """The ravine on a ruler with so many units to the meter."""
+    slope: Any = RAVINE.slope
+    return dataclasses.replace(
+        RAVINE,
+        loss=lambda points: RAVINE.loss(points / unit),
+        start=(unit * RAVINE.start[0], unit * RAVINE.start[1]),
+        slope=lambda x, y: tuple(each / unit for each in slope(x / unit, y / unit)),
+    )
+
+
+def _converted(unit: float, early: bool) -> Callable[..., Any]:
+    """Adadelta with an ε for each root, given in meters; if ``early``, u holds this step before it is used."""
+
+    def rule(p: Any, g: Any, s: Any, u: Any, *, rho: float, eps: float) -> tuple[Any, Any, Any]:
+        above, below = eps * unit**2, eps / unit**2
+        s = rho * s + (1 - rho) * g**2
+        after = rho * u + (1 - rho) * (u + above) / (s + below) * g**2
+        return p - ((after if early else u) + above) ** 0.5 / (s + below) ** 0.5 * g, s, after
+
+    return rule
 
 
 def _ravine_and_distance(axes: Any) -> None:
@@ -80,9 +113,9 @@ def _ravine_and_distance(axes: Any) -> None:
     distance.set(xlim=(-2, 102), ylim=(-0.2, 5), xlabel="step", ylabel="distance along x (m)")
 
 
-def _along_x(run: Trace) -> Tensor:
+def _along_x(points: Tensor) -> Tensor:
     """How far the path has come along x, at each step."""
-    return run.points[:, 0] - run.points[0, 0]
+    return points[:, 0] - points[0, 0]
 
 
 def paces(runs: Mapping[str, Trace]) -> Figure:
@@ -97,7 +130,7 @@ def paces(runs: Mapping[str, Trace]) -> Figure:
     for ax, (name, run) in zip(axes[0], runs.items(), strict=True):
         contour(ax, RAVINE, levels=9)
         ax.plot(*run.points.T, ".-", color=BLUE, markersize=5, linewidth=1, label="path")
-        ax.text(-4.2, -1.1, f"{_along_x(run)[-1]:.2f} m along x", color=BLUE, backgroundcolor="white")
+        ax.text(-4.2, -1.1, f"{_along_x(run.points)[-1]:.2f} m along x", color=BLUE, backgroundcolor="white")
         ax.set(xlim=(-4.4, 1), ylim=(-1.3, 1.3), title=name, xlabel="x (m)", ylabel="y (m)")
         ax.label_outer()
     return fig
@@ -197,13 +230,12 @@ def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[fl
         for name, losses in ends.items():
             style, low = look(name), min(losses)
             ax.plot(rates, [min(loss, 1) for loss in losses], label=name, linewidth=2, **style)
-            place = rates[losses.index(low)], low - 0.02
-            side = "right" if name in ("SGD", "RMSprop") else "center"
-            ax.text(*place, f"{name} {low:.2f}", color=style["color"], ha=side, va="top")
+            place = rates[losses.index(low)], 0.0 if name in ("SGD", "RMSprop") else -0.07
+            ax.text(*place, f"{name} {low:.2f}", color=style["color"], ha="center", va="top")
         at_one = ends["Adadelta"][rates.index(1)]
         words = {"arrowprops": {"arrowstyle": "->"}, "color": look("Adadelta")["color"]}
         ax.annotate(f"lr 1: {at_one:.2f}", (1, at_one), (4, 0.6), **words)
-        ax.set(xscale="log", xlim=(2e-4, 150), ylim=(-0.06, 0.8), title=title, xlabel="lr, log scale")
+        ax.set(xscale="log", xlim=(2e-4, 150), ylim=(-0.16, 0.8), title=title, xlabel="lr, log scale")
     axes[0][0].set_ylabel("loss after 300 steps")
     return fig
 

@@ -112,13 +112,12 @@ def ends(name, rates, units, *, hidden, starts, batch, draws, **more):
 
 @pytest.mark.parametrize("setting, dice", [(WIDE, 3), pytest.param(NARROW, 1, marks=SLOW)], ids=["wide", "narrow"])
 def test_in_units_of_their_own_a_step_for_each_weight_wins(setting, dice):
-    """Left, at their best lr, momentum and RMSprop end at 0.10, Adadelta at 0.08, which three starts do not tell \
-apart; SGD ends at 0.15.
-    Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31; RMSprop and Adadelta end at \
-about half of that.
-    Adadelta at its lr of 1, torch's ε and ρ is behind all of these, with 0.51 and 0.46
+    """Left, momentum and RMSprop, tuned, end at 0.10, which three starts do not tell apart from Adadelta's 0.08; \
+SGD ends at 0.15.
+    Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31, about twice what RMSprop and \
+Adadelta have.
+    No: at its lr of 1, torch's ε and ρ, Adadelta ends at 0.51 and 0.46, tuned at 0.08 and 0.17.
     There, tuned, with units spread a hundredfold, both end at about half the loss of SGD and momentum.
-    Tuned, it ends here about where RMSprop does
     on the left and at 0.13 to 0.18 on the right: tuned, they are near each other.
     """
     near = {"SGD": [0.1, 0.2, 0.5, 1], "momentum": [0.01, 0.02, 0.05, 0.1], "RMSprop": [0.005, 0.01, 0.02]}
@@ -170,7 +169,7 @@ def test_adadelta_is_ahead_where_pixels_are_large(setting):
     At times 10 and 100 Adadelta is ahead of all
     On these minibatches of ten, at torch's numbers, RMSprop leads with pixels times 0.1 to 3, \
 Adadelta with 10 and 100.
-    In none of these units does it reach the 0.10 of RMSprop at torch's lr with the pixels as they are.
+    But in none of these units does it reach the 0.10 of RMSprop at torch's lr with the pixels as they are.
     """
     scales = [0.3, 1, 3, 10, 100]
     rms, ada = (ends(name, [lr], scales, **setting)[:, 0] for name, lr in (("RMSprop", 0.01), ("Adadelta", 1)))
@@ -184,15 +183,12 @@ Adadelta with 10 and 100.
 
 @SLOW
 def test_what_large_pixels_spoil():
-    """Left, at the lr of before, pixels times 100 leave SGD and momentum near guessing, 2.3, or worse, \
-and the other two far above what they had.
-    of two rates that tie with the pixels as they are, the larger fares worse there.
+    """Left, pixels times 100 spoil every tuned lr: SGD and momentum end near guessing, 2.3, or worse, the other two \
+far above what they had.
     """
     few = {"SGD": [0.5, 1], "momentum": [0.05, 0.1], "RMSprop": [0.01, 0.02], "Adadelta": [5, 10]}
-    after = {name: ends(name, rates, [10, 100], **NARROW) for name, rates in few.items()}
-    assert all((losses[0, 1] > 1.3 * losses[0, 0]) for losses in after.values())
-    assert min(after["SGD"][1].min(), after["momentum"][1].min()) > 2.1
-    assert min(after["RMSprop"][1].min(), after["Adadelta"][1].min()) > 1
+    after = {name: ends(name, rates, [100], **NARROW).min() for name, rates in few.items()}
+    assert min(after["SGD"], after["momentum"]) > 2.1 and min(after["RMSprop"], after["Adadelta"]) > 1
 
 
 @pytest.mark.parametrize("setting", [WIDE, pytest.param(NARROW, marks=SLOW)], ids=["wide", "narrow"])
@@ -286,7 +282,7 @@ $\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta =
 
 
 def test_with_a_small_eps_the_loss_hardly_shifts_adadelta():
-    """But Adadelta, on the last rung, fails both, with the small ε the first by a hair, at this factor."""
+    """But Adadelta, on the last rung, fails both, with the small ε the first by a hair."""
     ravine = problems.quadratic(condition=25)
     start = torch.tensor(ravine.start, dtype=torch.float64)
 
