@@ -120,7 +120,7 @@ def _changes_by_batch(axes: Any) -> None:
     axes[1].plot(BATCHES, halved, "<--", color=BLUE, label="halvings among the changes")
     even = 100 * math.log(1.2) / math.log(1.2 / 0.5)
     axes[1].axhline(even, color="0.4", linewidth=0.8, linestyle=":", label="_even")
-    axes[1].text(WHOLE, even + 1, "the typical step stays", color="0.3", ha="right")
+    axes[1].text(WHOLE, even + 1, "break-even", color="0.3", ha="right")
     axes[1].set(xscale="log", xlabel="batch size, log scale", title="After 20 minibatches")
     axes[1].set(ylim=(0, 100), ylabel="share (%)")
     axes[1].legend()

@@ -68,6 +68,7 @@ def _path_and_distance(
     found = overlay(axes[1], {name: against_step(_along_x(points)) for name, points in meters.items()})
     first = (eps * window) ** 0.5 / (1 if two else unit)
     axes[1].plot([0, 100], [0, 100 * first], color=RED, linestyle="--", label="like step 1")
+    axes[1].text(100, 4.5, "two ε" if two else "one ε", ha="right")
     axes[1].legend()
     along = _along_x(meters[runs[-1].name])
     lengths = along.diff().abs()

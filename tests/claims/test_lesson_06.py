@@ -190,7 +190,7 @@ def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
     """In 200 steps at a falling rate, hardly: right, signs end at 0.26, RMSprop at 0.9 at 0.22, momentum at 0.40.
     The falling rate harms Adagrad and RMSprop at 0.99, which loses most of its lead;
     Now the falling rate harms no more: 0.99 gets, in the median, what 0.9 got with its burst, 0.14 and 0.22.
-    So in so short a run burst and fall harm together: one falls from ten lr to one, the other on to nothing, \
+    So in so short a run burst and fall harm together: the burst falls from ten lr to one, the rate on to nothing, \
 too steeply.
     - In 200 steps a falling lr helped at $\\alpha = 0.9$; at 0.99 it harmed until the burst was cut.
     """
