@@ -183,8 +183,8 @@ def _in_double(value):
 def in_short(value):
     """A value in a few words, whatever it is.
 
-    >>> in_short(0.123456), in_short(None), in_short([1.0, 2])
-    ('0.1235', 'nothing', '[1, 2]')
+    >>> in_short(0.123456), in_short(None), in_short([1.0, 2]), in_short("edge"), in_short("edge ")
+    ('0.1235', 'nothing', '[1, 2]', 'edge', "'edge '")
     """
     try:
         if isinstance(value, Raised):
@@ -197,6 +197,6 @@ def in_short(value):
             return f"{value:.4g}"
         if isinstance(value, list | tuple):
             return f"[{', '.join(map(in_short, value[:6]))}{', ...' * (len(value) > 6)}]"
-        return value if isinstance(value, str) else repr(value)[:60]
+        return value if isinstance(value, str) and value.strip() == value != "" else repr(value)[:60]
     except BaseException as error:
         return f"a {type(value).__name__} (its repr raises {type(error).__name__})"
