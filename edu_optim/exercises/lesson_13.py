@@ -53,6 +53,12 @@ FIT = [
         ask="How many bits are in a byte?",
     ),
     edit(
+        "the eight is on the wrong side",
+        {"memory // (8 * weights": "8 * memory // (weights"},
+        why="Your count is as if a number took an eighth of a byte.",
+        ask="If each number takes more bytes, do more settings fit or fewer?",
+    ),
+    edit(
         "two bytes a number",
         {"8 *": "2 *"},
         why="Two bytes are bfloat16 or float16; here each number is float64.",

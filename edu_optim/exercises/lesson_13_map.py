@@ -111,6 +111,12 @@ READ = [
         ask="If one is 15 times as high and the other twice, is either too high?",
     ),
     edit(
+        "the sum of both neighbors is compared",
+        {"max(losses[best - 1], losses[best + 1])": "sum(losses[best - 1 : best + 2 : 2])"},
+        why="Two neighbors that are not too high each may be so together.",
+        ask="If one is six times as high and the other eight times, is either too high?",
+    ),
+    edit(
         "lost runs count as not tried",
         {WITHOUT_NAN: "    rates, losses = zip(*(pair for pair in zip(rates, losses) if abs(pair[1]) < 1e300))\n"},
         why="What lies beside a lost run then looks like the edge of the map, or has another neighbor.",
@@ -262,6 +268,7 @@ MAPS = [
     ([0.01, 0.03, 0.08, 0.2, 0.5, 0.9], [4.0, 1.9, 0.7, 2.0, 1.2, 5.0]),
     ([0.01, 0.03, 0.08, 0.2], [0.4, 3.0, 1.1, 2.0]),
     ([0.01, 0.03, 0.08, 0.2], [2.0, 1.1, 3.0, 0.4]),
+    ([0.01, 0.03, 0.08, 0.2], [3.0, 0.5, 4.1, 5.2]),
 ]
 
 EXERCISE = Exercise(

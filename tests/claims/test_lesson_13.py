@@ -15,7 +15,7 @@ from edu_optim.signature import signature
 
 @pytest.mark.parametrize("rule", [rules.gradient_descent, rules.momentum, rules.adagrad, rules.adam])
 def test_a_batch_of_points_moves_as_each_alone(rule):
-    """a parameter of shape `[N, 2]` is N points that move at once, in the launches of one."""
+    """a parameter of shape `[N, 2]` is N points that move at once, with as many launches as one."""
     draw = torch.Generator().manual_seed(3)
     inputs = [torch.rand(5, 2, generator=draw, dtype=torch.float64) for _ in range(rule.__code__.co_argcount)]
     settings = {"lr": 0.3, "t": 4} if "t" in signature(rule)[1] else {"lr": 0.3}
@@ -36,9 +36,21 @@ def test_strips_come_with_momentum_and_lie_along_the_rim(lr, momentum):
     assert elsewhere[rim].double().mean() > 2 * elsewhere[~rim].double().mean()
 
 
+@pytest.mark.parametrize(("lr", "momentum"), [(0.01, 0.8), (0.008, 0.8), (0.012, 0.75), (0.01, 0.85)])
+def test_balls_from_the_tongue_run_past_a(lr, momentum):
+    """From the pink tongue in A's field the ball runs past A, and ends at D."""
+    x, y = himmelblau.grid(64, 64).unbind(-1)
+    starts = torch.stack([x, y], -1)[(x.sub(0.2).abs() < 0.6) & (y > -0.3) & (y < 2)]
+    found = sweep(himmelblau, SGD, 300, starts, lr=lr, momentum=momentum).minimum
+    a, tongue = torch.tensor(himmelblau.minima[0]), starts[found == 3]
+    path = descend(himmelblau, SGD, 100, tongue, lr=lr, momentum=momentum).points
+    nearest = (path - a).norm(dim=-1).amin(0)
+    assert len(tongue) > 3 and nearest.max() < 1 < (tongue - a).norm(dim=-1).min()
+
+
 @pytest.mark.parametrize(("lr", "momentum"), [(0.01, 0.8), (0.008, 0.7)])
 def test_the_shares_are_those_of_a_window(lr, momentum):
-    """Its share depends on the window: a larger or a smaller one has other shares."""
+    """Its share depends on the window."""
     shares = []
     for reach in (3.0, 5.5):
         problem = replace(himmelblau, window=((-reach, reach), (-reach, reach)))
@@ -75,8 +87,7 @@ def test_the_gradient_of_the_sum_is_each_points_own(problem):
 
 @pytest.mark.parametrize("optimizer", [SGD, Adam])
 def test_a_loss_of_ones_own_takes_a_gradient_at_each_step(optimizer):
-    """But a path alone needs no sweep: on a surface and with a rule of this course `descend` takes it in plain numbers, in 2 ms (the star).
-    With a loss of your own `descend` takes about as long as a sweep of one."""  # noqa: E501
+    """A path alone needs no sweep: on a surface and with a rule of this course `descend` takes it in plain numbers, in 2 ms (the star)."""  # noqa: E501
     calls = []
 
     def noted(points):
@@ -126,9 +137,7 @@ quarters.
 
 @pytest.mark.parametrize("first", [(-1.2, 1), (-1.0, 0.5)])
 def test_from_the_floor_of_the_valley_the_band_is_not_lost(first):
-    """From three other starts most of the band is lost: it lies along a cliff that moves with the start.
-    From (0, 0) none of it is.
-    """
+    """From three other starts most of the band is lost: it lies along a cliff that moves with the start."""
     band = from_start(*first) < 0.1
     for start in ((0.0, 0.0), (0.25, 0.1), (-0.3, 0.2)):
         assert not from_start(*start).isinf()[band].any()
@@ -151,7 +160,7 @@ def test_the_first_step_leaps_past_the_nearest_minimum(start):
 
 
 def test_a_range_that_is_low_from_one_start_need_not_be_low_from_another():
-    """From 0.6 to 0.95 the loss stays below 0.25 from three of the starts, and not from the last: a range has to be tried from more than one start too."""  # noqa: E501
+    """So keep no single rate of such a map, but a range that is low throughout, and from more than one start."""
     lrs = torch.linspace(0.6, 0.95, 1000, dtype=torch.float64)
     for start in ((-1.2, 1.0), (-1.1, 1.0), (-1.5, 1.0), (-1.0, 0.5), (1.5, 1.5), (0.0, 2.0)):
         highest = sweep(rosenbrock, Adam, 100, torch.tensor(start).double(), lr=lrs).losses.max()
@@ -174,19 +183,6 @@ def test_a_best_at_the_last_place_may_be_the_best():
     losses = sweep(rosenbrock, SGD, 100, lr=lrs, momentum=0.3).losses.nan_to_num(torch.inf)
     short = losses[: losses.argmin() + 1]
     assert short.argmin() == len(short) - 1 and not (losses[len(short) :] < short[-1]).any()
-
-
-@pytest.mark.parametrize(("lr", "momentum"), [(0.008, 0.7), (0.008, 0.85), (0.01, 0.8), (0.01, 0.9), (0.01, 0.95)])
-def test_the_shares_can_be_read_off_a_small_map_and_the_strips_cannot(lr, momentum):
-    """For the shares a small map will do here."""
-    fine = sweep(himmelblau, SGD, 300, himmelblau.grid(128, 128), lr=lr, momentum=momentum).minimum
-    maps = [fine] + [fine[up::4, across::4] for up in range(4) for across in range(4)]
-    shares = torch.stack([torch.stack([(found == k).double().mean() for k in range(4)]) for found in maps])
-    assert (shares[1:] - shares[0]).abs().amax(1).mean() < 0.015
-    coarse = fine[4::8, 4::8]
-    assert lr > 0.008 or max(abs((coarse == k).double().mean() - shares[0, k]) for k in range(4)) < 0.03
-    painted = coarse.repeat_interleave(8, 0).repeat_interleave(8, 1)
-    assert (painted != fine).double().mean() > 0.04  # and a detail not
 
 
 def test_each_point_of_a_sweep_is_a_path_of_its_own():
@@ -246,12 +242,13 @@ def test_the_ring_jumps():
         assert places[50, finer] < places[20, finer]
 
 
+@pytest.mark.slow
 def test_with_more_steps_the_small_rates_read_more():
     """Below 0.01 a hundred steps were too few; from there to 0.1 the copies differ by a point or two; at 0.3 steps are too long."""  # noqa: E501
     images, labels = problems.digits()
     net, lrs = problems.small_net(64, 16, 10, seed=5), torch.logspace(-4, 0, 9, dtype=torch.float64)
     shares = []
-    for steps in (100, 500):
+    for steps in (100, 250):
         copies = train_many(net, Adam, images[:797], labels[:797], steps, lr=lrs)
         shares.append(copies.accuracy(images[797:], labels[797:]))
     assert (shares[1] - shares[0] > 0.02)[:4].all()
@@ -261,7 +258,7 @@ def test_with_more_steps_the_small_rates_read_more():
 
 
 def test_borders_grow_on_finer_maps_and_with_more_momentum_at_every_scale():
-    """At this learning rate the borders without momentum are about as long on each map (at 0.015 they grow too); with 0.8 they grow by two thirds in all.
+    """Here the borders without momentum are about as long on each map; with 0.8 they grow by two thirds in all.
     With 0.95 twice the squares each way find 1.6 to 1.8 times the length, each time: no map here has settled it."""  # noqa: E501
 
     def growths(lr, momentum, steps):
@@ -293,7 +290,7 @@ def zoom(places, width, side, steps=300):
     """The starts of squares around ``places``, and the minima that they lead to with momentum 0.95."""
     windows = (tuple((at - width / 2, at + width / 2) for at in place) for place in places)
     starts = torch.stack([replace(himmelblau, window=window).grid(side, side) for window in windows])
-    return starts, sweep(himmelblau, SGD, steps, starts, lr=0.01, momentum=0.95).minimum
+    return starts, torch.stack([zoomed(place, width, side, 0.95, steps) for place in places])
 
 
 def grown(colors):
@@ -312,9 +309,8 @@ def apart(starts, aside=(1e-12, 0.0)):
 @pytest.mark.parametrize("seed", [6, 7, 8])
 def test_crumbs_go_as_far_down_as_gaps_grow(seed):
     """To end at two minima, balls have to come nearly 4 apart.
-    In the field the gap hardly grows.
-    In the zooms it grows two billion times to the right and ten upward: on a map 1e-9 wide, enough for one border and \
-too little for crumbs.
+    In the zooms the gap grows two to ten billion times: on a map 1e-9 wide, enough for one border and too \
+little for crumbs.
     In the last map it grows to the width of the window: there starts 1e-11 apart make crumbs.
     """
     places = torch.tensor([(-2.5, 2.5), (-1, 3.5), (-3, -2), WILD, LOST], dtype=torch.float64)
@@ -364,11 +360,27 @@ def test_beside_starts_that_diverge_borders_go_on(width, steps):
     assert -1 in colors and 1.6 < grown(colors[1::2, 1::2]) < 2.05 and 1.6 < grown(colors) < 2.05
 
 
+@pytest.mark.parametrize("momentum", [0.8, 0.88, 0.9])
+def test_with_less_momentum_the_borders_end_sooner(momentum):
+    """With momentum 0.9 the zooms themselves have none 0.01 wide."""
+    assert length_of_borders(zoomed(WILD, 0.01, 128, momentum, 500)) == 0
+    assert length_of_borders(zoomed(WILD, 0.01, 128, 0.95, 500)) > 50
+
+
+@pytest.mark.parametrize("place", [WILD, LOST, (0.0, 0.0), (-0.99, -4.7)])
+def test_a_zoom_is_a_sweep(place):
+    """Each map has 64 by 64 starts of its own, colored by minimum."""
+    for width, momentum in ((5.0, 0.8), (1e-3, 0.95)):
+        there = zoom([place], width, 16)[0][0]
+        found = sweep(himmelblau, SGD, 200, there, lr=0.01, momentum=momentum).minimum
+        assert torch.equal(zoomed(place, width, 16, momentum, 200), found)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_around_most_other_middles_borders_end_sooner(seed):
-    """around most others they end sooner.
-    the middle is picked too, one of the wildest.
+    """around most other middles nearby they end sooner.
+    The square is picked for its crumbs, and the middle too, one of the wildest.
     """
     draw = torch.Generator().manual_seed(seed)
     places = torch.tensor(WILD).double() + (torch.rand(24, 2, generator=draw, dtype=torch.float64) - 0.5) * 0.1
@@ -378,7 +390,6 @@ def test_around_most_other_middles_borders_end_sooner(seed):
     assert (apart(places) > apart(torch.tensor(WILD).double())).double().mean() < 0.1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("place", "reach"), [(WILD, 0.1), ((-1.0, -4.45), 1.0), ((0.0, 0.0), 10.0)])
 def test_beside_other_starts_that_diverge_borders_go_on_too(place, reach):
     """Beside black starts they go on even 1e-11 wide: in the last map, from the ring, and beside others that we tried."""  # noqa: E501
@@ -388,8 +399,8 @@ def test_beside_other_starts_that_diverge_borders_go_on_too(place, reach):
     black, other = starts[row, column], starts[row, column + 1]
     while (other - black).norm() > 2e-13:
         middle = (black + other) / 2
-        ends = sweep(himmelblau, SGD, 300, middle[None], lr=0.01, momentum=0.95).minimum
-        black, other = (middle, other) if ends[0] == -1 else (black, middle)
+        lost = zoomed(middle.tolist(), 0.0, 1, 0.95, 300).item() == -1
+        black, other = (middle, other) if lost else (black, middle)
     for width in (1e-9, 1e-11):
         colors = zoom([black.tolist()], width, 64)[1][0]
         assert length_of_borders(colors) > 20 and grown(colors) > 1.45
