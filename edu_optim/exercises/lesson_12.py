@@ -261,9 +261,9 @@ EXERCISES = [
         ],
         [
             edit(
-                "signs between two numbers are counted too",
+                "one launch too many for RMSprop with momentum",
                 {"11 + 3": "12 + 3"},
-                why="Such as that of 1 - alpha, which never leaves Python.",
+                why="Nesterov has the right number. A sign between two numbers, as in 1 - alpha, never leaves Python.",
                 ask="In `(1 - alpha) * g**2`, which signs have a tensor beside them?",
             ),
             edit(

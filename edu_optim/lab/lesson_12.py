@@ -1,6 +1,5 @@
 """The pictures and the experiment of lesson 12: what a step costs, by the clock and as a bill of five prices."""
 
-import importlib.util
 import inspect
 import statistics
 import time
@@ -63,6 +62,15 @@ MANY = {
     "loop in C": [52e-6, 56e-6, 78e-6, 139e-6, 359e-6, 973e-6, 3.77e-3],
 }
 MANY_PRICES = {"Python": 52e-6 - 3.66e-6, "launch": 3.66e-6}
+# The same for twelve million weights in so many tensors of one size, 28 November 2026; medians of seven steps, each way
+# and number in a program of its own; and the page faults of a step in twelve tensors.
+PARTS = [1, 3, 12, 40, 120, 400, 1200]
+SHARED = {
+    "one by one": [322.8e-3, 114.1e-3, 56.7e-3, 91.5e-3, 59.8e-3, 44.9e-3, 74.4e-3],
+    "lists": [328.6e-3, 222e-3, 225.6e-3, 181.6e-3, 212e-3, 100.6e-3, 155.2e-3],
+    "loop in C": [6.4e-3, 6.5e-3, 6.4e-3, 6.6e-3, 7e-3, 8.3e-3, 14.2e-3],
+}
+SHARED_FAULTS = {"one by one": 6_772, "lists": 93_689}
 # Then what the loop takes off a step of training on the digits, gradients and all, of small_net(64, n, n, 10).float()
 # for n in NEURONS with so many images, in place of Adam's other ways, in percent. Each way is a program of its own, so
 # that none gets another's memory; they step in turn, a quarter of a second and more together, and CPU times are
@@ -256,14 +264,14 @@ def bills(
 
 
 def _items(ax: Axes, clock: str = "the clock") -> None:
-    looks = [Patch(facecolor=color, hatch=hatch, edgecolor="white") for color, hatch in COLORS.values()]
-    mark = Line2D([], [], color=BLACK, marker="D", linestyle="")
-    ax.legend([*looks, mark], [*COLORS, clock], loc="center left", bbox_to_anchor=(1.01, 0.5))
+    looks: list[Any] = [Patch(facecolor=color, hatch=hatch, edgecolor="white") for color, hatch in COLORS.values()]
+    looks += [Line2D([], [], color=BLACK, marker="D", linestyle="")] * bool(clock)
+    ax.legend(looks, [*COLORS, clock][: len(looks)], loc="center left", bbox_to_anchor=(1.01, 0.5))
     ax.set_xlabel("milliseconds a step")
 
 
-def _items_and_tick(ax: Axes) -> None:
-    _items(ax, "this machine's clock")
+def _items_and_tick(ax: Axes, mine: bool) -> None:
+    _items(ax, "this machine's clock" if mine else "")
 
 
 def _stack(ax: Axes, costs: dict[str, dict[str, float]]) -> None:
@@ -382,22 +390,25 @@ def arithmetic(times: dict[int, float]) -> Figure:
 
 
 def many() -> Figure:
-    """The time of a step of Adam against the number of tensors, on another machine, and the bills for it.
+    """The time of a step of Adam against the number of tensors: of ten weights, with bills, and of ever fewer weights.
 
-    >>> len(many().axes[0].get_lines())
-    5
+    >>> [len(ax.get_lines()) for ax in many().axes]
+    [5, 3]
     """
-    fig, ax = figure(width=7.4, height=4.2)
+    fig, (left, right) = figure(2, width=11.5, height=4.2)
     ways = {"one by one": (ORANGE, "s"), "lists": (RED, "o"), "loop in C": (GREEN, "D")}
-    for name, (color, marker) in ways.items():
-        ax.plot(TENSORS, [1e3 * seconds for seconds in MANY[name]], marker + "-", color=color, markersize=5, label=name)
-    for label, launches in {"_one by one, the bill": [17 * n for n in TENSORS], "lists, the bill": [17] * 7}.items():
+    for ax, counts, taken in ((left, TENSORS, MANY), (right, PARTS, SHARED)):
+        for name, (color, marker) in ways.items():
+            times = [1e3 * seconds for seconds in taken[name]]
+            ax.plot(counts, times, marker + "-", color=color, markersize=5, label=name)
+        ax.set(xscale="log", yscale="log", xlabel="tensors, log scale")
+    for name, launches in {"one by one": [17 * n for n in TENSORS], "lists": [17] * len(TENSORS)}.items():
         billed = [1e3 * (MANY_PRICES["Python"] + count * MANY_PRICES["launch"]) for count in launches]
-        ax.plot(TENSORS, billed, "--", color=RED if "lists" in label else ORANGE, linewidth=1.5, label=label)
-    ax.set(
-        xscale="log", yscale="log", xlabel="tensors of ten weights, log scale", ylabel="milliseconds a step, log scale"
-    )
-    label_ends(ax)
+        left.plot(TENSORS, billed, "--", color=ways[name][0], linewidth=1.5, label=f"{name}, the bill")
+    left.set(title="of ten weights each", ylabel="milliseconds a step, log scale")
+    right.set(title="of twelve million weights together", ylim=(4, None))
+    for ax in (left, right):
+        label_ends(ax)
     return fig
 
 
@@ -515,32 +526,6 @@ def _bills(
         "lists against the loop": totals["lists"] / totals["loop in C"],
         **{f"{name}, milliseconds by the clock": value for name, value in measured.items()},
     }
-
-
-def page_faults(work: Callable[[], Any]) -> int | None:
-    """How often the system had to map a page of memory while ``work`` ran; None where it does not count, as on Windows.
-
-    >>> (page_faults(lambda: torch.ones(4_000_000)) or 1000) > 100
-    True
-    """
-    if importlib.util.find_spec("resource") is None:
-        return None
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    work()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
-def faults_of_a_step(run: str, weights: int = 10_000_000) -> int | None:
-    """Page faults of the second step of Adam, as `page_faults` counts them.
-
-    >>> faults_of_a_step("compiled", 10) in (None, 0)
-    True
-    """
-    step = _stepper(Adam, {"run": run}, weights)
-    step()
-    return page_faults(step)
 
 
 def seconds(make: MakeOptimizer, options: dict[str, Any], weights: int) -> float:
