@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import time
 import warnings
 import weakref
 
@@ -85,25 +84,12 @@ def test_the_bill_holds_one_by_one_and_not_over_lists():
         assert count < 30 or loop < 0.11 * one_by_one
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("tensors, size", [(8, 1_000_000), (40, 100_000)])
-def test_with_large_tensors_lists_save_nothing(tensors, size):
+def test_lists_lost_where_the_weights_were_many():
     """Right, from three tensors on, lists take two to four times as long as one by one."""
     apart = [lists / one_by_one for one_by_one, lists, _ in zip(*lab.SHARED.values(), strict=True)]
     assert apart[0] < 1.1 and 1.9 < min(apart[1:]) and max(apart) < 4.1
-
-    def seconds(run):
-        parameters = [torch.ones(size, requires_grad=True) for _ in range(tensors)]
-        for p in parameters:
-            p.grad = torch.ones_like(p)
-        step, times = Adam(parameters, run=run, lr=0.1).step, []
-        for _ in range(5):
-            start = time.process_time()
-            step()
-            times.append(time.process_time() - start)
-        return min(times)
-
-    assert seconds("multi_tensor") > 0.9 * seconds("per_tensor")
+    assert lab.SHARED_FAULTS["lists"] > 10 * lab.SHARED_FAULTS["one by one"]
+    assert max(lab.SHARED["loop in C"]) < min(lab.SHARED["one by one"])
 
 
 @pytest.mark.parametrize("rule", OTHERS[1:], ids=lambda rule: rule.__name__)
@@ -120,7 +106,7 @@ def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
 
 @pytest.mark.parametrize("rule", [rules.adam, *OTHERS], ids=lambda rule: rule.__name__)
 def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
-    """One by one, temporaries mostly get the memory of those before; over lists all live at once, and more pages are fresh.
+    """One by one, temporaries mostly get the memory of those before; over lists all live at once, and here more pages are fresh.
     And the temporaries of all tensors live at once: up to seven of Adam's for each, 700 for a hundred."""  # noqa: E501
     settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
     most = {}
