@@ -10,9 +10,19 @@ from torch.optim import lr_scheduler
 import edu_optim
 from edu_optim.exercises import lesson_10 as exercises
 from edu_optim.lab import lesson_10 as lab
+from edu_optim.problems import small_net
+from edu_optim.trace import fit
 
 LESSON = Lesson("10")
-NAMES = {"cos": math.cos, "pi": math.pi, "inf": math.inf, "T": 200, "torch": torch, "lr_scheduler": lr_scheduler}
+NAMES = {
+    "cos": math.cos,
+    "pi": math.pi,
+    "inf": math.inf,
+    "T": 200,
+    "lab": lab,
+    "torch": torch,
+    "lr_scheduler": lr_scheduler,
+}
 
 
 def typed():
@@ -102,6 +112,19 @@ def test_networks_that_are_trained_at_once_learn_what_one_learns_alone():
     assert found.losses[:100, 1, 1, 0].tolist() == pytest.approx(alone[:100], rel=1e-8)
 
 
+@pytest.mark.parametrize("library", [edu_optim, torch.optim])
+def test_a_gradient_that_is_written_out_trains_as_autograd_does(library):
+    images, labels, *_ = lab.split()
+    net = small_net(64, 16, 10, seed=3)
+    optimizer = library.Adam(net.parameters(), lr=0.05)
+    schedule = lr_scheduler.LambdaLR(optimizer, lab.cosine)
+    slow = fit(net, optimizer, images, labels, 60, batch=32, scheduler=schedule, clip=0.7, seed=3)
+    quick = lab.trained(library.Adam, lab.cosine, lr=0.05, clip=0.7, seed=3)
+    assert quick.rates[:60] == pytest.approx(slow.rates)
+    assert quick.losses[:60] == pytest.approx(slow.losses, rel=1e-9)
+    assert quick.norms[:60] == pytest.approx(slow.norms, rel=1e-9) and max(slow.norms) > 0.7
+
+
 def test_the_mean_of_the_last_ten():
     seen = lab.smooth([float(n) for n in range(30)])
     assert seen[[0, 4, 9, 10, 29]].tolist() == pytest.approx([0, 2, 4.5, 5.5, 24.5])
@@ -129,6 +152,20 @@ def test_yours_ours_and_torchs_are_the_same(experiment):
 
 def test_a_wrong_adam_is_seen(experiment):
     assert experiment.at(method=lab.UNCORRECTED).numbers["yours leaves torch at"].startswith("step 1, ")
+
+
+def adam_in_another_order(p, g, m, v, *, t, lr, betas=(0.9, 0.999), eps=1e-8):
+    m = m + (1 - betas[0]) * (g - m)
+    v = v + (1 - betas[1]) * (g * g - v)
+    p = p - (lr / (1 - betas[0] ** t)) * m / ((v / (1 - betas[1] ** t)) ** 0.5 + eps)
+    return p, m, v
+
+
+@pytest.mark.parametrize("peak", [0.05, 0.5, 3.0])
+def test_where_rounding_decides_no_right_adam_is_called_wrong(peak):
+    said = lab.play(adam_in_another_order).at(peak=peak, seed=2).numbers["yours, ours and torch"]
+    assert said == "the same in all 199 steps" if peak < 0.1 else said.endswith(" steps, then rounding decides")
+    assert lab.play(torch.optim.NAdam).at(peak=peak, seed=2).numbers["yours leaves torch at"].startswith("step 1, ")
 
 
 @pytest.mark.parametrize("after", lab.AFTER)

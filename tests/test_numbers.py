@@ -44,6 +44,11 @@ def test_options_that_change_a_rule_are_heeded(cls, options):
     torch.testing.assert_close(quick, in_tensors(cls, lab.RAVINE, 20, **options))
 
 
+def test_each_step_has_its_rate():
+    quick = path_in_numbers(SGD, {"lr": 9.0}, [4.0], lambda point: point, 3, rates=[0.5, 0.25, 0.0])
+    assert quick[:, 0].tolist() == [4, 2, 1.5, 1.5]
+
+
 def test_what_is_no_rule_of_ours_goes_on_tensors():
     class Mine(SGD):
         pass

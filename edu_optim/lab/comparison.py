@@ -96,12 +96,13 @@ OVERLAY = {
 }
 
 
-def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
+def overlay(ax: Axes, lines: Mapping[str, Tensor], sure: int | None = None) -> dict[str, str]:
     """Draw lines over each other so that all can be seen, and mark where yours first leaves torch's.
 
     Args:
         lines: name -> points ``[n, 2]``, or ``[n, many, 2]``, whose mean is drawn and each of which is compared; the
             names are those of `rivals`.
+        sure: how many points are compared, where rounding decides the rest; all if None.
 
     Returns what it found, in words: an empty dict where there is nothing to compare.
 
@@ -117,10 +118,11 @@ def overlay(ax: Axes, lines: Mapping[str, Tensor]) -> dict[str, str]:
         return {}
     if ax.get_legend() is None:
         ax.legend(loc="upper right")
-    yours, torchs = lines["yours"], lines["torch"]
+    yours, torchs = lines["yours"][:sure], lines["torch"][:sure]
     apart = ~torch.isclose(yours, torchs, rtol=1e-6, atol=1e-9, equal_nan=True).all(-1)
     if not apart.any():
-        return {SAME: f"the same in all {len(yours) - 1} steps"}
+        steps = f"all {len(yours) - 1} steps" if sure is None else f"{len(yours) - 1} steps, then rounding decides"
+        return {SAME: f"the same in {steps}"}
     step = int(apart.reshape(len(apart), -1).any(1).int().argmax())
     point, expected = (points[step][apart[step]][0] for points in (yours, torchs))  # the first that parts in this step
     ax.plot(*point, marker="X", markersize=12, color=RED, linestyle="none", label="_mismatch", zorder=10)

@@ -19,6 +19,7 @@ def path_in_numbers(
     start: Sequence[float],
     gradient: Callable[[Point], Any],
     steps: int,
+    rates: Sequence[float] | None = None,
 ) -> Tensor | None:
     """Where a rule of this course, or one made a class by `from_rule`, goes from ``start``, ``[steps + 1, n]``.
 
@@ -30,6 +31,7 @@ def path_in_numbers(
         start: n numbers.
         gradient: a point of n numbers -> n numbers.
         steps: how many steps to take.
+        rates: the learning rate of each, where it is not that of the options.
 
     >>> from edu_optim import SGD
     >>> path_in_numbers(SGD, {"lr": 0.5}, [4.0], lambda p: p, steps=2)
@@ -42,12 +44,12 @@ def path_in_numbers(
         return None
     try:
         with numpy.errstate(all="ignore"):
-            return _path(optimizer, options, start, gradient, steps)
+            return _path(optimizer, options, start, gradient, rates or [None] * steps)
     except Exception:  # tensors come next, and say what is wrong where something is
         return None
 
 
-def _path(optimizer, options, start, gradient, steps):
+def _path(optimizer, options, start, gradient, rates):
     seen, leaf = [], torch.tensor(start, dtype=torch.float64, requires_grad=True)
     runner = optimizer([leaf], **options)
     runner.run = lambda *given: seen.append(given)
@@ -57,7 +59,9 @@ def _path(optimizer, options, start, gradient, steps):
     letters = len(signature(rule).buffers)
     state = [numpy.array(start, dtype=float), *(column[0].numpy() for column in columns[2:])]
     path = [state[0].copy()]  # a rule may write to what it is given
-    for t in range(1, steps + 1):
+    for t, rate in enumerate(rates, 1):
+        if rate is not None:
+            group["lr"] = rate
         hyper = runner.hyper(group, float(t))
         results = rule(state[0], numpy.array(gradient(state[0])), *state[1:], **{name: hyper[name] for name in names})
         if not isinstance(results, tuple) or len(results) != 1 + letters:

@@ -56,7 +56,7 @@ def test_a_schedule_reaches_only_who_reads_the_groups():
 
 def test_the_peak_is_chosen_with_other_seeds_and_images_than_it_is_judged_with():
     """
-    Each then ran at its best peak with 48 new seeds, judged on images that chose nothing
+    Each of the seven then ran at its best peak with 48 new seeds, judged on images that chose nothing
     """
     found = lab.tried(SGD, named(lab.cosine), [0.01, 0.3], range(3, 5), momentum=0.9)
     assert found.tuning[0, 1].mean() < found.tuning[0, 0].mean()
@@ -96,8 +96,8 @@ THREE = "cosine", "one_cycle", "warmup_stable_decay"
 )
 def test_which_shapes_end_below_the_constant_rate(first, peaks):
     """
+    Cosine, one-cycle (its momentum left at 0.9) and warmup-stable-decay end below the constant rate.
     Which of the three is best, 48 seeds do not tell.
-    With 48 seeds all three count.
     """
     ends = raced(first, **peaks)
     constant, three = ends["constant"], [ends[name] for name in THREE]
@@ -106,62 +106,35 @@ def test_which_shapes_end_below_the_constant_rate(first, peaks):
 
 
 @pytest.mark.slow
-def test_a_count_forgets_how_large_the_differences_are():
-    """
-    In the first 16 of these, cosine, one-cycle (its momentum left at 0.9) and warmup-stable-decay each end below the
-    One count, and three values of p, from 0.008 to 0.09
-    """
-    ends = raced(1000)
-    constant, three = ends["constant"], [ends[name] for name in THREE]
-    assert [(one < constant)[:16].sum() for one in three] == [12] * 3
-    assert [p_of(one, constant, 16) for one in three] == pytest.approx([0.033, 0.0076, 0.093], rel=0.02)
+@pytest.mark.parametrize(("first", "counts"), [(1000, False), (3000, None)])
+def test_step_decay_and_exponential_gain_little(first, counts):
+    """Step decay and exponential do so by less, which here does not count."""
+    ends = raced(first)
+    for name in ("step_decay", "exponential"):
+        assert ends["cosine"].mean() < ends[name].mean() < ends["constant"].mean()
+        assert counts in (None, p_of(ends[name], ends["constant"]) < 0.01)
 
 
 @pytest.mark.slow
-def test_what_step_decay_and_exponential_gain_is_near_what_48_seeds_tell():
-    """Step decay and exponential end below it too; whether that counts depends on which 48 seeds."""
-    counts = {"step_decay": set(), "exponential": set()}
-    for first in (1000, 1048, 3000):
-        ends = raced(first)
-        for name, seen in counts.items():
-            assert ends[name].mean() < ends["constant"].mean()
-            seen.add(p_of(ends[name], ends["constant"]) < 0.01)
-    assert counts == {"step_decay": {True, False}, "exponential": {True, False}}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", [1000, 2000, 3000])
+@pytest.mark.parametrize("first", [1000, 3000])
 def test_a_warmup_alone_gains_nothing(first):
-    """
-    The warmup alone ends above it, most of that by its peak, 0.2: there the constant rate does so, too.
-    By itself a warmup gained nothing.
-    """
-    ends, at_its_peak = raced(first), raced(first, constant=0.2, warmup=0.14)
-    constant, warmup = ends["constant"], ends["warmup"]
-    assert warmup.mean() > constant.mean() and at_its_peak["warmup"].mean() > constant.mean()
-    assert (at_its_peak["constant"] - constant).mean() > (warmup - constant).mean() / 2
-
-
-@pytest.mark.parametrize("seeds, momentum", [(range(20, 24), 0.9), (range(4), 0.8)])
-def test_a_low_end_costs_progress(seeds, momentum):
-    """
-    It costs progress, too: at a peak of 0.1 the cosine ends above the constant rate.
-    """
-    found = lab.tried(SGD, named(lab.constant, lab.cosine), [0.07, 0.1], seeds, momentum=momentum)
-    constant, cosine = found.tuning.mean(-1)
-    assert (cosine > 1.05 * constant).all()
+    """By itself a warmup gained nothing."""
+    at_one, at_its_own = raced(first, warmup=0.14)["warmup"], raced(first)["warmup"]
+    assert min(at_one.mean(), at_its_own.mean()) > raced(first)["constant"].mean()
 
 
 @pytest.mark.slow
 def test_the_grid_holds_the_best():
     """
-    no best at the edge of the grid
+    A rate that falls bears a higher peak: 0.28 or 0.57, and the constant one 0.14.
     the best peaks above were 0.14 to 0.57.
-    Then tune the peak: at their best our shapes end within a third of each other, at the worst of our grid each ends
+    Then tune the peak: over our grid a wrong peak cost more than a wrong shape at its best.
     """
     found = lab.tried(SGD, named(*SHAPES), PEAKS, range(16), momentum=0.9)
     assert set(found.tuning.mean(-1).argmin(-1).tolist()) == {1, 2, 3, 5}
     for losses in (found.tuning, lab.tried(SGD, named(*SHAPES), PEAKS, range(100, 106), momentum=0.9).tuning):
+        constant, step, exponential, cosine, _, *more = losses.mean(-1).argmin(-1)
+        assert min(step, exponential, cosine, *more) > constant
         lowest, highest = losses.mean(-1).aminmax(dim=-1)
         assert (highest / lowest).min() > 1.5 and lowest.max() / lowest.min() < 4 / 3
 
@@ -169,8 +142,6 @@ def test_the_grid_holds_the_best():
 @pytest.mark.slow
 def test_what_decay_removes_is_the_noise_of_the_batches():
     """
-    The noise floor of lesson 02 sinks with the rate: a low end removes noise of the minibatches.
-    With batches of 128, which have less, the cosine gains nothing in 200 steps (*Deeper*).
     with 128, where there is less noise to remove, it gains nothing.
     """
     two = named(lab.constant, lab.cosine)
@@ -181,35 +152,39 @@ def test_what_decay_removes_is_the_noise_of_the_batches():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [32, 128])
-def test_where_steps_are_many_a_low_end_gains_nothing(batch):
+@pytest.mark.parametrize("first", [2000, 3000])
+def test_where_steps_are_many_a_low_end_gains_nothing(first):
     """
-    So where steps are few, let the rate end low; in 1,000 the cosine gains nothing on a constant 0.1.
-    In 1,000 steps it gains nothing there either.
+    Here the constant rate and the cosine train for 100 to 800 steps, each at the best of four peaks
+    In a long training a small constant rate has the time that it needs.
+    So where steps are few, let the rate end low.
     """
-    rates = torch.tensor([[0.1, 0.1 * lab.cosine(t / 5), 0.2 * lab.cosine(t / 5)] for t in range(1000)])
-    _, _, (constant, *low) = lab._together(SGD, rates.double(), range(2000, 2016), batch, {"momentum": 0.9})
-    assert all(cosine.mean() > 0.95 * constant.mean() and p_of(cosine, constant, 16) > 0.01 for cosine in low)
+    for steps, small, peak, counts in ((100, 0.14, 0.4, True), (800, 0.1, 0.14, False)):
+        rates = torch.tensor([[small, peak * lab.cosine(t * 200 / steps)] for t in range(steps)])
+        _, _, (constant, cosine) = lab._together(SGD, rates.double(), range(first, first + 24), 32, {"momentum": 0.9})
+        assert (p_of(cosine, constant, 24) < 0.01) == counts == (cosine.mean() < 0.9 * constant.mean())
 
 
-def test_the_last_to_come_down_is_still_falling():
+@pytest.mark.slow
+@pytest.mark.parametrize("peak, seeds", [(0.4, range(100, 116)), (0.3, range(50, 66))])
+def test_under_its_noise_a_high_rate_learns(peak, seeds):
     """
-    The constant rate ends highest; warmup-stable-decay, the last to come down, is still falling at the end.
+    Wherever the rate falls, the loss drops with it: the noise of the minibatches goes.
+    The later the fall, the lower it ends: under its noise the high rate was learning all the time.
     """
-    found = lab.tried(SGD, named(*SHAPES), [0.35], range(100, 116), momentum=0.9)
-    means = found.losses[:, :, 0].mean(-1).unfold(0, 10, 10).mean(-1)[-4:].T.tolist()
-    late = dict(zip(found.shapes, means, strict=True))
-    falling = late["warmup_stable_decay"]
-    assert falling == sorted(falling, reverse=True) and falling[-1] < 0.9 * falling[-2]
-    assert max(end[-1] for end in late.values()) in (late["constant"][-1], late["warmup"][-1])
+    starts = 40, 80, 160
+    shapes = {"stays": lab.constant} | {str(first): lab.falls_at(first) for first in starts}
+    stays, *falls = lab.tried(SGD, shapes, [peak], seeds, momentum=0.9).losses[:, :, 0].mean(-1).T
+    rested = [fall[first + 20 : first + 40].mean() for fall, first in zip(falls, starts, strict=True)]
+    assert all(end < 0.85 * stays[at + 20 : at + 40].mean() for end, at in zip(rested, starts, strict=True))
+    assert rested[0] > rested[1] > rested[2]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds, after", [(range(30, 54), lambda t: 1 - t / 200), (range(100, 124), lab.cosine)])
 def test_what_a_warmup_is_good_for(seeds, after):
     """
-    From 0.16 on five or twenty steps lower the loss: here a short warmup makes a peak more bearable that is too high
-    A hundred do less.
+    From 0.16 on five or twenty steps lower the loss: a short warmup makes a peak bearable that is too high to start
     """
     lengths = {str(length): lab.warmed(length, after) for length in (1, 5, 20, 100)}
     none, five, twenty, many = lab.tried(Adam, lengths, [0.03, 0.05, 0.18, 0.25], seeds).tuning.mean(-1)
@@ -230,27 +205,11 @@ def test_at_the_best_peak_the_length_of_a_warmup_does_not_count(first):
 
 
 @pytest.mark.slow
-def test_multiplied_the_same_rate_has_another_name():
-    """
-    In `multiplied` the cosine falls while the rate still rises, and 100 steps of warmup seem to bear twice the
-    Its highest rate is 0.53 of that, 0.058: the best rate of the others.
-    """
-
-    def multiplied(t):
-        return min(1, (t + 1) / 100) * lab.cosine(t)
-
-    most, peaks = max(map(multiplied, range(200))), [0.028, 0.04, 0.057, 0.08, 0.11, 0.16]
-    found = lab.tried(Adam, {"before": lab.warmed(100), "on top": multiplied}, peaks, range(40, 56))
-    before, top = (peaks[at] for at in found.tuning.mean(-1).argmin(-1).tolist())
-    assert most == pytest.approx(0.53, abs=0.005) and top > 1.3 * before and 0.7 < most * top / before < 1.5
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("peak", [0.18, 0.25])
 def test_much_of_the_harm_is_done_in_the_first_five_steps(peak):
     """
-    Much of the harm is done in the first five steps; slowed later, five steps leave the mean as it was
-    On average only slowing the first five helps.
+    Much of the harm is done in the first five steps (*Deeper*).
+    Only slowing the first five helps.
     """
     shapes = {"none": lab.cosine} | {str(first): lab.slowed(first) for first in (0, 5, 20, 100)}
     none, first, *later = lab.tried(Adam, shapes, [peak], range(3000, 3032)).tuning[:, 0]
@@ -332,7 +291,8 @@ def test_clipping_looks_at_all_weights_at_once():
 def test_each_mean_weighs_as_much_as_its_share(cut):
     """
     Each mean weighs as much as its share of the examples.
-    are the one batch, if the loss is a plain mean (with class weights it is not) and no layer looks at the batch
+    Each weighing its share, micro-batches of 14, 14, 3 and 1 are the one batch.
+    It takes a loss that is a plain mean (with class weights it is not), and no layer that looks at the batch
     """
     images, labels, *_ = lab.split()
 
@@ -408,17 +368,15 @@ def test_one_bad_gradient_makes_no_long_step_of_adam(seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_who_ends_worse(seed, monkeypatch):
+def test_who_ends_worse(seed):
     """
     At these peaks SGD does: its step grows with the gradient, and it ends at
     Clipped at 1, SGD ends at 0.054, with the bad batch or without.
-    at twice the peak at 0.149 instead of 0.053, with four other seeds at less than twice its loss.
+    At twice the peak it is hit harder, 0.149 instead of 0.053 with seed 0; try the others.
     """
-    monkeypatch.setattr(lab, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
-    monkeypatch.setattr(lab, "fit", lambda *given, **more: fit(*given, seed=seed, **more))
 
     def end(make, clip=math.inf, bad=False, **options):
-        losses = lab.trained(make, lab.cosine, clip=clip, bad=bad, **options).losses
+        losses = lab.trained(make, lab.cosine, clip=clip, bad=bad, seed=seed, **options).losses
         return sum(losses[-20:]) / 20
 
     adam, sgd = {"make": Adam, "lr": 0.04}, {"make": SGD, "lr": 0.4, "momentum": 0.9}
