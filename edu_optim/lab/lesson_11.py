@@ -1,9 +1,11 @@
 """Lesson 11, the race: the edge of stability as an experiment, and the lesson's drawings and longer runs."""
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -111,6 +113,29 @@ def three_edges(*lrs: float) -> Figure:
     ax.set(xlabel="step", ylabel="sharpness; dashed: 2 / lr", ylim=(0, None))
     label_ends(ax)
     return fig
+
+
+def wall(lrs: Sequence[float]) -> tuple[Figure, float]:
+    """The loss of the last 50 steps of gradient descent against its learning rate; gray where it is infinite.
+
+    Returns the figure, and the rate beyond which a bowl as sharp as the start would throw the weights out.
+
+    >>> fig, bowl = wall([0.6, 1.6])
+    >>> f"{bowl:.2f}"
+    '0.73'
+    """
+    runs = [at_the_edge(SGD, lr, SQUARED) for lr in lrs]
+    ends, bowl = [losses[-50:].mean().item() for losses, _ in runs], 2 / runs[0][1][0]
+    fig, ax = figure(height=3.2)
+    ax.plot(lrs, ends, "o-", color=BLUE, label="loss")
+    ax.axvline(bowl, color=RED, linestyle="--", label="_wall of the bowl")
+    ax.text(bowl + 0.02, 0.9, "a bowl's wall", color=RED, transform=ax.get_xaxis_transform())
+    beyond = [lr for lr, end in zip(lrs, ends, strict=True) if not math.isfinite(end)]
+    if beyond:
+        ax.axvspan(beyond[0], lrs[-1], color="0.85", label="_infinite")
+        ax.text(beyond[0] + 0.02, 0.5, "infinite", transform=ax.get_xaxis_transform())
+    ax.set(xlabel="learning rate", ylabel=f"{SQUARED}, last 50 steps", ylim=(0, None))
+    return fig, bowl
 
 
 def sensitivity(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
@@ -336,7 +361,8 @@ def surface(points: int = 25) -> tuple[Figure, dict[str, dict[str, float]]]:
             "in truth": loss(center + apart[0]),
         }
         _landscape(ax, lambda x, y, plane=plane: loss(center + x * plane[0] + y * plane[1]), places, points)
-        ax.set(title=title, xlabel="first direction", ylabel="second direction")
+        wide = ax.get_xlim()[1] - ax.get_xlim()[0]
+        ax.set(title=f"{title}, {wide:.2g} wide", xlabel="first direction", ylabel="second direction")
     return fig, held
 
 
@@ -351,7 +377,13 @@ def _landscape(ax: Axes, height: Callable[[Tensor, Tensor], float], places: Mapp
     heights = torch.tensor([[height(x, y) for x in sides[0]] for y in sides[1]])
     levels = torch.logspace(heights.min().log10(), heights.max().log10(), 9)
     lines = ax.contour(*sides, heights, levels=levels, colors="0.6", linewidths=0.9)
-    ax.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=9)
+    middle, spots = (low + high) / 2, []
+    for line in filter(None, lines.allsegs):
+        points = torch.from_numpy(numpy.concatenate(line))
+        points = points[((points - middle).abs() < 0.9 * reach).all(1)]  # where there is room for a number
+        if len(points):
+            spots.append(points[torch.cdist(points, everywhere).amin(1).argmax()].tolist())
+    ax.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=9, manual=spots)
     for name, place in places.items():
         ax.plot(*place.T, label=name, markevery=20, markersize=4, **look(name))
     for name, at, color in [("start", everywhere[0], "0"), *((n, p[-1], look(n)["color"]) for n, p in places.items())]:

@@ -10,7 +10,7 @@ from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop
 from edu_optim.contest import TASKS, flip_test, stored, trial
 from edu_optim.lab import lesson_11
 from edu_optim.lab.lesson_09 import GRID, unseen_error
-from edu_optim.problems import descriptions, small_net, wilson_example
+from edu_optim.problems import small_net, wilson_example
 from edu_optim.trace import sharpness
 
 RESULTS = stored()["results"]
@@ -18,7 +18,7 @@ RESULTS = stored()["results"]
 
 @pytest.mark.slow
 def test_one_seed_shows_either_winner():
-    """One lucky path proves nothing: a single seed would have shown you either winner."""
+    """A single seed would have shown you either winner."""
     wins = set()
     for seed in range(6):
         adam = trial("digits, MLP", "Adam", [0.0215], seed).held_out[0]
@@ -43,7 +43,7 @@ def test_how_many_seeds_it_takes(seed):
 @pytest.mark.parametrize(("lr", "seed"), [(0.45, 3), (0.7, 5), (0.9, 4)])
 def test_the_sharpness_stays_at_the_edge(lr, seed, monkeypatch):
     """Each climbs to $2/\\eta$, past it, and then stays about there: at the **edge of stability** (Cohen et al. 2021).
-    At 0.6 and 1.2 about half of the steps go uphill, 90 and 97 of the last 200, and over hundreds of steps
+    About half of the last 200 steps go uphill, 90 and 97, and over hundreds of steps the loss falls all the same.
     """
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
@@ -53,23 +53,12 @@ def test_the_sharpness_stays_at_the_edge(lr, seed, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("lr", "seed"), [(0.5, 1), (0.6, 2), (0.8, 3)])
-def test_the_sharpness_drops_where_the_loss_jumps(lr, seed, monkeypatch):
-    """the sharpness drops at the largest jump of the loss, and the loss goes on falling."""
+@pytest.mark.parametrize(("lr", "seed"), [(1.4, 1), (1.4, 3), (2.5, 2)])
+def test_there_is_a_wall(lr, seed, monkeypatch):
+    """There is, at nearly twice the rate: from 1.4 on the loss grows without end."""
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
-    highest = losses.reshape(60, 10).amax(1)
-    jump = int(highest.diff()[7:].argmax()) + 8
-    assert sharp[jump + 2] < 0.97 * sharp[jump - 1] and losses[-100:].mean() < losses[:100].mean()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("lr", "seed"), [(1.6, 1), (2.5, 2), (10, 0)])
-def test_there_is_a_wall(lr, seed, monkeypatch):
-    """There is: at 1.6 the loss grows without end."""
-    monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
-    losses, _ = lesson_11.at_the_edge.__wrapped__(SGD, lr)
-    assert not losses[-1].isfinite()
+    assert not losses[-1].isfinite() and lr > 1.5 * 2 / sharp[0]
 
 
 @pytest.mark.slow
@@ -133,7 +122,7 @@ def test_where_the_wall_of_the_race_is(seed):
 def test_who_calls_everything_positive(optimizer, lr, given):
     """Gradient descent is right about both.
     The adaptive three put 0.25 on each feature that they use, and call everything positive.
-    From 0, and with all six in each step, the gradients keep one proportion, and each is divided by its own size
+    They divide each gradient by its own size: all weights go equally far, and rare features weigh as much as telling
     """
     (X, y) = wilson_example(*given)
     w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
@@ -225,7 +214,9 @@ def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
 
 @pytest.mark.slow
 def test_ten_draws_are_too_few_for_the_decay():
-    """Ten draws would hardly miss a lead of 5 %, where the light gray ends, but one of 3 % as often as not."""
+    """Light gray reaches 1.5, for AdamW a lead of 5 %: such a one is noticed nine times in ten.
+    A lead of 3 % is missed as often as not.
+    """
     tuned = unseen_error(AdamW, 0.5, range(52), (2000,))[0]
     fine = unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0]
     ours, theirs = (errors.flatten(1)[:, errors[:10].flatten(1).mean(0).argmin()] for errors in (tuned, fine))
@@ -241,31 +232,14 @@ def test_ten_draws_are_too_few_for_the_decay():
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_seeds_miss_much(seed):
-    """a true difference as large is noticed about every second time, or nine times in ten.
-    For these pairs of the MLP a lead of one point is noticed about every second time.
+    """Dark gray reaches one spread of the dots to each side: a true difference as large is noticed about every second
+    such a one is noticed nine times in ten.
     """
     draws = torch.Generator().manual_seed(seed)
     noise = torch.randn(300, 10, generator=draws, dtype=torch.float64)
-    mlp = {name: torch.tensor(row["held_out"]) for name, row in RESULTS["digits, MLP"].items()}
-    spreads = [(mlp[one] - mlp[other]).std().item() for one, other in (("momentum", "Adam"), ("Adadelta", "Adagrad"))]
-    for apart, low, high in ((1.0, 0.4, 0.6), (1.5, 0.85, 0.95), *((1 / spread, 0.4, 0.65) for spread in spreads)):
+    for apart, low, high in ((1.0, 0.4, 0.6), (1.5, 0.85, 0.95)):
         noticed = sum(flip_test(row, [0.0] * 10) < 0.01 for row in (apart + noise).tolist()) / 300
         assert low < noticed < high
-
-
-def test_tuning_has_met_all_digits_and_not_the_last_tenth_of_the_text():
-    """Every seed deals the same 1,797 digits anew, so none is new to the tuning; the last tenth of the text is."""
-    met, everything = set(), set()
-    for seed in TASKS["digits, MLP"].tuning:
-        (learn, _), (tune, _), (held, _) = TASKS["digits, MLP"].data(seed)
-        met |= {tuple(image.flatten().tolist()) for image in torch.cat([learn, tune])}
-        everything |= {tuple(image.flatten().tolist()) for image in torch.cat([learn, tune, held])}
-    assert met == everything
-    text, _ = descriptions()
-    tenth = len(text) // 10
-    _, (tune, _), (held, _) = TASKS["text, transformer"].data(0)
-    assert torch.equal(held.flatten(), text[-tenth:][: held.numel()])
-    assert torch.equal(tune.flatten(), text[-2 * tenth : -tenth][: tune.numel()])
 
 
 def test_the_stored_valleys():
