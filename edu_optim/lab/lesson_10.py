@@ -551,7 +551,8 @@ def trained(
         return slope * min(1, clip / (run.norms[-1] + 1e-6))
 
     if path_in_numbers(make, options, start.tolist(), gradient, T, run.rates) is None:
-        run.losses.clear(), run.norms.clear()
+        run.losses.clear()
+        run.norms.clear()
         weights = start.clone().requires_grad_()
         optimizer = make([weights], **options)
         for optimizer.param_groups[0]["lr"] in run.rates:

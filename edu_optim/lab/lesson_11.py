@@ -379,10 +379,10 @@ def _landscape(ax: Axes, height: Callable[[Tensor, Tensor], float], places: Mapp
     lines = ax.contour(*sides, heights, levels=levels, colors="0.6", linewidths=0.9)
     middle, spots = (low + high) / 2, []
     for line in filter(None, lines.allsegs):
-        points = torch.from_numpy(numpy.concatenate(line))
-        points = points[((points - middle).abs() < 0.9 * reach).all(1)]  # where there is room for a number
-        if len(points):
-            spots.append(points[torch.cdist(points, everywhere).amin(1).argmax()].tolist())
+        along = torch.from_numpy(numpy.concatenate(line))
+        along = along[((along - middle).abs() < 0.9 * reach).all(1)]  # where there is room for a number
+        if len(along):
+            spots.append(along[torch.cdist(along, everywhere).amin(1).argmax()].tolist())
     ax.clabel(lines, fmt=lambda level: f"{level:.2g}", fontsize=9, manual=spots)
     for name, place in places.items():
         ax.plot(*place.T, label=name, markevery=20, markersize=4, **look(name))
