@@ -143,8 +143,7 @@ Adadelta have.
 @SLOW
 @pytest.mark.parametrize("setting", [WIDE, NARROW], ids=["wide", "narrow"])
 def test_what_the_length_of_the_memory_does(setting):
-    """With either memory RMSprop leads with the pixels as they are, and Adadelta at times 100, though at 0.99 \
-with 1.67.
+    """With either memory RMSprop leads with the pixels as they are, and Adadelta at times 100.
     At times 10 Adadelta leads at 0.99,
     """
     for memory in (0.9, 0.99):
