@@ -125,7 +125,6 @@ def test_the_places_of_eps():
         "end of section 2": c2**0.5 / c1 * m / (v**0.5 + eps),
         "Keras": c2**0.5 / c1 * m / (v**0.5 + 1e-7),
         "inside the root": (m / c1) / (v / c2 + eps) ** 0.5,
-        "no correction": m / (v**0.5 + eps),
     }
     table = Lesson("08").sources["conventions"]
     assert re.findall(r"\| (0\.\d{4}) \|$", table, re.MULTILINE) == [f"{step:.4f}" for step in card.values()]

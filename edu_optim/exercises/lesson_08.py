@@ -35,8 +35,8 @@ def _longest_of_a_jump(beta1, beta2):
 
 def disguise(name, lr, t):
     if name == "sign descent":
-        return {"lr": lr, "betas": (0, 0), "eps": 0}
-    return {"lr": lr / t**0.5, "betas": (0, 1 - 1e-9), "eps": 0}
+        return {"lr": lr, "betas": (0.0, 0.0), "eps": 0}
+    return {"lr": lr / t**0.5, "betas": (0.0, 1 - 1e-9), "eps": 0}
 
 
 def _watch_disguise(answer):
@@ -84,7 +84,7 @@ def _watch_suspects(answer):
     named = answer()
     yield "letters that your dict lacks", sorted(LINEUP.keys() - named.keys())
     for letter in sorted(named):
-        mistake = str(named[letter]).partition("(")[0].strip().lower()
+        mistake = str(named[letter]).partition("(")[0].replace("-", " ").strip(" *.").lower()
         known = mistake in LINEUP.values()
         yield f"suspect {letter}", mistake if known else f"{named[letter]!r}, which is none of the six"
 
@@ -188,25 +188,25 @@ EXERCISES = [
             *(
                 edit(
                     f"{whose}old gradients still steer",
-                    {betas: betas.replace("(0,", "(0.9,") for betas in places},
+                    {betas: betas.replace("(0.0,", "(0.9,") for betas in places},
                     why=why,
                     ask="Which beta makes m the newest gradient and nothing else?",
                 )
                 for whose, places, why in (
-                    ("", ("(0, 0)", "(0, 1 - 1e-9)"), "Both have Adam's usual beta1."),
-                    ("as sign descent ", ("(0, 0)",), "It has Adam's usual beta1; as Adagrad it is right."),
-                    ("as Adagrad ", ("(0, 1 - 1e-9)",), "It has Adam's usual beta1; the sign descent is right."),
+                    ("", ("(0.0, 0.0)", "(0.0, 1 - 1e-9)"), "Both have Adam's usual beta1."),
+                    ("as sign descent ", ("(0.0, 0.0)",), "It has Adam's usual beta1; as Adagrad it is right."),
+                    ("as Adagrad ", ("(0.0, 1 - 1e-9)",), "It has Adam's usual beta1; the sign descent is right."),
                 )
             ),
             edit(
                 "as sign descent old squares count",
-                {"(0, 0)": "(0, 0.999)"},
+                {"(0.0, 0.0)": "(0.0, 0.999)"},
                 why="With Adam's usual beta2 = 0.999 v remembers; as Adagrad it is right.",
                 ask="g over the root of what is the sign of g?",
             ),
             edit(
                 "as Adagrad only the newest square counts",
-                {"(0, 1 - 1e-9)": "(0, 0)"},
+                {"(0.0, 1 - 1e-9)": "(0.0, 0.0)"},
                 why="With beta2 = 0 v forgets all the others, and Adagrad forgets nothing; the sign descent is right.",
                 ask="Which beta2 gives all squares nearly the same weight?",
             ),
@@ -224,25 +224,25 @@ EXERCISES = [
             ),
             edit(
                 "as sign descent it is Adagrad",
-                {'return {"lr": lr, "betas": (0, 0)': 'return {"lr": lr / t**0.5, "betas": (0, 1 - 1e-9)'},
+                {'return {"lr": lr, "betas": (0.0, 0.0)': 'return {"lr": lr / t**0.5, "betas": (0.0, 1 - 1e-9)'},
                 why="Adagrad itself is right.",
                 ask='Which branch does the name "sign descent", in small letters, take?',
             ),
             edit(
                 "as Adagrad it is sign descent",
-                {"lr / t**0.5": "lr", "(0, 1 - 1e-9)": "(0, 0)"},
+                {"lr / t**0.5": "lr", "(0.0, 1 - 1e-9)": "(0.0, 0.0)"},
                 why="The sign descent itself is right.",
                 ask='Which branch does the name "Adagrad", with a capital, take?',
             ),
             edit(
                 "this is Adam as it is",
-                {"(0, 0)": "(0.9, 0.999)", "lr / t**0.5": "lr", "(0, 1 - 1e-9)": "(0.9, 0.999)"},
+                {"(0.0, 0.0)": "(0.9, 0.999)", "lr / t**0.5": "lr", "(0.0, 1 - 1e-9)": "(0.9, 0.999)"},
                 why="Both have the usual betas and lr as it came.",
                 ask="What should m remember, and what v, in each of the two?",
             ),
             edit(
                 "as sign descent its steps are not a number",
-                {"(0, 0)": "(0, 1)"},
+                {"(0.0, 0.0)": "(0.0, 1.0)"},
                 why="As Adagrad they are right.",
                 ask="A beta of 1 lets nothing in, and 1 - beta**t is 0. Which betas let in the newest gradient alone?",
             ),

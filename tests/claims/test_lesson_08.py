@@ -75,7 +75,7 @@ def test_two_gradients_of_one_size(g, betas):
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.9)])
 def test_where_gradients_shrink_the_steps_are_shorter_than_lr(betas):
-    """Where gradients shrink, these betas make steps shorter than `lr`, even if all agree."""
+    """Where gradients shrink from the start, these betas make steps shorter than `lr`, even if all agree."""
     falls = [[factor**t for t in range(200)] for factor in (0.5, 0.9, 0.97, 0.999)]
     falls += [[t**-power for t in range(1, 2000)] for power in (0.1, 0.5, 3)]
     falls += [[start, *(0.5 - 1e-4 * t for t in range(500))] for start in (0.6, 10.0)]
@@ -175,9 +175,9 @@ def test_uncorrected_steps_are_too_long_with_the_usual_betas_only(betas, longer)
 
 
 def test_tuned_they_are_level_on_the_digits():
-    """No: all three get more than 96 in a hundred right."""
+    """No: all three get 97 to 98.5 in a hundred right."""
     best = on_digits(seeds=6)
-    assert min(right for _, right in best.values()) > 0.96
+    assert all(0.97 < right < 0.985 for _, right in best.values())
     assert [f"{lr:g}" for lr, _ in best.values()] == ["1", "0.1", "0.01"]
 
 
@@ -193,7 +193,7 @@ def left_to_learn(rarity, **settings):
 @pytest.mark.parametrize(("seed", "steps", "falling"), [(1, 300, False), (2, 150, False), (4, 300, True)])
 def test_rare_words_are_where_adam_wins(seed, steps, falling):
     """With all words alike momentum ends level with it: where gradients are exact, rarity held momentum back.
-    Tuned, it was far ahead where words are rare and gradients exact; about level on digits, and after few words
+    Tuned, it was far ahead where words are rare and gradients exact;
     """
     rare, alike = (left_to_learn(rarity, seed=seed, steps=steps, falling=falling) for rarity in (1, 0))
     assert min(rare["SGD"], rare["momentum"]) > 50 * rare["Adam"]
@@ -204,7 +204,7 @@ def test_rare_words_are_where_adam_wins(seed, steps, falling):
 def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
     """In batches at a constant rate, below on the left, Adam is ahead as well.
     On the right all rates fall to zero, which helps the others more.
-    In 300 batches of 32 all three now end about at the gray line, what counting the same pairs leaves: so few pairs limit them more than the optimizer does.
+    In 300 batches of 32 all three now end about at the gray line, what counting the same pairs, from 1 each, leaves: so few pairs limit them more than the optimizer does.
     At 2,048 Adam has about half as much left as momentum.
     """  # noqa: E501
     behind, constant = {}, {}
@@ -250,7 +250,7 @@ def test_the_corrected_mean_is_the_noisiest_at_first():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_in_noise_the_correction_keeps_the_steps_near_lr(seed):
-    """It does: with it no step is much longer than `lr`, without it they grow to about 6."""
+    """It does: with it, at these betas, no step is much longer than `lr`, without it they grow to about 6."""
     gradients = [1 + 0.5 * g for g in noise(50, seed)]
     corrected = steps(gradients)
     plain = [s * (1 - 0.9**t) / (1 - 0.999**t) ** 0.5 for t, s in enumerate(corrected, 1)]
@@ -258,31 +258,50 @@ def test_in_noise_the_correction_keeps_the_steps_near_lr(seed):
     assert 5.8 < max(plain) < 6.7
 
 
-def hops(betas, lr, start, steps=1000, last=500):
-    p, m, v, away = start, 0.0, 0.0, []
+def wander(betas=(0.9, 0.999), *, lr, noise, dtype=torch.float32, minimum=-7.0, steepness=2.0, steps=3000, fall=0):
+    """The mean distance from the minimum, and the root mean square of a step in lr, over each 300 steps."""
+    draw, away, taken = torch.Generator().manual_seed(2), [], []
+    p, m, v = torch.full((100,), minimum + 1.0, dtype=dtype), 0.0, 0.0
     for t in range(1, steps + 1):
-        p, m, v = adam(p, 4 * p, m, v, t=t, lr=lr, betas=betas)
-        away.append(abs(p))
-    return max(away[-last:])
+        g = steepness * (p - minimum) + noise * torch.randn(100, generator=draw, dtype=dtype)
+        before = p
+        p, m, v = adam(p, g, m, v, t=t, lr=lr * (1 - fall * t / steps), betas=betas)
+        away.append((p - minimum).abs().mean())
+        taken.append(((p - before) ** 2).mean())
+    return [torch.stack(each).reshape(-1, 300).mean(1) for each in (away, taken)]
 
 
-@pytest.mark.parametrize(("lr", "start"), [(0.1, -0.7), (0.03, 0.4), (0.25, 2.3)])
-def test_it_hops_around_the_minimum(lr, start):
-    """Sign descent, (0, 0), hops to and fro, and (0, 0.9) comes hardly closer.
-    With (0.9, 0.9) the hops cancel in $m$, and it stays ten times closer.
+SETTINGS = [
+    {"lr": 0.1, "noise": 1.0},
+    {"lr": 0.05, "noise": 3.0, "minimum": 0.3, "dtype": torch.float64},
+    {"lr": 0.02, "noise": 0.5, "minimum": 0.0, "steepness": 5.0},
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("betas", [(0, 0), (0, 0.9), (0.9, 0.95), (0.9, 0.999)])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_in_noise_only_a_smaller_rate_brings_it_near(settings, betas):
+    """### It does not settle in noise
+    the noise stays, and dividing by its size keeps the steps from shrinking.
+    A tenth of the rate comes nearer, and takes longer.
+    A rate that falls to zero is both fast and near: lesson 10.
+    - In noise it does not settle at a constant `lr`; a rate that falls brings it near.
     """
-    assert 0.5 * lr * (1 - 1e-9) <= hops((0, 0), lr, start) < lr
-    assert 0.3 * lr < hops((0, 0.9), lr, start) < 0.6 * lr
-    assert 8 < hops((0, 0.9), lr, start) / hops((0.9, 0.9), lr, start) < 15
+    away, taken = wander(betas, **settings)
+    assert away[-1] > 0.8 * away[4] and taken[-1] > 0.8 * taken[4]
+    slow, _ = wander(betas, **settings | {"lr": settings["lr"] / 10})
+    assert slow[-1] < 0.5 * away[-1] and slow[0] > 1.5 * away[0]
+    falling, _ = wander(betas, **settings, fall=1)
+    assert falling[-1] < 0.5 * away[-1] and falling[0] < 1.1 * away[0]
 
 
-@pytest.mark.parametrize(("lr", "start"), [(0.1, -0.7), (0.03, 0.4), (0.25, 2.3)])
-def test_the_usual_betas_only_put_off_the_return(lr, start):
-    """The usual (0.9, 0.999) seem to arrive.
-    But as the gradients vanish, so does what divides them: at step 7,000 the weight leaps out to 0.089 and falls back, and again at 9,100.
-    - At a constant `lr`, and with the usual betas and $\\varepsilon$, it does not settle."""  # noqa: E501
-    assert hops((0.9, 0.999), lr, start, steps=5000, last=4000) < 1e-9
-    assert 0.5 * lr < hops((0.9, 0.999), lr, start, steps=9000, last=4000) < 1.5 * lr
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("minimum", "lr"), [(-7.0, 0.1), (0.3, 0.02)])
+def test_without_noise_it_arrives(minimum, lr, dtype):
+    """Without noise the usual betas arrive."""
+    away, _ = wander(lr=lr, noise=0, minimum=minimum, dtype=dtype, steps=12_000)
+    assert away[15:].max() < 1e-6
 
 
 def test_in_lesson_00_the_knobs_stop_where_their_steps_end():
