@@ -76,6 +76,15 @@ def steps_by_walking(curvature, lr, accuracy):
     return steps
 
 
+def groups_at(first, rest, key="lr"):
+    def parameter_groups(model, lr, weight_decay):
+        for name, p in model.named_parameters():
+            own = {key: lr * (first if name.startswith("0.") else rest)}
+            yield {"params": [p], "weight_decay": weight_decay * (p.ndim > 1), "name": name, **own}
+
+    return parameter_groups
+
+
 def groups_of_two_kinds(model, lr, weight_decay):
     first = list(model[0].parameters())
     rest = [p for p in model.parameters() if all(p is not q for q in first)]
@@ -606,6 +615,9 @@ WRONG = [
     ),
     (forgets_slowly, "disguise", "Adagrad's memory fades"),
     (forgotten_return, "to_torch", "returns nothing"),
+    (groups_at(1, 10), "parameter_groups", "every rate is ten times too large"),
+    (groups_at(0.1, 1, "learning_rate"), "parameter_groups", None),
+    (groups_at(1, 0.1), "parameter_groups", "the first layer is the fast one"),
     (swaps_two, "suspects", "D and F have changed places"),
     (longest_of_many, "step_after_silence", "the longest step of a gradient that stays"),
     (roofline_of_both, "step_seconds", "the longer of the two is taken"),
@@ -823,6 +835,10 @@ def test_a_prediction_is_not_given_away():
 @pytest.mark.parametrize(
     ("named", "said"),
     [
+        (
+            {**lesson_08.LINEUP, "A": "*m-undamped*", "C": "v only"},
+            "suspect C: yours 'v only', which is none of the six",
+        ),
         ({**lesson_08.LINEUP, "A": "m_undamped"}, "suspect A: yours 'm_undamped', which is none of the six"),
         (dict.fromkeys("ABEF", "no root"), "letters that your dict lacks: yours [C, D]"),
     ],

@@ -45,14 +45,15 @@ def slip(trial, exercise, family, rounding):
 
 
 def _two_mistakes(trial, family, rounding):
-    """Two mistakes of the catalog that together do all that was seen, with a convention or without."""
+    """Two mistakes of the catalog that in either order do all that was seen, with a convention or without."""
     entries = [entry for entry in family.catalog if entry.edits]
     mistakes = [entry for entry in entries if entry.kind == "mistake" and not _made_of_others(entry, entries)]
     conventions = [(), *((entry,) for entry in entries if entry.kind == "convention")]
     found = {}
-    for chosen, pair in itertools.product(conventions, itertools.permutations(mistakes, 2)):
+    for chosen, pair in itertools.product(conventions, itertools.combinations(mistakes, 2)):
         names = frozenset(entry.name for entry in pair)
-        if len(names) == 2 and names not in found and _does((*chosen, *pair), trial, family, rounding):
+        orders = (*chosen, *pair), (*chosen, *pair[::-1])
+        if len(names) == 2 and names not in found and all(_does(one, trial, family, rounding) for one in orders):
             found[names] = chosen, pair
     if len(found) != 1:
         return None

@@ -102,12 +102,14 @@ EACH = "    for name, p in model.named_parameters():\n"
 
 def _watch_groups(answer):
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.LayerNorm(3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+    first = {id(p) for p in model[0].parameters()}
     groups = list(answer(model, 0.23, 0.017))
     written = [set(group) if isinstance(group, dict) else set() for group in groups]
     optimizer = torch.optim.AdamW(groups, lr=0.23, weight_decay=0.017)
     unread = set()
     for keys, group in zip(written, optimizer.param_groups, strict=False):
-        if "weight_decay" not in keys and any(p.ndim < 2 for p in group["params"]):
+        slow, spared = any(id(p) in first for p in group["params"]), any(p.ndim < 2 for p in group["params"])
+        if slow and "lr" not in keys or spared and "weight_decay" not in keys:
             unread |= keys - optimizer.defaults.keys() - {"params"}
     yield "keys that AdamW does not read", sorted(unread)
     settings = {id(p): group for group in optimizer.param_groups for p in group["params"]}
@@ -275,6 +277,12 @@ EXERCISES = [
                 why="It passes over keys that it does not know, and so every parameter decays.",
                 ask="What is the option called in the call of AdamW?",
             ),
+            edit(
+                'AdamW does not read the key "learning_rate"',
+                {'"lr": own_lr': '"learning_rate": own_lr'},
+                why="It passes over keys that it does not know, and so every layer moves at the lr of the call.",
+                ask="What is the option called in the call of AdamW?",
+            ),
             *(
                 edit(
                     "the biases of the two Linears decay",
@@ -325,6 +333,12 @@ EXERCISES = [
                 {"lr / 10": "lr * 10"},
                 why="A tenth of lr is asked for.",
                 ask="Is your rate of the first layer smaller than lr?",
+            ),
+            edit(
+                "every rate is ten times too large",
+                {'lr / 10 if name.startswith("0.") else lr': 'lr if name.startswith("0.") else lr * 10'},
+                why="The first layer is slower by the right factor; the rest should learn at lr.",
+                ask="At which rate do you let the last layer learn?",
             ),
             edit(
                 "nothing decays",
