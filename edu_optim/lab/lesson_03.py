@@ -212,9 +212,7 @@ def draw_valleys(conditions: Sequence[float]) -> Figure:
         ax.plot(keeps, steps, look, color=color, label=f"condition {condition}")
         first = int(steps.isfinite().nonzero()[0])
         ax.text(keeps[first], 1.15 * steps[first], f"condition {condition}", color=color)
-    ax.set(
-        xscale="log", yscale="log", xlabel="momentum β, 1 - β on a log scale", ylabel="steps to a millionth, log scale"
-    )
+    ax.set(xscale="log", yscale="log", xlabel="momentum β, spaced by 1 - β", ylabel="steps to a millionth, log scale")
     ax.set_xticks(keeps.tolist(), [str(beta) for beta in betas])
     ax.minorticks_off()
     ax.invert_xaxis()
@@ -241,6 +239,31 @@ def draw_cycle(slope: Callable[[float], float], paths: Mapping[float, Sequence[f
         right.plot(range(18, len(path)), path[18:], dash, color=color, marker="o", markersize=4, label=f"from {start}")
     right.set(xlabel="step", ylabel="x")
     label_ends(right)
+    return fig
+
+
+def draw_stuck(rule: Callable[..., tuple[Any, Any]], betas: Sequence[float]) -> Figure:
+    """Of 201 starts from -5 to 5 on the bent slope, those not at 0 after 600 steps, at learning rates up to the edge.
+
+    Args:
+        rule: as `edu_optim.rules.momentum`.
+        betas: of the lines, at most three.
+
+    >>> from edu_optim.rules import momentum
+    >>> [text.get_text() for text in draw_stuck(momentum, [0.5]).axes[0].texts]
+    ['β = 0.50']
+    """
+    fig, ax = figure(width=7.5, height=3.6)
+    for beta, color, dash in zip(betas, (BLACK, RED, BLUE), ("-", "--", "-."), strict=False):
+        lrs = torch.arange(0.02, 0.98 * (2 + 2 * beta) / 25, 0.0005, dtype=torch.float64)
+        x = torch.linspace(-5, 5, 201, dtype=torch.float64).repeat(len(lrs), 1)
+        b = torch.zeros_like(x)
+        for _ in range(600):
+            x, b = rule(x, 25 * x - 24 * (x - 1).clamp(0, 1), b, lr=lrs[:, None], momentum=beta)
+        stuck = (x.abs() > 1e-3).sum(1)
+        ax.plot(lrs, stuck, dash, color=color, label=f"β = {beta:.2f}")
+        ax.text(lrs[-1] + 0.001, stuck[-1], f"β = {beta:.2f}", color=color, va="center")
+    ax.set(xlabel="learning rate", ylabel="stuck, of 201 starts")
     return fig
 
 
@@ -331,7 +354,7 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     box = {"facecolor": "w", "edgecolor": "none", "pad": 1}
     small = {"va": "center", "ha": "center", "fontsize": 10, "bbox": box}
     for level in levels[:-1]:  # on the flat part, where it is level, β is its square
-        ax.text(0.0188 * (1 + level**2), level**2, str(level), **small)
+        ax.text((0.0188 if level > 0.83 else 0.0172) * (1 + level**2), level**2, str(level), **small)
     for level, beta in ((0.99, 0.12), (0.98, 0.2), (0.95, 0.54), (0.92, 0.62)):  # where curvature 1 creeps
         ax.text((1 - level) * (level - beta) / level, beta, str(level), **small)
     lr = torch.linspace(0, 4 / 121, 400, dtype=torch.float64)
