@@ -794,10 +794,13 @@ CHANGED = [
     (
         lambda lr, c, v, g, b: lr * v / b / (2 * c - lr * (c**2 - g / b)),
         "noise_ball",
-        "as if a minus stood where a plus belongs",
+        "as if a sign had turned",
     ),
+    (lambda lr, c, v, g, b: lr * v / (b * c * (2 - lr * c) + lr * g), "noise_ball", "as if a sign had turned"),
+    (lambda lr, c, v, g, b: lr**2 * v / (b * c * (2 - lr * c) - lr * g), "noise_ball", "as if a power or another"),
+    (lambda lr, c, v, g, b: lr * v / (b * c * (2 - lr * c) - lr**2 * g), "noise_ball", "as if a power or another"),
     (lambda lr, n, k: lr * sum(t**0.5 for t in range(1, n // k + 1)), "adagrad_distance", "as if a minus were missing"),
-    (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "a plus stood where a minus"),
+    (lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 + lr * c))), "steps_needed", "as if a sign had turned"),
     (lambda c, lr, a: round(math.log(a) / math.log(abs(1 - lr * c))), "steps_needed", "rounded to the nearest, not up"),
     (lambda c, lr, a: math.ceil(math.log(a) / math.log10(abs(1 - lr * c))), "steps_needed", "a logarithm were to base"),
     (

@@ -223,9 +223,9 @@ def _others(node):
     if isinstance(node, ast.BinOp):
         left, op, right = node.left, node.op, node.right
         swaps = {
-            ast.Add: [("as if a minus stood where a plus belongs", ast.Sub, left, right)],
+            ast.Add: [("as if a sign had turned", ast.Sub, left, right)],
             ast.Sub: [
-                ("as if a plus stood where a minus belongs", ast.Add, left, right),
+                ("as if a sign had turned", ast.Add, left, right),
                 ("as if a difference were taken the other way round", ast.Sub, right, left),
             ],
             ast.Mult: [("as if it divided where it should multiply", ast.Div, left, right)],
@@ -263,5 +263,5 @@ def _others(node):
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         yield "as if a minus were missing", node.operand
     elif isinstance(node, ast.Constant) and type(node.value) is int:
-        yield "as if a whole number in it were one larger", ast.Constant(node.value + 1)
-        yield "as if a whole number in it were one smaller", ast.Constant(node.value - 1)
+        yield "as if a power or another whole number were one larger", ast.Constant(node.value + 1)
+        yield "as if a power or another whole number were one smaller", ast.Constant(node.value - 1)
