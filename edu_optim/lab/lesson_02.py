@@ -51,7 +51,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         _bowl_and_distance,
         columns=2,
         batch=slider("batch size", "examples", 4, 1, 100),
-        lr=rate("learning rate", "", 0.2, 0.01, 0.4),
+        lr=rate("learning rate", "", 0.2, 0.01, 0.49),
         seed=slider("seed", "", 0, 0, 20),
         broken=switch("seed again in every step"),
         optimizer=optimizer,
