@@ -46,12 +46,6 @@ BYTES = [
         ask="Which of the three does the exercise name for stage 1?",
     ),
     edit(
-        "the weights are shared out before the gradients",
-        {"2:\n        gradients": "2:\n        parameters", "3:\n        parameters": "3:\n        gradients"},
-        why="At stage 2 it is the gradients; the weights come last.",
-        ask="Which of the three does the exercise name for stage 2?",
-    ),
-    edit(
         "the weights are never shared out",
         {"parameters /= ranks": "pass"},
         why="At the last stage a rank keeps a share of the weights too.",
