@@ -38,6 +38,7 @@ def test_the_experiment_is_the_loop_by_hand(lr, forget):
     losses, prediction = practice_by_hand(lr, forget)
     assert numbers["loss after 50 epochs"] == pytest.approx(losses[-1], rel=1e-5)
     assert numbers["highest loss"] == pytest.approx(max(losses), rel=1e-5)
+    assert numbers["highest in the last 10 epochs"] == pytest.approx(max(losses[41:]), rel=1e-5)
     assert numbers["prediction for x = 5"] == pytest.approx(prediction, rel=1e-5)
 
 
@@ -122,6 +123,16 @@ def test_a_prediction_without_the_bias_has_a_name():
     assert check(prediction_after).name == "the bias is left out"
 
 
+def test_a_prediction_in_a_tensor_has_a_name():
+    def prediction_after(epochs):
+        names = LESSON.run("imports", "data", "new-model", "train")
+        model = names["new_model"]()
+        names["train"](model, torch.optim.Adam(model.parameters(), lr=0.01), epochs)
+        return model(torch.tensor([[5.0]]))
+
+    assert check(prediction_after).name == "the answer is a tensor, not a plain number"
+
+
 @pytest.mark.parametrize(
     ("distance", "name"),
     [(0.1, "that is the length of the first step alone"), (0.4, "that is how far four steps go with zero_grad")],
@@ -133,7 +144,7 @@ def test_a_distance_of_one_step_is_told_from_four_equal_ones(distance, name):
 def in_parts(model, optimizer, x, y, epochs):
     for _ in range(epochs):
         optimizer.zero_grad()
-        for size in (1, 3):
+        for size in (1, len(x) - 1):
             (((model(x[:size]) - y[:size]) ** 2).sum() / len(y)).backward()
             x, y = x.roll(-size, 0), y.roll(-size, 0)
         optimizer.step()
@@ -172,9 +183,56 @@ def moved_by_hand(model, optimizer, x, y, epochs):
             p.data -= 0.3 * p.grad
 
 
+def on_the_points_of_the_lesson(model, optimizer, x, y, epochs):
+    names = LESSON.run("imports", "data", "train")
+    names["train"](model, optimizer, epochs)
+
+
+def towards_twice_x(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(model(x), x + x).backward()
+        optimizer.step()
+
+
+def a_fourth_of_the_sum(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        ((model(x) - y) ** 2 / 4).sum().backward()
+        optimizer.step()
+
+
+def asked_again_after_the_step(model, optimizer, x, y, epochs):
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+        torch.nn.functional.mse_loss(model(x), y).backward()
+
+
+@pytest.mark.parametrize("loop", [in_parts, asked_again_after_the_step])
+def test_what_is_too_much_is_added_up_or_unused(loop):
+    verdict = check(loop, like="training_loop")
+    assert verdict.passed and "the passes add up to it, or what is too much goes unused" in verdict.text
+
+
+def test_a_loop_for_a_line_alone_does_not_pass():
+    def training_loop(model, optimizer, x, y, epochs):
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            ((model.weight * x + model.bias - y) ** 2).mean().backward()
+            optimizer.step()
+
+    verdict = check(training_loop)
+    assert not verdict.passed and "has no attribute 'weight'" in verdict.text
+
+
 @pytest.mark.parametrize(
     ("loop", "name", "difference"),
     [
+        (on_the_points_of_the_lesson, "the data of the lesson, whatever the call passes", ("-2.86", "-0.1071")),
+        (towards_twice_x, "the truth is taken to be 2 * x, whatever y is", ("0.02711", "0.1071")),
+        (a_fourth_of_the_sum, "the sum is divided by 4, however many examples there are", ("-1.466", "-1.954")),
         (in_parts, "there are more backward passes than steps", ("more than steps", "as many as steps")),
         (without_the_bias, "the bias has no part in the prediction", ("0", "-5.955")),
         (twice_backward, "every gradient is twice the right one", ("-36.42", "-18.21")),

@@ -3,9 +3,9 @@
 import torch
 from torch.nn.utils import parameters_to_vector
 
-from ..problems import line_model, line_points
+from ..problems import line_model, line_points, small_net
 from .exercise import Exercise, at, edit
-from .loops import LOOP, NO_ZERO_GRAD, leave_gradients, notes, recorded
+from .loops import EPOCHS, LOOP, NO_ZERO_GRAD, leave_gradients, notes, recorded
 
 
 def training_loop(model, optimizer, x, y, epochs):
@@ -17,25 +17,25 @@ def training_loop(model, optimizer, x, y, epochs):
 
 
 def _watch_training(answer):
+    points = line_points()
+    off_the_line = torch.tensor([[1.0], [-0.5], [0.3]]), torch.tensor([[0.5], [-1.0], [2.0]])
     runs = [
-        (5, "", None),
-        (2, "with a gradient left from before, ", None),
-        (2, "at the minimum, ", (2.0, 0.0)),
-        (2, "far from the minimum, ", (900.0, -70.0)),
+        (5, "", line_model(), points),
+        (2, "with another model and other data, ", small_net(1, 3, 1).float(), off_the_line),
+        (5, "in double precision, ", line_model().double(), points),
+        (2, "with a gradient left from before, ", line_model().double(), points),
+        (2, "at the minimum, ", _line(2.0, 0.0), points),
+        (2, "far from the minimum, ", _line(900.0, -70.0), points),
     ]
-    for epochs, when, start in runs:
-        model, (x, y) = line_model().double(), line_points()
-        diary = recorded(model)
-        if start:
-            torch.nn.init.constant_(model.weight, start[0])
-            torch.nn.init.constant_(model.bias, start[1])
-        elif when:
+    for epochs, when, model, data in runs:
+        diary, (x, y) = recorded(model), (column.to(next(model.parameters()).dtype) for column in data)
+        if "left" in when:
             leave_gradients(model)
         when = f"asked for {epochs} epochs, {when}"
         before, asked = parameters_to_vector(model.parameters()).detach().clone(), []
         model.register_forward_hook(lambda *given, asked=asked: asked.append(given))
         try:
-            answer(model, diary, x.double(), y.double(), epochs)
+            answer(model, diary, x, y, epochs)
         except RuntimeError:
             if len(asked) == len(diary.gradients) == 1:
                 yield f"{when}how often the model had been asked when the loop broke off", 1
@@ -47,6 +47,13 @@ def _watch_training(answer):
         else:
             yield f"{when}the number of calls of step()", 0
             yield f"{when}whether something else moved the model", True
+
+
+def _line(weight, bias):
+    model = line_model().double()
+    torch.nn.init.constant_(model.weight, weight)
+    torch.nn.init.constant_(model.bias, bias)
+    return model
 
 
 def distance_without_zero_grad():
@@ -66,12 +73,34 @@ def prediction_after(epochs):
 
 
 def _watch_prediction(answer):
-    found = {str(answer(2)), str(answer(2))}
+    first, second = answer(2), answer(2)
+    found = {str(first), str(second)}
     yield "how many different numbers two calls of prediction_after(2) give", len(found)
+    yield "how many numbers of prediction_after(2) are still in a tensor", int(isinstance(first, torch.Tensor))
     if len(found) == 1:
         yield from at("prediction_after", (37,), (1,), (113,))(answer)
 
 
+ELSEWHERE = [
+    edit(
+        "the data of the lesson, whatever the call passes",
+        {EPOCHS: f"    x, y = line_points()\n{EPOCHS}"},
+        why="The loop learns the four points of the lesson and leaves aside the x and y that it was called with.",
+        ask="Which names do the data have inside your function, and does every line use those?",
+    ),
+    edit(
+        "the truth is taken to be 2 * x, whatever y is",
+        {"- y)": "- 2 * x)"},
+        why="The points of the lesson lie on y = 2x; those of another call need not.",
+        ask="Where does the truth come from when the data are other ones?",
+    ),
+    edit(
+        "the sum is divided by 4, however many examples there are",
+        {".mean()": ".sum() / 4"},
+        why="The lesson has four examples; for another number this is not the mean.",
+        ask="Which method takes the mean of a tensor of any size?",
+    ),
+]
 EXERCISES = [
     Exercise(
         "training_loop",
@@ -81,7 +110,7 @@ EXERCISES = [
             "There are five lines in a round: predict, compare, forget, ask for the slope, move.",
             "The slope must be asked for after the old one is forgotten and before the optimizer moves.",
         ],
-        LOOP,
+        LOOP + ELSEWHERE,
         _watch_training,
     ),
     Exercise(
@@ -195,6 +224,12 @@ EXERCISES = [
                 {"[[5.0]]": "[[4.0]]"},
                 why="The training is right, and the model is asked about another place.",
                 ask="About which x does the exercise ask?",
+            ),
+            edit(
+                "the answer is a tensor, not a plain number",
+                {".item()": ""},
+                why="The number is right, and it is still part of a tensor.",
+                ask="Which method takes the number out of a tensor of one element?",
             ),
             edit(
                 "the prediction is rounded",

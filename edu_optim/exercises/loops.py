@@ -186,7 +186,7 @@ LOOP = [
     convention(
         "there are more backward passes than steps",
         {"        loss.backward()\n": "        (0 * loss).backward(retain_graph=True)\n        loss.backward()\n"},
-        why="Each step has its right gradient all the same: `backward` adds, so the parts of a gradient add up to it.",
+        why="Each step has its right gradient all the same: the passes add up to it, or what is too much goes unused.",
         ask="One `backward` from the mean over all examples does it in one pass.",
     ),
     *LOSSES,

@@ -36,7 +36,7 @@ def train(model, optimizer, epochs, forget=False):
 
 @pytest.mark.parametrize(("weight", "bias"), [(0.67, 0.35), (-1.0, 3.0), (5.0, -2.0)])
 def test_a_gradient_is_how_much_the_loss_rises(weight, bias):
-    """Line (4) asks each knob one question: if I turn you up a little, how many times that little does the loss rise?
+    """Line (4) asks of each knob: turn it up by a little, and the loss rises by how many times that?
     The answer is the **gradient**."""
     model, little = line(weight, bias), 1e-6
     ((model(X) - 2 * X) ** 2).mean().backward()
@@ -150,19 +150,31 @@ def test_the_first_step_of_adam_has_one_length(weight, bias, lr):
     assert 0 < abs(near_zero.bias.item()) < 0.7 * lr
 
 
-@pytest.mark.parametrize("lr", [1.8, 2, 2.2, 2.4])
-def test_a_jump_alone_does_no_harm(lr):
-    """The jump alone does no harm: at 2.37 the loss climbs to 29 and is 0.008 after 50 epochs."""
+@pytest.mark.parametrize("lr", [1.8, 2, 2.37, 3, 6])
+def test_a_jump_is_not_the_end(lr):
+    """A jump is not the end: at 2.37 the loss climbs to 29 and comes down all the same."""
     model = line()
-    losses = train(model, Adam(model.parameters(), lr=lr), 50)
-    assert losses[1] > losses[0] and losses[-1] < 0.02
+    losses = train(model, Adam(model.parameters(), lr=lr), 150)
+    assert losses[1] > losses[0] and max(losses[85:]) < 0.06
 
 
-@pytest.mark.parametrize("lr", [0.2 * 12.5 ** (i / 20) for i in range(21)])
+@pytest.mark.parametrize("lr", [0.2 * 10 ** (i / 40) for i in range(41)])
 def test_a_range_of_rates_does_well(lr):
-    """from this start, anywhere from 0.2 to 2.5 the loss after 50 epochs is below 0.06."""
+    """from this start, at any rate from 0.2 to 2 the loss of the last ten epochs stays below 0.15."""
     model = line()
-    assert train(model, Adam(model.parameters(), lr=lr), 50)[-1] < 0.06
+    assert max(train(model, Adam(model.parameters(), lr=lr), 50)[41:]) < 0.15
+
+
+@STARTS
+@pytest.mark.parametrize("lr", [0.003, 0.01, 0.02])
+def test_no_step_turns_a_knob_by_more_than_the_rate(weight, bias, lr):
+    """Here no step of Adam turns a knob by more than `lr = 0.01` (*By hand* follows the first)"""
+    model = line(weight, bias)
+    optimizer = Adam(model.parameters(), lr=lr)
+    for _ in range(50):
+        before = model.weight.item(), model.bias.item()
+        train(model, optimizer, 1)
+        assert max(abs(model.weight.item() - before[0]), abs(model.bias.item() - before[1])) < lr
 
 
 @pytest.mark.parametrize(("weight", "bias"), [(0.67037853, 0.34645085), (0.0, 0.0), (-1.0, 1.0), (5.0, -3.0)])
