@@ -24,7 +24,7 @@ def worst_factors(condition):
 @pytest.mark.parametrize("lr", [0.05, 0.2, 0.3])
 def test_a_step_multiplies_the_distance(curvature, lr):
     """Each step multiplies the distance from the minimum by $1 - \\eta\\lambda$.
-    Between 0 and 1 we slide towards the minimum, between −1 and 0 we jump across it and still get closer.
+    With a factor between 0 and 1 we slide towards the minimum, between −1 and 0 we jump across it and still get closer.
     Beyond −1 every jump ends farther away."""
     p, factor = torch.tensor([1.7], dtype=torch.float64, requires_grad=True), 1 - lr * curvature
     optimizer = torch.optim.SGD([p], lr=lr)
@@ -50,7 +50,8 @@ def test_no_constant_rate_has_a_better_factor(condition):
 @CONDITIONS
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, -2.0), (0.01, 5.0)])
 def test_two_different_rates_land_on_the_minimum(condition, start):
-    """Two different rates do better: a step at $1/L$ and one at $1/m$ land on the minimum, from any start."""
+    """A rate for each of its two curvatures does better: a step at $1/L$ and one at $1/m$ land on the minimum, from any
+    start."""
     bowl, p = problems.quadratic(condition, angle=30), torch.tensor(start, dtype=torch.float64)
     for lr in (1 / condition, 1.0):
         p = descend(bowl, SGD, steps=1, start=p, lr=lr).points[-1]
@@ -90,7 +91,7 @@ def test_below_at_and_above_the_edge(condition):
 
 @pytest.mark.parametrize("condition", [5, 80])
 def test_the_wall_alone_sets_the_limit(condition):
-    """The wall alone sets the limit: its factor passes −1 where $\\eta$ passes $2/L$."""
+    """The wall alone sets the limit: its factor passes −1 where $\\eta$ passes $2/L$, here 2/25 = 0.08."""
     factors = worst_factors(condition)
     limit = RATES[factors < 1].max().item()
     assert limit == pytest.approx(2 / condition, abs=1e-4)
@@ -168,7 +169,8 @@ def test_rates_below_the_edge_from_a_start_off_the_floor():
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (2.0, 3.0), (5.0, -0.9)])
 @pytest.mark.parametrize("condition", [10, 25])
 def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condition, start):
-    """the wall's part dies out much sooner, and the floor's part hardly later.
+    """From this start the best rate lies a little below $2/(m+L) = 0.0769$: there the wall's part dies out much sooner,
+    and the floor's part hardly later.
     The more steps you take, the closer the best rate comes to $2/(m+L)$
     """
     crossing, best = 2 / (1 + condition), []
@@ -203,6 +205,31 @@ def test_cauchys_rate_is_no_faster_from_its_worst_start(condition):
     assert left[0].item() == pytest.approx(best**2) and (left <= best**2 + 1e-12).all()
 
 
+@pytest.mark.parametrize("condition", [10, 25, 60])
+def test_cauchys_rate_gains_or_not_by_the_start(condition):
+    """Far less: on this bowl the start decides what the choice is worth."""
+    curvatures, left = torch.tensor([1.0, condition], dtype=torch.float64), []
+    for start in ((-4.0, 1.0), (3.0, -2.0), (condition, 1.0)):
+        p = torch.tensor(start, dtype=torch.float64)
+        for _ in range(30):
+            g = curvatures * p
+            p = p - (g * g).sum() / (curvatures * g * g).sum() * g
+        best = ((condition - 1) / (condition + 1)) ** 60  # what the best constant rate leaves
+        left.append((curvatures * p**2).sum() / (curvatures * torch.tensor(start) ** 2).sum() / best)
+    assert left[0] < 1e-3 and left[1] < 1e-3 and left[2] == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_from_other_first_weights_the_hump_is_shorter_or_there_is_none():
+    """From other first weights the loss can fall in some of those steps, or the line stays below the edge and there is
+    no hump."""
+    for seed, hump in ((0, False), (4, True)):
+        _, losses, largest, along = lesson_01.training_at(1, reach=45, every=1, rounds=1, seed=seed).T
+        climbs, above = losses.diff() > 0, along[:-1] > 2
+        assert largest.max() > 2 and climbs.any() == above.any() == hump
+        assert not (climbs & ~above).any() and (above & ~climbs).any() == hump
+
+
 @pytest.mark.parametrize("condition", [4, 300])
 @pytest.mark.parametrize("angle", [0, 70])
 def test_newton_needs_one_step_on_any_bowl(condition, angle):
@@ -231,8 +258,8 @@ def test_below_the_edge_a_step_never_climbs(share):
 
 
 def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
-    """It feels the curvature *along the gradient*, $g \\cdot Hg / g \\cdot g$: put that in the place of $L$ above, and
-    on a bowl $\\le$ becomes $=$.
+    """It feels the curvature *along the gradient*, $g \\cdot Hg / g \\cdot g$: put that for $L$ in the bound above,
+    and on a bowl $\\le$ becomes $=$.
     On a bowl the loss climbs in just the steps where the dotted line is above the edge"""
     draws = torch.Generator().manual_seed(1)
     matrix = torch.randn(6, 6, generator=draws, dtype=torch.float64)
@@ -258,7 +285,7 @@ def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
 @pytest.mark.slow
 def test_this_network_climbs_just_where_the_curvature_along_the_gradient_is_above_the_edge():
     """where the dotted line is above the edge, and here, at 1, it does too.
-    At 2 such a line does not always tell, since so long a step meets other curvatures on its way.
+    At 2 the curvature along the gradient does not always tell, since so long a step meets other curvatures on its way.
     """
     _, losses, _, along = lesson_01.training_at(1, reach=120, every=1, rounds=1).T
     assert torch.equal((losses.diff() > 0).nonzero(), (along[:-1] > 2).nonzero())
@@ -270,7 +297,8 @@ def test_this_network_climbs_just_where_the_curvature_along_the_gradient_is_abov
 
 @pytest.mark.slow
 def test_the_curvature_on_the_way_decides_each_step():
-    """At 2 such a line does not always tell, since so long a step meets other curvatures on its way."""
+    """At 2 the curvature along the gradient does not always tell, since so long a step meets other curvatures on its
+    way."""
     images, labels = problems.digits()
     model = problems.small_net(64, 16, 10, seed=2)
     knobs, lr = list(model.parameters()), 2.0
@@ -294,8 +322,7 @@ def test_the_curvature_on_the_way_decides_each_step():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 2])
 def test_cauchys_rate_in_a_network(seed):
-    """In a network one more `backward` finds such a rate, the inverse of the dotted line below; but where that line is
-    below 0 it names none."""
+    """and the curvature along the gradient, with one; its inverse, where above 0, is Cauchy's rate."""
     images, labels = problems.digits()
     model = problems.small_net(64, 16, 10, seed=seed)
     knobs, signs = list(model.parameters()), set()
