@@ -113,7 +113,7 @@ def draw_bent(places: Mapping[str, Tensor]) -> Figure:
     fig, axes = figure(2)
     slope = torch.linspace(-1, 1, 201, dtype=torch.float64)
     axes[0].plot(slope, bent(slope), color="0.6", label="_slope")
-    axes[0].axvspan(-0.1, 0.1, color="0.9", label="_curved")
+    axes[0].axvspan(-0.1, 0.1, color="0.9", label="curved")
     for name, line in places.items():
         axes[0].plot(line[-50:], bent(line[-50:]), **look(name) | {"linestyle": ""}, label=name)
         axes[1].plot(line[:100], **look(name) | {"marker": ""}, label=name)
@@ -191,17 +191,17 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
 
 
 def held_out(
-    betas: Tensor, at: Sequence[int], orders: Sequence[int], *, batch: int = 8, sizes: Sequence[int] = (64, 16, 10)
+    betas: Tensor, at: Sequence[int], seeds: Sequence[int], *, batch: int = 8, sizes: Sequence[int] = (64, 16, 10)
 ) -> dict[int, Tensor]:
-    """The held-out losses of momentum and Nesterov on the digits ``[orders, 2, betas]``, after each number of steps.
+    """The held-out losses of momentum and Nesterov on the digits ``[seeds, 2, betas]``, after each number of steps.
 
     Of four learning rates, 1 - beta times 1/4 to 2, each rule has at each beta the one that is best in the mean of
-    the orders. Every order has a net and batches of its own; all nets learn at once, from the first 797 images.
+    the seeds. Every seed has a net and batches of its own; all nets learn at once, from the first 797 images.
 
     Args:
         betas: the momenta.
         at: after how many steps the losses are taken, in ascending order.
-        orders: the seeds of the nets and of their batches.
+        seeds: of the nets and of their batches.
         batch: how many images a batch has.
         sizes: of the layers of a net.
 
@@ -213,11 +213,11 @@ def held_out(
     ahead, kept, part = torch.cartesian_prod(*(axis.double() for axis in grid)).T
     options = {"ahead": ahead, "momentum": kept, "lr": part * (1 - kept)}
     columns = {name: option[:, None, None] for name, option in options.items()}
-    nets = [_copies(small_net(*sizes, seed=order), len(ahead)) for order in orders]
+    nets = [_copies(small_net(*sizes, seed=seed), len(ahead)) for seed in seeds]
     layers = [torch.stack(same).requires_grad_() for same in zip(*nets, strict=True)]
     make: Any = from_rule(_either)
     runner = make([{"params": layers, **columns}], **options)
-    dice, found = [torch.Generator().manual_seed(order) for order in orders], {}
+    dice, found = [torch.Generator().manual_seed(seed) for seed in seeds], {}
     for step in range(1, at[-1] + 1):
         drawn = torch.stack([torch.randint(797, (batch,), generator=one) for one in dice])
         runner.zero_grad()
@@ -225,8 +225,8 @@ def held_out(
         runner.step()
         if step in at:
             losses = _losses([layer.detach() for layer in layers], images[None, 797:], labels[None, 797:])
-            losses = losses.reshape(len(orders), 2, len(betas), 4)
-            best = losses.mean(0).argmin(-1).expand(len(orders), -1, -1)
+            losses = losses.reshape(len(seeds), 2, len(betas), 4)
+            best = losses.mean(0).argmin(-1).expand(len(seeds), -1, -1)
             found[step] = losses.take_along_dim(best[..., None], -1)[..., 0]
     return found
 
@@ -243,7 +243,7 @@ def _copies(net: torch.nn.Module, count: int) -> list[Tensor]:
 
 
 def _losses(layers: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
-    """The mean cross-entropy of each net, ``[orders, nets]``."""
+    """The mean cross-entropy of each net, ``[seeds, nets]``."""
     signals = images[:, None]
     for weights, biases in zip(layers[::2], layers[1::2], strict=True):
         signals = (signals.tanh() if weights is not layers[0] else signals) @ weights.mT + biases
@@ -256,7 +256,7 @@ def draw_held_out(betas: Sequence[float] | Tensor, found: Mapping[int, Tensor]) 
 
     Args:
         betas: the momenta.
-        found: size of a batch -> the losses ``[orders, 2, momenta]``.
+        found: size of a batch -> the losses ``[seeds, 2, momenta]``.
 
     >>> fig = draw_held_out([0.8, 0.9], {8: torch.rand(3, 2, 2), 32: torch.rand(3, 2, 2)})
     >>> [ax.get_title() for ax in fig.axes]
