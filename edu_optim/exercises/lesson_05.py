@@ -217,18 +217,31 @@ EXERCISES = [
                 why="The n-th visit is taken to be lr / n long, which dies much sooner.",
                 ask="After four gradients of 1, what is s, and what is its root?",
             ),
-            *[
-                edit(
-                    "every step is lr long",
-                    places,
-                    why="No step is shorter than the one before it.",
-                    ask="After four gradients of 1, what is s, and what is its root?",
-                )
-                for places in (
-                    {"visit**-0.5": "1"},
-                    {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "steps / every"},
-                )
-            ],
+            edit(
+                "every step is lr long",
+                {"visit**-0.5": "1"},
+                why="No step is shorter than the one before it.",
+                ask="After four gradients of 1, what is s, and what is its root?",
+            ),
+            edit(
+                "every step is lr long, and a share of a visit counts",
+                {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "steps / every"},
+                why="No step is shorter than the one before it, and where `every` does not divide `steps`, the visits "
+                "are no whole number.",
+                ask="After four gradients of 1, what is s, and what is its root?",
+            ),
+            edit(
+                "always four visits",
+                {"steps // every + 1": "5"},
+                why="Four are those of the pencil's 16 steps, and the function is called with others.",
+                ask="With every = 3, how many gradients have come in 11 steps?",
+            ),
+            edit(
+                "there is always a visit",
+                {"steps // every + 1": "max(1, steps // every) + 1"},
+                why="Where `steps` is less than `every`, no gradient has come.",
+                ask="With every = 5, how far has the weight come after 2 steps?",
+            ),
             *[
                 edit(
                     "as if every visit went as far as the last",
@@ -270,7 +283,7 @@ EXERCISES = [
                 ask="How far has it come after two visits?",
             ),
         ],
-        at("adagrad_distance", (0.7, 11, 3), (0.13, 83, 10), (2.1, 3, 1), (0.4, 12, 4)),
+        at("adagrad_distance", (0.7, 11, 3), (0.13, 83, 10), (2.1, 3, 1), (0.4, 12, 4), (0.9, 2, 5)),
         secret=True,
     ),
     Exercise(

@@ -176,10 +176,12 @@ def words(share: Tensor, pull: Tensor | float, seed: int = 0) -> tuple[Tensor, T
     return texts, labels, against[score.abs() > 1e-9].double().mean().item(), known
 
 
-def learn_words(optimizer: Callable[..., Any], texts: Tensor, labels: Tensor, rates: Tensor, **options: Any) -> Tensor:
+def learn_words(
+    optimizer: Callable[..., Any], texts: Tensor, labels: Tensor, rates: Tensor, batch: int = 32, **options: Any
+) -> Tensor:
     """The held-out losses ``[sets]`` of a logistic regression on each set after 50 steps, at the rate best in the mean.
 
-    Each starts at zero and learns in minibatches of 32, the same numbers in each set; the last 600 are held out. All
+    Each starts at zero and learns in minibatches, of the same numbers in each set; the last 600 are held out. All
     sets and rates are taught at once.
 
     Args:
@@ -187,6 +189,7 @@ def learn_words(optimizer: Callable[..., Any], texts: Tensor, labels: Tensor, ra
         texts: which words each text has, ``[sets, texts, words]``.
         labels: of the texts, 0 or 1, ``[sets, texts]``.
         rates: one regression learns with each, in each set.
+        batch: how many texts a minibatch has.
         options: of the optimizer.
 
     >>> texts = (torch.rand(3, 700, 5) < 0.3).double()
@@ -197,7 +200,7 @@ def learn_words(optimizer: Callable[..., Any], texts: Tensor, labels: Tensor, ra
     runner = optimizer([{"params": [weights], "lr": rates[:, None]}], lr=rates, **options)
     generator = torch.Generator().manual_seed(0)
     for _ in range(50):
-        drawn = torch.randint(texts.shape[1] - 600, (32,), generator=generator)
+        drawn = torch.randint(texts.shape[1] - 600, (batch,), generator=generator)
         runner.zero_grad()
         _word_losses(weights, texts[:, drawn], labels[:, drawn]).sum().backward()
         runner.step()
@@ -218,6 +221,7 @@ def read_words(
     size: Tensor | float,
     rates: Tensor | None = None,
     seed: int = 0,
+    batch: int = 32,
 ) -> tuple[dict[str, float], float]:
     """How much each rule has learned after 50 steps, of what can be learned from `words`, and the noise of the labels.
 
@@ -230,6 +234,7 @@ def read_words(
         size: of the number as which a word stands in a text.
         rates: the learning rates to choose from, one for all collections; 21 from 0.01 to 1000 if None.
         seed: of the dice.
+        batch: how many texts a minibatch has.
 
     >>> learned, noise = read_words({"SGD": (SGD, {})}, torch.tensor(0.1), pull=3.0, size=1.0)
     >>> 0.5 < learned["SGD"] < 1
@@ -239,7 +244,7 @@ def read_words(
     rates = torch.logspace(-2, 3, 21, dtype=torch.float64) if rates is None else rates
     learned = {}
     for name, (rule, options) in rules.items():
-        loss = learn_words(rule, texts * size, labels, rates, **options).mean().item()
+        loss = learn_words(rule, texts * size, labels, rates, batch, **options).mean().item()
         learned[name] = (log(2) - loss) / (log(2) - known)
     return learned, noise
 
