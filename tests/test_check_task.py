@@ -633,6 +633,11 @@ WRONG = [
         "keeps_units",
         "one number for all steps is compared",
     ),
+    (
+        lambda travel: sums(travel(1000), 1000 * travel(1)) and torch.allclose(travel(1000)[:2], 1000 * travel(1)[:2]),
+        "keeps_units",
+        "a path that goes wrong in the middle passes",
+    ),
     (lambda travel: True, "keeps_units", "every optimizer passes"),
     (
         lambda travel: abs(travel(1000) / 1000 - travel(1)).max().item() < 0.05,

@@ -37,6 +37,9 @@ OPTIMIZERS = {
     "an optimizer whose first step is half as long and whose second half as long again in the new unit": lambda unit: (
         _steps([-0.4, 0.3] if unit == 1 else [-200, 450])
     ),
+    "an optimizer that swaps two of its middle steps in the new unit": lambda unit: (
+        _steps([-0.4, 0.3, 0.1, 0.25, 0.05, 0.2] if unit == 1 else [-0.4, 0.3, 0.1, 0.05, 0.25, 0.2]) * unit
+    ),
     "an optimizer that changes direction with the unit": lambda unit: (
         _steps([-0.4, 0.3] if unit == 1 else [0.4, -0.3]) * unit
     ),
@@ -108,6 +111,12 @@ EXERCISE = Exercise(
             "only the last steps are compared",
             {"travel(1000), 1000 * travel(1)": "travel(1000)[-1], 1000 * travel(1)[-1]"},
             why="The earlier steps may still differ.",
+            ask="Which of the steps must be the same in both units?",
+        ),
+        edit(
+            "a path that goes wrong in the middle passes",
+            {"travel(1000), 1000 * travel(1)": "travel(1000)[[0, 1, -1]], 1000 * travel(1)[[0, 1, -1]]"},
+            why="Two paths that begin and end alike may still differ in between.",
             ask="Which of the steps must be the same in both units?",
         ),
         edit(

@@ -143,7 +143,7 @@ def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     The distance is a share of the old way, which is the largest distance from the start.
 
     Args:
-        paths: name -> the path as it was, with the loss times 0.01, and with the unit halved, all ``[n, 2]``.
+        paths: name -> the path as it was, with the loss times 0.0001, and with the unit halved, all ``[n, 2]``.
 
     >>> import torch
     >>> path = torch.tensor([[-4.0, 1.0], [-2.0, 0.0]])
@@ -151,7 +151,7 @@ def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     ['the same path', '25.0 %']
     """
     fig, axes = figure(2, width=10, height=2.8, sharey=True)
-    for ax, test, place in zip(axes, ("the loss times 0.01", "the unit halved"), (1, 2), strict=True):
+    for ax, test, place in zip(axes, ("the loss times 0.0001", "the unit halved"), (1, 2), strict=True):
         for row, each in enumerate(paths.values()):
             way = (each[0] - each[0][0]).abs().max()
             gap = 100 * ((each[0] - each[place]).abs().max() / way).item()
@@ -172,13 +172,13 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     >>> import torch
     >>> path = torch.tensor([[-4.0, 1.0], [-2.0, 0.0]])
     >>> [text.get_text() for text in three_paths({"one": (path, path, path)}).axes[0].get_legend().get_texts()]
-    ['before', 'loss × 0.01', 'unit halved']
+    ['before', 'loss × 0.0001', 'unit halved']
     """
     fig, axes = figure(len(paths), width=10, height=3.6, squeeze=False, sharey=True)
     for ax, (name, (before, smaller, halved)) in zip(axes[0], paths.items(), strict=True):
         contour(ax, RAVINE, levels=9)
         ax.plot(*before.T, color=SKY, linewidth=9, label="before")
-        ax.plot(*smaller.T, "o-", color=RED, markersize=6, markevery=(0, 10), linewidth=2.5, label="loss × 0.01")
+        ax.plot(*smaller.T, "o-", color=RED, markersize=6, markevery=(0, 10), linewidth=2.5, label="loss × 0.0001")
         ax.plot(*halved.T, "^--", color=BLUE, markersize=6, markevery=(5, 10), linewidth=1.5, label="unit halved")
         ax.set(xlim=(-4.4, 0.8), ylim=(-1.1, 1.3), title=name, xlabel="x (m)", ylabel="y (m)")
         ax.legend(loc="lower left")

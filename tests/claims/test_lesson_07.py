@@ -91,6 +91,7 @@ RIVALS |= {"RMSprop 0.9": (RMSprop, {"alpha": 0.9}), "Adam": (Adam, {})}
 NARROW = {"hidden": 12, "starts": (5, 6, 7), "batch": 8, "draws": 3}
 SLOW = pytest.mark.slow
 WIDE = {"hidden": 24, "starts": (3, 4, 5), "batch": 10, "draws": 7}
+THIS_NET = {"hidden": 16, "starts": (6, 7, 8), "batch": 10, "draws": 5}
 
 
 def units_of_their_own(seed):
@@ -112,8 +113,7 @@ def ends(name, rates, units, *, hidden, starts, batch, draws, **more):
 
 @pytest.mark.parametrize("setting, dice", [(WIDE, 3), pytest.param(NARROW, 1, marks=SLOW)], ids=["wide", "narrow"])
 def test_in_units_of_their_own_a_step_for_each_weight_wins(setting, dice):
-    """Left, momentum and RMSprop, tuned, end at 0.10, which three starts do not tell apart from Adadelta's 0.08; \
-SGD ends at 0.15.
+    """Left, tuned, all four end at 0.08 to 0.15, which three starts hardly tell apart.
     Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31, about twice what RMSprop and \
 Adadelta have.
     No: at its lr of 1, torch's ε and ρ, Adadelta ends at 0.51 and 0.46, tuned at 0.08 and 0.17.
@@ -130,8 +130,8 @@ Adadelta have.
     for losses in (alike, own):
         rooted = [losses[name] for name in ("RMSprop", "RMSprop 0.9", "Adadelta", "Adam")]
         assert max(rooted) < 1.8 * min(rooted)
-    level = [alike[name] for name in ("momentum", "RMSprop", "Adadelta")]
-    assert max(level) < 1.8 * min(level) and alike["SGD"] > 1.1 * min(level)
+    level = [alike[name] for name in ("SGD", "momentum", "RMSprop", "Adadelta")]
+    assert max(level) < 1.8 * min(level)
     for name in ("SGD", "momentum"):
         assert own[name] > 2 * alike[name]
     assert max(own["RMSprop"], own["Adadelta"]) < 0.65 * min(own["SGD"], own["momentum"])
@@ -141,16 +141,16 @@ Adadelta have.
 
 
 @SLOW
-@pytest.mark.parametrize("setting", [WIDE, NARROW], ids=["wide", "narrow"])
-def test_what_the_length_of_the_memory_does(setting):
-    """With either memory RMSprop leads with the pixels as they are, and Adadelta at times 100.
-    At times 10 Adadelta leads at 0.99,
+@pytest.mark.parametrize("setting", [WIDE, NARROW, THIS_NET], ids=["wide", "narrow", "this net"])
+def test_what_equal_memories_do(setting):
+    """With memories of 0.9 RMSprop still leads up to times 3, and Adadelta at times 100.
+    At times 10 RMSprop now leads, in this net.
     """
-    for memory in (0.9, 0.99):
-        rms = ends("RMSprop", [0.01], [1, 10, 100], alpha=memory, **setting)[:, 0]
-        ada = ends("Adadelta", [1], [1, 10, 100], rho=memory, **setting)[:, 0]
-        assert rms[0] < 0.85 * ada[0] and ada[2] < 0.85 * rms[2]
-        assert (ada[1] < 0.3 * rms[1]) == (memory == 0.99)
+    scales = [0.3, 1, 3, 10, 100]
+    rms = ends("RMSprop 0.9", [0.01], scales, **setting)[:, 0]
+    ada = ends("Adadelta", [1], scales, **setting)[:, 0]
+    assert (rms[:3] < 0.6 * ada[:3]).all() and ada[4] < 0.5 * rms[4]
+    assert setting is not THIS_NET or rms[3] < ada[3]
 
 
 @pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 3)])
@@ -165,10 +165,10 @@ def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
 @pytest.mark.parametrize("setting", [WIDE, pytest.param(NARROW, marks=SLOW)], ids=["wide", "narrow"])
 def test_adadelta_is_ahead_where_pixels_are_large(setting):
     """Right, RMSprop is ahead up to times 3.
-    At times 10 and 100 Adadelta is ahead of all
+    At times 10 and 100 Adadelta is ahead of all, on these batches of ten.
     On these minibatches of ten, at torch's numbers, RMSprop leads with pixels times 0.1 to 3, \
 Adadelta with 10 and 100.
-    But in none of these units does it reach the 0.10 of RMSprop at torch's lr with the pixels as they are.
+    But RMSprop at torch's lr, with the pixels as they are, ends at 0.10, lower than Adadelta in any of these units.
     """
     scales = [0.3, 1, 3, 10, 100]
     rms, ada = (ends(name, [lr], scales, **setting)[:, 0] for name, lr in (("RMSprop", 0.01), ("Adadelta", 1)))
@@ -208,8 +208,8 @@ def test_the_larger_the_pixels_the_smaller_the_eps(setting):
 
 @pytest.mark.parametrize("dice, seed, hidden", [(1, 0, 16), pytest.param(2, 1, 24, marks=SLOW)])
 def test_on_the_whole_data_momentum_is_ahead(dice, seed, hidden):
-    """Here momentum, with one lr for all units, is ahead of RMSprop and Adadelta: what the minibatches showed does \
-not hold in these 100 steps.
+    """In this net and these units momentum, with one lr for all units, is ahead of RMSprop and Adadelta: what the \
+minibatches showed does not hold in these 100 steps.
     Adam, with both, is ahead of it.
     """
     near = {"momentum": [0.3, 0.5, 0.8], "RMSprop": [0.006, 0.01, 0.015, 0.02], "Adadelta": [5, 10, 15]}
@@ -280,29 +280,25 @@ $\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta =
     assert ends[0] == pytest.approx(ends[1], rel=0.05)
 
 
-def test_with_a_small_eps_the_loss_hardly_shifts_adadelta():
-    """But Adadelta, on the last rung, fails both, with the small ε the first by a hair."""
+@pytest.mark.parametrize("loss, unit", [(1e-4, 0.5), (3e-5, 4.0)])
+def test_adadelta_fails_both_tests(loss, unit):
+    """But Adadelta, on the last rung, fails both, with either ε."""
+    for eps in (1e-6, 1e-5, 1e-4):
+        before, *after = (a_path(Adadelta, *change, eps=eps) for change in ((1, 1), (loss, 1), (1, unit)))
+        way = (before - before[0]).abs().max()
+        assert min((before - each).abs().max() for each in after) > 0.2 * way
+
+
+def a_path(optimizer, loss, unit=1.0, **options):
     ravine = problems.quadratic(condition=25)
-    start = torch.tensor(ravine.start, dtype=torch.float64)
-
-    def path(loss=1.0, unit=1.0):
-        run = descend(lambda p: loss * ravine(p / unit), Adadelta, 60, start=unit * start, eps=1e-6)
-        return run.points / unit
-
-    way = (path()[-1] - start).norm()
-    for loss, unit in ((0.01, 2.0), (0.05, 4.0), (0.05, 0.5)):
-        assert (path() - path(loss=loss)).abs().max() < 0.005 * way
-        assert (path(unit=unit)[-1] - start).norm() == pytest.approx(way.item() / unit, rel=0.1)
+    start = unit * torch.tensor(ravine.start, dtype=torch.float64)
+    return descend(lambda p: loss * ravine(p / unit), optimizer, 60, start=start, **options).points / unit
 
 
 def test_the_eps_of_rmsprop_and_adagrad_shows_at_a_far_smaller_loss():
     """Adagrad and RMSprop pass the first, where their ε is too small to show."""
-    ravine = problems.quadratic(condition=25)
-    start = torch.tensor(ravine.start, dtype=torch.float64)
-
-    def path(loss, optimizer, options):
-        return descend(lambda p: loss * ravine(p), optimizer, 60, start=start, **options).points
-
-    for optimizer, options, small in ((RMSprop, {"lr": 0.03, "alpha": 0.8}, 1e-6), (Adagrad, {"lr": 0.4}, 1e-8)):
-        before, after, far = (path(loss, optimizer, options) for loss in (1, 0.01, small))
-        assert (before - after).abs().max() < 4e-5 < 4e-4 < (before - far).abs().max()
+    for optimizer, options in ((RMSprop, {"lr": 0.03, "alpha": 0.8}), (Adagrad, {"lr": 0.4})):
+        before, after, far = (a_path(optimizer, loss, **options) for loss in (1, 1e-4, 1e-8))
+        way = (before - before[0]).abs().max()
+        assert (before - after).abs().max() < 5e-4 * way  # what the picture calls the same path
+        assert (before - far).abs().max() > 5e-4 * way
