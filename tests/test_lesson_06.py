@@ -238,4 +238,4 @@ def test_the_typical_step_follows_from_the_halvings():
     halved, longer = (ratio < 0).sum(), (ratio > 0).sum()
     assert made.numbers["halvings among the changes"] == f"{halved / (halved + longer):.0%}"
     typical = 0.003 * math.exp((longer * math.log(1.2) - halved * math.log(2)) / sizes.shape[1])
-    assert made.numbers["typical step after 20"].item() == pytest.approx(typical)
+    assert made.numbers["typical step at the end"].item() == pytest.approx(typical)

@@ -74,70 +74,67 @@ def _before_and_after(ax: Axes) -> None:
 
 
 WHOLE = 1797  # digits
-MINIBATCHES, FIRST = 20, 0.003
+FIRST = 0.003
 BATCHES = [5, 10, 20, 50, 100, 200, 500, 1000, WHOLE]
 
 
 def growing() -> Experiment:
-    """How long Rprop's steps become in 20 minibatches of the digits, of any size up to all at once.
+    """How long Rprop's steps become on minibatches of the digits, of any size up to all at once.
 
     >>> print(growing().at(batch=10))
     batch size (digits): 10
     steps longer than the first: 11%
     halvings among the changes: 40%
-    typical step after 20: 0.000486
+    typical step at the end: 0.000486
     """
     return Experiment(
         _steps_that_change,
-        _changes_by_batch,
+        _typical_by_batch,
         columns=2,
         height=3.9,
         batch=rate("batch size", "digits", WHOLE, BATCHES[0], WHOLE),
+        updates=slider("updates", "", 20, 10, 100, 10),
     )
 
 
-def _steps_that_change(axes: Any, *, batch: float) -> dict[str, Any]:
-    """Left, Rprop's steps, black the typical one; right, how many grow, and how often one is halved, by batch size."""
-    sizes = rprop_on_digits(round(batch))
-    typical = sizes.log().mean(1).exp()
+def _steps_that_change(axes: Any, *, batch: float, updates: int) -> dict[str, Any]:
+    """Left, Rprop's steps, black the typical one; right, the typical step at the end, by batch size."""
+    sizes = rprop_on_digits(round(batch), updates=updates)
+    typical, changes = _typical(sizes), sizes.diff(dim=0)
     axes[0].plot(sizes[:, ::53], color=RED, linewidth=0.8, alpha=0.6, label="_steps")
     axes[0].plot(typical, color="black", linewidth=2.5, label="_typical")
-    axes[1].axvline(batch, color="0.6", linewidth=1, label="_batch")
-    grown, halved = _grown_and_halved(sizes)
+    axes[1].plot(batch, typical[-1], "o", color="black", markersize=9, label="_here")
     return {
-        "steps longer than the first": f"{grown:.0%}",
-        "halvings among the changes": f"{halved:.0%}",
-        f"typical step after {MINIBATCHES}": typical[-1],
+        "steps longer than the first": f"{(sizes[-1] > FIRST).double().mean():.0%}",
+        "halvings among the changes": f"{(changes < 0).sum() / (changes != 0).sum():.0%}",
+        "typical step at the end": typical[-1],
     }
 
 
-def _changes_by_batch(axes: Any) -> None:
-    axes[0].set(xlim=(0, MINIBATCHES), xticks=range(0, MINIBATCHES + 1, 5), ylim=(2e-6, 0.2), yscale="log")
-    axes[0].set(title="Rprop's steps", xlabel="minibatch", ylabel="length of the step, log scale")
-    axes[0].legend(handles=[])  # the names stand on the right
-    grown, halved = 100 * torch.tensor([_grown_and_halved(rprop_on_digits(batch)) for batch in BATCHES]).T
-    axes[1].plot(BATCHES, grown, "h-", color=RED, label="steps longer than the first")
-    axes[1].plot(BATCHES, halved, "<--", color=BLUE, label="halvings among the changes")
-    even = 100 * math.log(1.2) / math.log(1.2 / 0.5)
-    axes[1].axhline(even, color="0.4", linewidth=0.8, linestyle=":", label="_even")
-    axes[1].text(WHOLE, even + 1, "break-even", color="0.3", ha="right")
-    axes[1].set(xscale="log", xlabel="batch size, log scale", title="After 20 minibatches")
-    axes[1].set(ylim=(0, 100), ylabel="share (%)")
-    axes[1].legend()
+def _typical_by_batch(axes: Any, updates: int) -> None:
+    for ax in axes:
+        ax.axhline(FIRST, color="0.4", linewidth=0.8, linestyle=":", label="_first")
+        ax.set(ylim=(2e-6, 0.2), yscale="log", ylabel="length of the step, log scale")
+        ax.legend(handles=[])
+    axes[0].set(xlim=(0, updates), title="Rprop's steps", xlabel="update")
+    ends = [_typical(rprop_on_digits(batch, updates=updates))[-1] for batch in BATCHES]
+    axes[1].plot(BATCHES, ends, "-", color="black", linewidth=2.5, label="_ends")
+    axes[1].text(BATCHES[0], 1.1 * FIRST, "the first step", color="0.3", va="bottom")
+    axes[1].set(xscale="log", xlabel="batch size, log scale", title="The typical step at the end")
 
 
-def _grown_and_halved(sizes: Tensor) -> tuple[float, float]:
-    changes = sizes.diff(dim=0)
-    return (sizes[-1] > FIRST).double().mean().item(), ((changes < 0).sum() / (changes != 0).sum()).item()
+def _typical(sizes: Tensor) -> Tensor:
+    return sizes.log().mean(1).exp()
 
 
 @functools.cache
-def rprop_on_digits(batch: int, seed: int = 0) -> Tensor:
-    """The lengths ``[steps + 1, weights]`` of the steps of torch's Rprop, from the first one on.
+def rprop_on_digits(batch: int, seed: int = 0, updates: int = 20) -> Tensor:
+    """The lengths ``[updates + 1, weights]`` of the steps of torch's Rprop, from the first one on.
 
     Args:
-        batch: how many digits to draw, with replacement, for each step; all of them, undrawn, if there are no more.
+        batch: how many digits to draw, with replacement, for each update; all of them, undrawn, if there are no more.
         seed: of the net and of the draws.
+        updates: how many.
 
     >>> rprop_on_digits(WHOLE).shape
     torch.Size([21, 1210])
@@ -147,7 +144,7 @@ def rprop_on_digits(batch: int, seed: int = 0) -> Tensor:
     shapes = [p.shape for p in net.parameters()]
     flat = torch.nn.utils.parameters_to_vector(net.parameters()).detach()
     before, size, sizes = torch.zeros_like(flat), torch.zeros_like(flat), [torch.full_like(flat, FIRST)]
-    for _ in range(MINIBATCHES):
+    for _ in range(updates):
         drawn = slice(None) if batch >= WHOLE else torch.randint(WHOLE, (batch,), generator=dice)
         leaf = flat.requires_grad_()
         parts = leaf.split([shape.numel() for shape in shapes])
