@@ -50,6 +50,10 @@ def steps():
         place = torch.arange(x.numel()).view(x.shape)
         return x + ((place == 0) + 2.0 * (place == x.numel() - 1)) * (x.sum() - x)
 
+    def from_the_left(x):
+        left = torch.cat([torch.zeros_like(x[..., :1]), x[..., :-1]], -1)
+        return x + torch.arange(1, x.shape[-2] + 1).view(-1, 1) * left
+
     def unit(x, **along):
         return x / ((x**2).sum(**along, keepdim=True) ** 0.5 + 1e-8)
 
@@ -66,6 +70,7 @@ def steps():
         "a gradient that adds up from the start": along(lambda g: g.flatten().cumsum(0)),
         "a gradient whose first and last element feel all others": along(at_the_ends),
         "a toy Muon": along(newton_schulz),
+        "a gradient whose elements feel the one to their left, more in lower rows": along(from_the_left),
         "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
         "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
     }

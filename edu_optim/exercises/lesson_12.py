@@ -107,7 +107,7 @@ def _watch_launches_of(answer, draw):
         with _Arithmetic() as arithmetic:
             answer(watched, columns, {"lr": 0.1})
         counts.append(arithmetic.count)
-    yield "the number of launches of arithmetic that momentum needs for one more tensor", (counts[1] - counts[0]) / 18
+    yield "the launches of arithmetic that one more tensor costs your answer in momentum", (counts[1] - counts[0]) / 18
     yield "what momentum gets as p, for 19 tensors of six shapes,", _passed(first)
 
 
@@ -265,6 +265,12 @@ EXERCISES = [
                 {"11 + 3": "12 + 3"},
                 why="Nesterov has the right number. A sign between two numbers, as in 1 - alpha, never leaves Python.",
                 ask="In `(1 - alpha) * g**2`, which signs have a tensor beside them?",
+            ),
+            edit(
+                "one launch too many for either rule",
+                {"6 + 2": "6 + 3", "11 + 3": "11 + 4"},
+                why="Each sign beside a tensor is one, and so is each result that is written back.",
+                ask="Which tensors does a rule return, and is the gradient among them?",
             ),
             edit(
                 "each `=` is counted too",

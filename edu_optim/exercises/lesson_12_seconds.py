@@ -67,6 +67,12 @@ SECONDS = [
         ask="How many tensors go into a product of a number and a tensor, and how many come out?",
     ),
     edit(
+        "over lists there is one array too many for each result",
+        {"2 + 3 + 2)": "2 + 3 + 3)", "2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 6)"},
+        why="The launches are counted right; a copy overwrites the old tensor, and does not read it.",
+        ask="Which two tensors does a copy touch, and how often?",
+    ),
+    edit(
         "one array for each result is left out",
         {"2 + 3 + 2)": "2 + 3 + 1)", "2 + 2 + 3 + 2 + 3 + 4)": "2 + 2 + 3 + 2 + 3 + 2)"},
         why="The launches are counted right; over lists gradient descent is one array short, and momentum two.",
