@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edu_optim import Adam, execute, from_rule, kernel, rules
 from edu_optim.execute import compiled, multi_tensor, per_tensor
+from edu_optim.foreach import TensorList
 from edu_optim.lab import lesson_12 as lab
 from edu_optim.problems import small_net
 from edu_optim.signature import signature
@@ -64,32 +65,57 @@ def test_there_is_a_launch_for_each_sign_and_one_for_each_result(rule):
 @pytest.mark.parametrize("rule", ELEMENTWISE, ids=lambda rule: rule.__name__)
 def test_launches_grow_with_the_tensors_one_by_one_and_not_over_lists(rule):
     """One by one they grow with the number of tensors.
-    Over **lists** they do not, for any rule of lessons 01 to 09: `TensorList` passes all tensors to torch at once."""
+    Over **lists** they do not, for any rule of lessons 01 to 09: `TensorList` passes all tensors to torch at once, but for `1 / g` and `2**g`."""  # noqa: E501
     for tensors in (2, 9):
         assert lab.counted(per_tensor, tensors, rule).launches == tensors * lab.counted(per_tensor, 1, rule).launches
         assert lab.counted(multi_tensor, tensors, rule).launches == lab.counted(multi_tensor, 1, rule).launches
         assert lab.counted(multi_tensor, tensors, rule).bytes == lab.counted(per_tensor, tensors, rule).bytes
 
 
+@pytest.mark.parametrize("number", [0.5, 1, 3.0])
+def test_only_two_signs_go_over_a_list_tensor_by_tensor(number):
+    """Over **lists** they do not, for any rule of lessons 01 to 09: `TensorList` passes all tensors to torch at once, but for `1 / g` and `2**g`."""  # noqa: E501
+    one_by_one = [lambda g: number / g, lambda g: number**g]
+    at_once = [lambda g: number - g, lambda g: number + g, lambda g: number * g, lambda g: g / number]
+    at_once += [lambda g: g**number, lambda g: -g, lambda g: g / g, lambda g: g - number, lambda g: rules.maximum(g, g)]
+    for sign in one_by_one + at_once:
+        counts = []
+        for tensors in (2, 9):
+            given = TensorList([torch.ones(5)] * tensors)
+            with lab.Counter() as counter:
+                sign(given)
+            counts.append(counter.launches)
+        assert (counts[1] > counts[0]) == (sign in one_by_one)
+
+
 def test_the_bill_holds_one_by_one_and_not_over_lists():
     """Left, one by one the bill is right to about a third.
     Over lists it is useless: with 100 tensors 17 launches take 30 times what it says, since each does a hundred small operations.
-    Lists save less than half of the time here; the loop, from thirty on, saves nine tenths."""  # noqa: E501
+    From ten tensors on lists save about a third of the time, and the loop, from thirty on, nine tenths."""  # noqa: E501
     for count, one_by_one, lists, loop in zip(lab.TENSORS, *lab.MANY.values(), strict=True):
         billed = {n: lab.MANY_PRICES["Python"] + 17 * n * lab.MANY_PRICES["launch"] for n in (1, count)}
         assert 0.7 < one_by_one / billed[count] < 1.1
         assert count < 100 or lists / billed[1] > 25
         assert count != 100 or f"{lists / billed[1]:.0f}" == "30"
-        assert (lists < one_by_one) == (count > 1) and lists > one_by_one / 2
+        assert (lists < one_by_one) == (count > 1)
+        assert count < 10 or 0.6 < lists / one_by_one < 0.73
         assert count < 30 or loop < 0.11 * one_by_one
 
 
 def test_lists_lost_where_the_weights_were_many():
-    """Right, from three tensors on, lists take two to four times as long as one by one."""
-    apart = [lists / one_by_one for one_by_one, lists, _ in zip(*lab.SHARED.values(), strict=True)]
-    assert apart[0] < 1.1 and 1.9 < min(apart[1:]) and max(apart) < 4.1
-    assert lab.SHARED_FAULTS["lists"] > 10 * lab.SHARED_FAULTS["one by one"]
-    assert max(lab.SHARED["loop in C"]) < min(lab.SHARED["one by one"])
+    """Right, from three tensors on, lists mostly take longer, up to four times as long as one by one: faint are two more programs.
+    How many is up to the allocator: a fourth program counted fewer over lists than one by one."""  # noqa: E501
+    programs = [
+        [lab.SHARED[way], *(times for name, times in lab.SHARED_AGAIN if name == way)]
+        for way in ("one by one", "lists")
+    ]
+    apart = [[b / a for a, b in zip(*pair, strict=True)] for pair in zip(*programs, strict=True)]
+    assert len(apart) == 3
+    for one, *more in apart:
+        assert one < 1.1 and 1.2 < min(more) and 3.5 < max(more) < 4.1
+    fewer = [lists < one_by_one for one_by_one, lists in zip(*lab.SHARED_FAULTS.values(), strict=True)]
+    assert fewer == [False, False, False, True]
+    assert max(lab.SHARED["loop in C"]) < min(map(min, programs[0]))
 
 
 @pytest.mark.parametrize("rule", OTHERS[1:], ids=lambda rule: rule.__name__)
@@ -106,7 +132,7 @@ def test_over_lists_torch_works_on_one_tensor_after_the_other(rule, tensors):
 
 @pytest.mark.parametrize("rule", [rules.adam, *OTHERS], ids=lambda rule: rule.__name__)
 def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
-    """One by one, temporaries mostly get the memory of those before; over lists all live at once, and here more pages are fresh.
+    """One by one, temporaries mostly get the memory of those before; over lists all live at once, and mostly more pages are fresh.
     And the temporaries of all tensors live at once: up to seven of Adam's for each, 700 for a hundred."""  # noqa: E501
     settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
     most = {}
@@ -123,7 +149,7 @@ def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
 
 @pytest.mark.parametrize("run", ["per_tensor", "multi_tensor", "compiled"])
 def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
-    """A number that a rule takes from outside keeps the value that it had when the loop was written, without a word."""
+    """A number that a rule takes from outside keeps the value that it had when the loop was written, for later optimizers of that rule too, without a warning."""  # noqa: E501
     for steps in (2, 5):
         outside = [1.0]
 
@@ -136,7 +162,7 @@ def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
         def passed(p, g, *, lr, scale):
             return (p - lr * scale * g,)
 
-        ends = []
+        ends, later = [], []
         for rule, options in ((scaled, {}), (passed, {"scale": 1.0})):
             p = torch.zeros(3, requires_grad=True)
             p.grad = torch.ones(3)
@@ -147,15 +173,19 @@ def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
                     optimizer.param_groups[0]["scale"] = outside[0]
                 optimizer.step()
             ends.append(p[0].item())
+            p.data.zero_()
+            from_rule(rule)([p], lr=0.5, run=run, **({"scale": outside[0]} if options else {})).step()
+            later.append(p[0].item())
         right = -0.5 - 0.125 * (steps - 1)
         assert ends == [-0.5 * steps if run == "compiled" else right, right]
+        assert later == [-0.5 if run == "compiled" else -0.125, -0.125]
     assert not [warning for warning in recwarn if "compile" in str(warning.message)]
 
 
 def test_with_many_images_the_way_to_step_is_hidden():
     """from one image to 1,797 the 86 % of 1,024 neurons fall to 7.
     In place of torch's default, with one image, the loop saves about half as much.
-    In place of `fused=True` it mostly loses."""
+    In place of `fused=True` it mostly loses; the 10 % is noise: other programs found a loss."""
     lists, default, fused = lab.TAKEN_OFF.values()
     assert [(lists[k][0], lists[k][-1]) for k in (-1, 0)] == [(86, 7), (30, 17)]
     assert all(0.4 < a[0] / b[0] < 0.6 for a, b in zip(default, lists, strict=True))
@@ -191,10 +221,9 @@ def test_torch_has_a_fused_loop_for_four(name):
 )
 @pytest.mark.parametrize("run", ["default", "multi_tensor", "compiled"])
 def test_what_becomes_of_a_rule_that_is_not_elementwise(run, taken_off, right):
-    """Tensor by tensor it has them all.
+    """Tensor by tensor, as `from_rule` runs a rule of yours unless told otherwise, it has them all.
     With `run="compiled"` you are told, once, that it runs so.
-    Over lists it stops with an error: a `TensorList` has arithmetic alone, no `sum(g)`, `len(g)`, `g[0]`, `g.mean()`, `g.abs()` or `g > 0`.
-    `from_rule` runs a rule of your own tensor by tensor, unless told otherwise."""  # noqa: E501
+    Over lists it stops with an error: a `TensorList` has `+ - * / **` and `maximum`, no `sum(g)`, `len(g)`, `g[0]`, `g.mean()`, `g.abs()` or `g > 0`."""  # noqa: E501
 
     def centered(p, g, *, lr):
         return (p - lr * (g - taken_off(g)),)
@@ -228,7 +257,7 @@ def test_gradients_work_through_each_weight_two_or_three_times(sizes, images):
 
 @others
 def test_a_rule_offers_less_than_one_operation_for_a_byte(rule):
-    """Adam offers less, so at twelve million weights its time is at least that of its bytes, in whatever language it is written."""  # noqa: E501
+    """Adam offers less, so at twelve million weights its time on that core is at least that of its bytes, in whatever language it is written."""  # noqa: E501
     signs = sum(node.op[:4] == "call" for node in kernel.split(rule, kinds(rule))[1].graph.nodes)
     for number_of_bytes in (4, 8):
         assert signs / (number_of_bytes * (2 * rule.__code__.co_argcount - 1)) < 0.1 * 7.4
@@ -254,7 +283,8 @@ def test_a_little_more_arithmetic_is_free_and_much_is_not(dtype):
 
 
 def test_in_the_middle_the_bill_is_too_long():
-    """In the middle bills are up to 2.3 times too long: bytes are cheaper there than at twelve million weights.
+    """At the left end the loop's bill is its clock: its price of Python was taken from there.
+    In the middle bills are up to 2.3 times too long: bytes are cheaper there than at twelve million weights.
     At 120,000 weights, the kink in the first picture, lists took 1.13 ms, and 0.57 with an allocator that keeps its memory: half of it was fresh pages.
     That of lists is too short all the same at 3.8 million: there the clock has fresh pages, and our bill has none below 32 MiB a tensor."""  # noqa: E501
     ways = {"lists": False, "lists, memory kept": True, "loop in C": False}
@@ -265,6 +295,9 @@ def test_in_the_middle_the_bill_is_too_long():
     assert f"{max(ratios):.1f}" == "2.3" and min(ratios) > 0.8
     billed = sum(lab.bills(17, 152, 7, lab.MEASURED_AT[-2])["lists"].values())
     assert lab.MEASURED["lists, memory kept"][-2] < billed < lab.MEASURED["lists"][-2]
+    left = lab.bills(17, 152, 7, lab.MEASURED_AT[0])["loop in C"]
+    assert left["Python"] + left["launches"] == pytest.approx(lab.MEASURED["loop in C"][0])
+    assert sum(left.values()) < 1.01 * lab.MEASURED["loop in C"][0]
     kink = lab.MEASURED_AT.index(120_000)
     for nth in range(len(lab.MEASURED_AT)):
         fresh, kept = lab.MEASURED["lists"][nth], lab.MEASURED["lists, memory kept"][nth]
@@ -347,12 +380,16 @@ def test_torchs_lists_move_half_of_the_bytes(dtype):
 
 
 def test_a_rule_without_a_branch_becomes_a_loop_and_one_with_a_branch_does_not():
-    """For other rules, yours too, there is the loop, `run="compiled"`, if they do with `+ - * / **` and without `if`.
-    the loop serves other rules of `+ - * / **`."""
+    """For other rules, yours too, there is the loop, `run="compiled"`, if they do with `+ - * / **` and `maximum`, without `if`.
+    the loop serves other rules of `+ - * / **` and `maximum`."""  # noqa: E501
 
     def plain(p, g, b, *, lr, t):
         b = b + g**2 / t
         return p - lr * g / (b**0.5 + 0.3**t), b
+
+    def largest(p, g, b, *, lr, t):
+        b = rules.maximum(b / t, g**2)
+        return p - lr * g / b**0.5, b
 
     def branched(p, g, b, *, lr, t):
         return p - (lr if t > 1 else 2 * lr) * g, b * 1
@@ -360,19 +397,19 @@ def test_a_rule_without_a_branch_becomes_a_loop_and_one_with_a_branch_does_not()
     def rooted(p, g, b, *, lr, t):
         return p - lr * g / (b.sqrt() + 1), b * 1
 
-    for rule in (plain, branched, rooted):
+    for rule in (plain, largest, branched, rooted):
         columns, same = ([[torch.tensor([x, 2.0])] for x in (1.0, 3.0, 4.0)] for _ in range(2))
         per_tensor(rule, same, {"lr": 0.1, "t": 2})
         execute._warn.cache_clear()
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
             compiled(rule, columns, {"lr": 0.1, "t": 2})
-        assert len(told) == (rule is not plain)
+        assert len(told) == (rule in (branched, rooted))
         torch.testing.assert_close(columns, same, rtol=1e-6, atol=0)
 
 
 def test_the_clock_of_a_million_depends_on_fresh_memory():
-    """At a million the bill has no page faults, and the clock may have them:"""
+    """At a million the bill has no page faults, and the clock may have them."""
     for weights in (500_000, 1_000_000, 8_000_000):
         assert all(lab.bills(17, 152, 7, weights)[way]["page faults"] == 0 for way in lab.RUNS)
     assert lab.bills(17, 152, 7, 9_000_000)["lists"]["page faults"] > 0
@@ -414,7 +451,7 @@ def test_the_bill_agrees_with_what_was_measured():
 
 @pytest.mark.parametrize("rule", [rules.adam, *OTHERS], ids=lambda rule: rule.__name__)
 def test_each_launch_makes_one_result(rule):
-    """The bill adds the difference for each number of a **result**; each launch makes one, 17 for a weight."""
+    """The bill adds the difference for each number of a **result**; a step makes 17 for each weight."""
     written = Written()
     columns = [[torch.ones(70)] for _ in range(rule.__code__.co_argcount)]
     settings = {name: value for name, value in lab.HYPER.items() if name in signature(rule)[1]}
