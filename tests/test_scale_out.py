@@ -48,7 +48,7 @@ def alone(folder):
 @pytest.fixture(scope="module")
 def shared(folder):
     states = ["whole", "zero", "sharded", "unlike"]
-    on_ranks(TRAIN, folder / "four", *STEPS, "--state", *states, ranks=4)
+    on_ranks(TRAIN, folder / "four", *STEPS, "--way", *states, ranks=4)
     return {state: result(folder / "four" / state) for state in states}
 
 
@@ -88,7 +88,7 @@ def test_a_rank_that_dies_loses_nothing(alone, tmp_path):
 def test_without_a_restart_a_death_ends_all_and_one_rank_goes_on_from_the_last_whole_checkpoint(
     alone, tmp_path, capsys
 ):
-    run = (tmp_path, *STEPS, "--state", "sharded")
+    run = (tmp_path, *STEPS, "--way", "sharded")
     with pytest.raises(RuntimeError, match=r"ended with code 1: [\s\S]*exitcode"):
         launch(TRAIN, *run, "--die", 17, ranks=2)
     assert not (tmp_path / "sharded" / "result.json").exists()

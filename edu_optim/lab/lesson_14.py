@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ..plot import BLUE, GREEN, OTHERS, RED, figure
 from .controls import rate, slider
@@ -121,6 +122,8 @@ def hops() -> Figure:
 def rounds() -> Figure:
     """Three ranks in a ring that pass parts on: whose gradients are in the sum that each holds of each part.
 
+    A frame marks what has just arrived.
+
     >>> [text.get_text() for text in rounds().axes[2].texts[:3]]
     ['a', 'a+b+c', 'a+c']
     """
@@ -131,6 +134,8 @@ def rounds() -> Figure:
         for rank, part in itertools.product(range(3), range(3)):
             held = sorted(GRADIENTS[rank - back] for back in range(summed[rank][part]))
             ax.text(part, rank, "+".join(held), ha="center", va="center", size=11)
+            if turn and (rank - part - turn) % 3 == 0:
+                ax.add_patch(Rectangle((part - 0.46, rank - 0.46), 0.92, 0.92, fill=False, color=RED, linewidth=2))
         ax.set(title="at first" if turn == 0 else f"after turn {turn}", aspect="auto")
         ax.set_xticks(range(3), ["part 0", "part 1", "part 2"])
         ax.set_yticks(range(3), ["rank 0", "rank 1", "rank 2"])

@@ -112,7 +112,7 @@ def main():
         how = "with" if quiet else "without"
         say(f"two micro-batches {how} no_sync: messages {sent}, the same mean")
 
-    for optimizer, lr in ((SGD, 0.5), (Adam, 0.01)):
+    for optimizer, lr in ((SGD, 0.5), (Adam, 0.01), (Adam, 0.02)):
         begun = functools.partial(optimizer, lr=lr)
         alone = train(begun, images, labels, BATCH)
         for average in ("gradients", "parameters"):
@@ -120,7 +120,7 @@ def main():
             loss, wrong = judged(model, images, labels)
             off = difference(model.parameters(), alone.parameters())
             end = f"loss {loss:.2f}, held-out error {wrong:.0%}"
-            say(f"{optimizer.__name__}, {average}: as alone {off < 1e-9}, {end}")
+            say(f"{optimizer.__name__} {lr}, {average}: as alone {off < 1e-9}, {end}")
     dist.destroy_process_group()
 
 

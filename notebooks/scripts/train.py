@@ -1,9 +1,9 @@
 """Train a network on the digits, and go on from the last checkpoint if there is one.
 
 python train.py runs
-torchrun --standalone --nproc-per-node 2 train.py runs --state whole zero sharded
+torchrun --standalone --nproc-per-node 2 train.py runs --way whole zero sharded
 torchrun --nnodes 4 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint HOST \
-    --rdzv-id digits --max-restarts 3 train.py runs --state sharded
+    --rdzv-id digits --max-restarts 3 train.py runs --way sharded
 
 On a cluster, ``runs`` is a folder that all nodes see.
 """
@@ -46,18 +46,18 @@ def join():
     return device
 
 
-def build(state, device):
-    """A model and its Adam; the state is whole, zero: shared out, or sharded.
+def build(way, device):
+    """A model and its Adam: all whole, zero (the state shared out), or all sharded.
 
-    The ranks of the state unlike are sharded too, and each draws its own start.
+    In the way unlike all is sharded too, and each rank draws its own start.
     """
-    seed = dist.get_rank() if state == "unlike" else 0
+    seed = dist.get_rank() if way == "unlike" else 0
     model = problems.small_net(64, 48, 48, 10, seed=seed).to(device)
-    if state in ("sharded", "unlike"):
+    if way in ("sharded", "unlike"):
         fully_shard(model)
         return model, Adam(model.parameters(), lr=0.01)
-    model = DistributedDataParallel(model)
-    if state == "zero":
+    model = DistributedDataParallel(model, gradient_as_bucket_view=True)
+    if way == "zero":
         zero = ZeroRedundancyOptimizer(model.parameters(), Adam, lr=0.01)
         return model, zero
     return model, Adam(model.parameters(), lr=0.01)
@@ -122,10 +122,10 @@ def on_this_rank(x):
     return x.to_local() if isinstance(x, DTensor) else x
 
 
-def train(folder, state, device, steps, every, die):
+def train(folder, way, device, steps, every, die):
     rank, ranks = dist.get_rank(), dist.get_world_size()
-    who = f"{ranks} rank{'s' * (ranks > 1)}, {state}"
-    model, optimizer = build(state, device)
+    who = f"{ranks} rank{'s' * (ranks > 1)}, {way}"
+    model, optimizer = build(way, device)
     data = TensorDataset(*problems.digits())
     sampler = DistributedSampler(data, drop_last=True)
     loader = DataLoader(data, BATCH // ranks, sampler=sampler, drop_last=True)
@@ -141,7 +141,7 @@ def train(folder, state, device, steps, every, die):
             first = os.environ.get("TORCHELASTIC_RESTART_COUNT") == "0"
             if len(losses) == die and first and rank == ranks - 1:
                 os.kill(os.getpid(), signal.SIGKILL)
-            if len(losses) % every == 0 and state in ("whole", "sharded"):
+            if len(losses) % every == 0 and way in ("whole", "sharded"):
                 save(folder, model, optimizer, losses)
     everyone = [None] * ranks
     dist.all_gather_object(everyone, held(model, optimizer))
@@ -154,7 +154,7 @@ def train(folder, state, device, steps, every, die):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--state", nargs="+", default=["whole"])
+    parser.add_argument("--way", nargs="+", default=["whole"])
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--every", type=int, default=20)
     parser.add_argument("--die", type=int, help="the step that kills the last rank")
@@ -163,10 +163,10 @@ def main():
     ranks = dist.get_world_size()
     if BATCH % (2 * ranks):  # else some micro-batches would be larger than others
         raise SystemExit(f"twice the number of ranks must divide {BATCH}, got {ranks}")
-    for state in asked.state:
-        folder = asked.folder / state
+    for way in asked.way:
+        folder = asked.folder / way
         folder.mkdir(parents=True, exist_ok=True)
-        train(folder, state, device, asked.steps, asked.every, asked.die)
+        train(folder, way, device, asked.steps, asked.every, asked.die)
     # Sharded models outlive this, and gloo's threads with them: one that still holds a
     # tensor would crash at the end: https://github.com/pytorch/pytorch/issues/190489
     dist.barrier()
