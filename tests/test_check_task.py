@@ -111,6 +111,21 @@ def until_it_is_orthogonal(u):
     return x
 
 
+def by_eigenvalues(u):
+    sizes, vectors = torch.linalg.eigh(u @ u.mT)
+    return vectors / sizes.clamp(min=0) ** 0.5 @ vectors.mT @ u
+
+
+def newton_on_the_square(u):
+    y, z = u @ u.mT, torch.eye(len(u), dtype=u.dtype)
+    size = y.norm()
+    y = y / size
+    for _ in range(60):
+        step = (3 * torch.eye(len(u), dtype=u.dtype) - z @ y) / 2
+        y, z = y @ step, step @ z
+    return z / size**0.5 @ u
+
+
 def left_and_right(u):
     left, _, right = torch.linalg.svd(u, full_matrices=False)
     return left @ right
@@ -543,7 +558,10 @@ WRONG = [
         "orthogonalize",
         "the rows are made orthogonal one after another",
     ),
+    (by_eigenvalues, "orthogonalize", None),
+    (newton_on_the_square, "orthogonalize", None),
     (lambda: (1e-12, 0.5), "sign_descent", "older gradients steer"),
+    (lambda: (1e-200, 0.5), "sign_descent", "older gradients steer"),
     (lambda: (1e-30, 0.9), "sign_descent", "older gradients steer"),
     (lambda: (0.1, 0.9), "sign_descent", "older gradients steer"),
     (lambda: (0.5, 0), "sign_descent", "the gradient before has a say"),

@@ -64,19 +64,27 @@ def _watch_orthogonalize(answer):
         u = torch.randn(3, 4, generator=draw, dtype=torch.float64)
         found.append(answer(largest * u / torch.linalg.matrix_norm(u, 2)))
         yield f"u whose largest singular value is {largest}", found[-1]
-    found.append(answer(torch.tensor([1.0, 0.3, 1e-6], dtype=torch.float64).diag()))
+    small = torch.tensor([1.0, 0.3, 1e-6], dtype=torch.float64).diag()
+    found.append(answer(small.clone()))
     yield "u with singular values of 1, 0.3 and 0.000001", found[-1]
+    left, right = torch.linalg.qr(torch.randn(2, 3, 3, generator=draw, dtype=torch.float64)).Q
+    found.append(answer(left @ small @ right))
     matrices = [torch.as_tensor(one).detach().double() for one in found]
     if not any(matrix.isfinite().all() for matrix in matrices):
         raise ValueError("it holds inf or nan for every u")
     values = torch.cat([torch.linalg.svdvals(matrix.nan_to_num(0, 0, 0)) for matrix in matrices])
     yield (
-        "how many of the twelve singular values are not within nine digits of 1",
+        "of the fifteen singular values, with those of the last u turned, how many are not within nine digits of 1",
         int(((values - 1).abs() > 1e-9).sum()),
     )
 
 
 def _rows_one_by_one(u):
+    q, r = torch.linalg.qr(u.mT)
+    return (q * r.diagonal().sign()).mT
+
+
+def _rows_by_cholesky(u):  # the same, but u uᵀ squares the singular values, and the smallest loses digits
     return torch.linalg.solve_triangular(torch.linalg.cholesky(u @ u.mT), u, upper=False)
 
 
@@ -100,7 +108,7 @@ def _watch_sign_descent(answer):
     side = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)
     for t in range(9):  # one large gradient, and two tiny ones against it
         size = torch.rand(3, generator=draw, dtype=torch.float64) + 0.5
-        g = (-1e-12 if t % 3 else 1e150) * side * size
+        g = (-1e-12 if t % 3 else 1e300) * side * size
         moved, m = rules.lion(p, g, m, lr=0.5, betas=betas)
         yield f"the signs of step {t + 1}", (moved - p) / 0.5
         p = moved
@@ -208,12 +216,15 @@ EXERCISES = [
                 why="The entries go to 1 and -1, and not the singular values.",
                 ask="Which product of x and its transpose has the singular vectors of x, and values s³ where x has s?",
             ),
-            instead(
-                "the rows are made orthogonal one after another",
-                _rows_one_by_one,
-                why="All singular values are 1, and the singular vectors are no longer those of u: the first row only "
-                "gets another length, and the later ones make way (Gram-Schmidt).",
-                ask="Which directions should the answer share with u = U S Vᵀ?",
+            *(
+                instead(
+                    "the rows are made orthogonal one after another",
+                    rows,
+                    why="The singular values go to 1, but the singular vectors are no longer those of u: the first row "
+                    "only gets another length, and the later ones make way (Gram-Schmidt).",
+                    ask="Which directions should the answer share with u = U S Vᵀ?",
+                )
+                for rows in (_rows_one_by_one, _rows_by_cholesky)
             ),
             instead(
                 "the rows are made orthogonal one after another, and some turn round",

@@ -487,15 +487,24 @@ def treated_table(results: Mapping[str, Mapping[str, Any]], to: str = "AdamW", d
 def by_treatment(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     """The mean of what was held out on the digits, a line for each of `RULES`, at each treatment.
 
+    A bar shows the standard error of such a mean.
+
     Args:
         results: what `treated` returns.
 
-    >>> [line.get_label() for line in by_treatment(treatments()).axes[0].get_lines()]
+    >>> [line.get_label() for line in by_treatment(treatments()).axes[0].get_lines()[:6]]
     ['AdamW', 'NAdam', 'RAdam', 'Lion', 'schedule-free', 'Muon']
     """
     lines = {rule: [_mean(results[f"{rule}, {treatment}"]) for treatment in TREATMENTS] for rule in RULES}
+    shown = [results[f"{rule}, {treatment}"] for rule in RULES for treatment in TREATMENTS]
     ticks = {"xticks": range(3), "xticklabels": TREATMENTS}
-    return chart(lines, x="", y="held-out digits wrong, %", **ticks)
+    fig = chart(lines, x="", y="held-out digits wrong, %", **ticks)
+    (ax,) = fig.axes
+    ax.get_lines()[list(RULES).index(AVERAGED)].set_marker("s")
+    spread = numpy.mean([numpy.std(race["held_out"], ddof=1) / len(race["held_out"]) ** 0.5 for race in shown])
+    ax.errorbar(1.5, 6.2, spread, color="0.3", capsize=4, label="± standard error")
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return fig
 
 
 def counted(results: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[int]]]:
