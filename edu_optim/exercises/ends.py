@@ -45,11 +45,14 @@ ENDS = [
         why="The last step of the warmup is taken at the peak, and the cosine begins one step after it.",
         ask="Which fraction of the peak has step `length`, if the cosine begins at step length - 1?",
     ),
-    edit(
-        "the cosine does not wait for the warmup",
-        {"(t + 1 - length) / (total - length)": "(t + 1) / total"},
-        why="Its time is counted from the first step, so the rate drops from the peak when the warmup ends.",
-        ask="What is your share at the first step after the warmup?",
+    *(
+        edit(
+            "the cosine does not wait for the warmup",
+            {"(t + 1 - length) / (total - length)": share},
+            why="Its time is counted from the first step, so the rate drops from the peak when the warmup ends.",
+            ask="What is your share at the first step after the warmup?",
+        )
+        for share in ("(t + 1) / total", "t / total", "t / (total - 1)")
     ),
     *(
         edit(

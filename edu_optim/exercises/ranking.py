@@ -20,7 +20,7 @@ def _one(tuning, racing, seed, spread=0.05, together=1.0):
 
 LUCKY = {"tuning": [[9.0] * 9, [4.0] * 9, [0.1, *[6.0] * 8], [9.0] * 9], "racing": _table([9, 4, 6, 9], 0.05, 13, 1.0)}
 EVEN = {"tuning": _table([7, 4, 5], 0.05, 1, 0), "racing": [[7.0] * 9, [4.0] * 9, [5.0] * 9]}
-NEARLY = {"tuning": _table([7, 4, 5], 0.05, 2, 0), "racing": [[7.0] * 9, [4.4] * 8 + [3.5], [5.0] * 9]}
+NEARLY = {"tuning": _table([7, 4, 5], 0.05, 2, 0), "racing": [[7.0] * 9, [4.4] * 8 + [3.3], [5.0] * 9]}
 
 
 def _raced(errors):
@@ -30,6 +30,9 @@ def _raced(errors):
 FALLING = [3.0, 3.1, 3.2, 3.3, 5.0, 6.0, 6.1, 6.2, 6.3]
 OFTEN_GOOD = {"tuning": [[9.0] * 9, [3.9] * 8 + [9.0], [4.2] * 9, [9.0] * 9]}
 ONCE_BAD = {"tuning": [[9.0] * 9, [4.2] * 8 + [8.0], [5.0] * 9, [9.0] * 9]}
+RISING = [4.11 + 0.01 * k for k in range(9)]
+TEN = [3 + 0.2 * k for k in range(10)]
+SMALL = [-0.1, -0.11, *(0.12 + 0.01 * k for k in range(8))]
 UP, DOWN = ([4 + turn + 0.3 * k for k in range(9)] for turn in (0.0, 0.1))
 CASES = {
     "the seeds are lucky in turn": ({**EVEN, "racing": [UP] * 3}, {**EVEN, "racing": [DOWN[::-1]] * 3}),
@@ -44,7 +47,11 @@ CASES = {
     "tuning and racing disagree": (_one([7, 4, 4.2, 6], [7, 4.5, 4, 6], 11), _one([7, 4, 6], [7, 4.2, 6], 12)),
     "one seed was lucky in tuning": (LUCKY, _one([7, 4.3, 6], [7, 4.3, 6], 14)),
     "p is a little too large": (EVEN, NEARLY),
+    "all of six seeds agree": (_raced([4.0] * 6), _raced(RISING[:6])),
     "all of seven seeds agree": (_raced([4.0] * 7), _raced([4.1] * 6 + [7.0])),
+    "all of eight seeds agree": (_raced([4.0] * 8), _raced(RISING[:8])),
+    "one of ten seeds hardly disagrees": (_raced([4.0] * 10), _raced([3.98, *RISING[:9]])),
+    "two of ten seeds disagree by little": (_raced(TEN), _raced([a + d for a, d in zip(TEN, SMALL, strict=True)])),
     "one seed makes most of the difference": (_raced([4.0] * 9), _raced([4.1] * 8 + [7.0])),
     "the smaller mean has the larger median": (
         _raced(FALLING),
@@ -87,6 +94,12 @@ def _said(value):
 BEST = "        best = means.index(min(means))\n"
 EDGE = '        if best in (0, len(means) - 1):\n            return "tune again"\n'
 KNOWN = '        return "we do not know"\n'
+SHUFFLED = """n, both = len(chosen[0]), torch.tensor(chosen[0] + chosen[1])
+    order = torch.rand(2000, 2 * n, generator=torch.Generator().manual_seed(0)).argsort(1)
+    apart = abs(both[order[:, :n]].sum(1) - both.sum() / 2)
+    if (apart > abs(both[:n].sum() - both.sum() / 2) - 1e-4).sum() >= {}:"""
+UNPAIRED = """one, other = torch.tensor(chosen)
+    if abs(one.mean() - other.mean()) < 3 * ((one.var() + other.var()) / len(one)) ** 0.5:"""
 VERDICT = [
     edit(
         "the learning rate is chosen by the race itself",
@@ -181,6 +194,43 @@ VERDICT = [
         ask="Which number does the rule of the lesson compare: the worst, or the mean?",
     ),
     edit(
+        "the edges of both grids are taken from the first",
+        {"len(means) - 1)": 'len(a["tuning"]) - 1)'},
+        why="The grids need not be equally long.",
+        ask="Which is the last index of b's learning rates?",
+    ),
+    edit(
+        "p comes out too large, or its limit is too small",
+        {"flip_test(*chosen)": "2 * flip_test(*chosen)"},
+        why="Eight of eight count: of all 256 flips, two bring the sum as far from zero. That is both sides already.",
+        ask="What do you get for p if eight of eight seeds agree, and what is 2 / 256?",
+    ),
+    edit(
+        "only the flips that go farther are counted",
+        {"flip_test(*chosen)": "flip_test(*chosen) - 2 / 2 ** len(chosen[0])"},
+        why="Equation (1) counts those that come as far, too: all signs as they are, and all of them flipped.",
+        ask="What is p for six of six, and what is it with > in the place of >=?",
+    ),
+    edit(
+        "ranks take the place of the differences",
+        {
+            "if flip_test(*chosen) >= 0.01:": "d = torch.tensor(chosen[0]) - torch.tensor(chosen[1])\n"
+            "    ranks = d.sign() * (1 + d.abs().argsort().argsort())\n"
+            "    if flip_test(ranks.tolist(), [0] * len(d)) >= 0.01:"
+        },
+        why="That is Wilcoxon's test; equation (1) adds the differences themselves up.",
+        ask="Does your p change if the largest difference becomes ten times as large?",
+    ),
+    *(
+        edit(
+            "the errors are compared as if no two had the same seed",
+            {"if flip_test(*chosen) >= 0.01:": test},
+            why="The luck that a seed brings to both optimizers hides the difference between them.",
+            ask="Which two numbers have had the same start and the same minibatches?",
+        )
+        for test in (SHUFFLED.format(20), SHUFFLED.format(40), UNPAIRED)
+    ),
+    edit(
         "the limit for p is 0.02, or p counts one side only",
         {"flip_test(*chosen) >= 0.01": "flip_test(*chosen) / 2 >= 0.01"},
         why="Which of the two is ahead was not known before, so a lead of either counts, and the limit is 0.01.",
@@ -202,7 +252,8 @@ VERDICT = [
         "a t-test takes the place of the flips",
         {
             "if flip_test(*chosen) >= 0.01:": "d = torch.tensor(chosen[0]) - torch.tensor(chosen[1])\n"
-            "    if abs(d.mean()) / d.std() * len(d) ** 0.5 < {6: 3.71, 8: 3.36}[len(d) - 1]:"
+            "    t = abs(d.mean()) / d.std() * len(d) ** 0.5\n"
+            "    if t < {5: 4.03, 6: 3.71, 7: 3.50, 8: 3.36, 9: 3.25}[len(d) - 1]:"
         },
         why="It takes the differences for draws of a normal distribution, which one large difference spoils.",
         ask="Nine seeds of nine are worse, one of them by far. What does flip_test say, and what does the t-test?",
