@@ -122,7 +122,7 @@ def warmed(length: int, after: Shape = cosine) -> Shape:
 
 
 def slowed(first: int) -> Shape:
-    """A cosine whose five steps from ``first`` on are taken at 1/5, 2/5, ... of its rate: a short warmup, or too late.
+    """A cosine whose five steps from ``first`` on have 1/5, 2/5, ..., 5/5 of its rate: a short warmup, or too late.
 
     >>> [round(slowed(0)(t), 2) for t in (0, 3, 4, 5)]
     [0.2, 0.8, 1.0, 1.0]
@@ -145,6 +145,7 @@ AFTER = {
     "step decay": step_decay,
     "exponential": exponential,
     "stable, then decay": lambda t: min(1, (T - t) / 80),
+    **{f"falls at {first}": falls_at(first) for first in (40, 80, 160)},
 }
 
 
@@ -213,6 +214,10 @@ class Tried:
         """The rates at this peak and the loss of each batch, a mean over the seeds, of the shapes of these names."""
         means = dict(zip(self.shapes, self.losses[:, :, self.peaks.index(peak)].mean(-1).T.tolist(), strict=True))
         return {name: History(means[name], [peak * self.shapes[name](t) for t in range(T)]) for name in names or means}
+
+    def in_order(self, peak: float, *names: str) -> list[str]:
+        """The shapes of these names at this peak, from the lowest loss of the last 20 batches to the highest."""
+        return sorted(names, key=lambda name: sum(self.runs(peak, name)[name].losses[-20:]))
 
 
 def tried(
