@@ -312,8 +312,8 @@ def test_in_larger_minibatches_muons_lead_shrinks():
         assert tuning.argmin() % 3 == 1
         ends.append([trained(task, rule, [0.0464], forty, [decay])[1][-1].mean() for forty in FORTIES])
     before = (each_forty(f"{rule}, average")[0] for rule in ("AdamW", "Muon"))
-    for adamw, muon, then_adamw, then_muon in zip(*ends, *before, strict=True):
-        assert 0.15 < adamw - muon < min(0.5, then_adamw - then_muon)
+    for with_adamw, with_muon, adamw_before, muon_before in zip(*ends, *before, strict=True):
+        assert 0.15 < with_adamw - with_muon < min(0.5, adamw_before - muon_before)
 
 
 @pytest.mark.slow
