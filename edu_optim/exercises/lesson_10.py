@@ -227,7 +227,7 @@ EXERCISES = [
                 ask="What does the factor do from the first step to the second?",
             ),
             edit(
-                "the last step alone",
+                "that is the factor of the last step alone",
                 {"range(1, 1001)": "[1000]"},
                 why="The longest step need not be the last of all.",
                 ask="What does the factor without a warmup do in its first hundred steps?",
