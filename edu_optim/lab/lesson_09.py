@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -22,6 +22,7 @@ from .experiment import Experiment
 
 LOSS = "loss after 100 steps, cut at 1"
 LEVELS = [0, 0.003, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.4, 1]
+SHADES = BoundaryNorm(LEVELS, 256)
 LEARNING_RATES = torch.logspace(-3, -1, 41, dtype=torch.float64)
 DECAYS = torch.logspace(-3, 2.5, 56, dtype=torch.float64)
 NOISE = torch.tensor([0.01, 10.0], dtype=torch.float64)  # of the faint weight and of the loud one
@@ -81,7 +82,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         losses(form)  # so that no move waits for them
     return Experiment(
         _draw,
-        _map_and_plane,
+        _scales_and_plane,
         columns=2,
         height=4.0,
         lr=rate("learning rate η", "", 0.05, 0.001, 0.1),
@@ -96,6 +97,8 @@ def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: An
     mine = optimizer if form == TORCH else FORMS[form]
     runners = rivals(AdamW, mine, lr=lr, weight_decay=weight_decay)
     clouds = {name: torch.stack(list(_weights(cls, **options))) for name, (cls, options) in runners.items()}
+    _map(axes[0], form)
+    axes[0].text(0.5, 1.02, form[0].upper() + form[1:], ha="center", transform=axes[0].transAxes)
     axes[0].plot(lr, weight_decay, "o", color=RED, markeredgecolor="1", markersize=12)
     found = overlay(axes[1], clouds)
     for line in axes[1].get_lines():
@@ -105,7 +108,8 @@ def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: An
     if "torch" in clouds:
         axes[1].plot(*clouds["torch"][-1].T, "o", color=SKY, alpha=0.6, markersize=9, label="_torch's 16", zorder=1)
     axes[1].plot(*weights.T, ".", color="0.3", label="the 16 of each", zorder=1)
-    axes[1].legend().remove()  # there is room for it under the map
+    if beside := axes[1].get_legend():
+        beside.remove()  # there is room for it under the map
     axes[0].legend(*axes[1].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
     end = weights.mean(0)
     axes[1].plot(*end, "o", color=RED, markeredgecolor="1", markersize=8, zorder=6)
@@ -165,8 +169,9 @@ def losses(form: str) -> Tensor:
     return loss_of(follow(from_rule(FORMS[form]), *shape, lr=LEARNING_RATES, weight_decay=DECAYS[:, None])[-1])
 
 
-def _map_and_plane(axes: Any, form: str) -> None:
-    shades = _map(axes[0], form)
+def _scales_and_plane(axes: Any) -> None:
+    _scales(axes[0])
+    shades = ScalarMappable(SHADES, "cividis")
     axes[0].figure.colorbar(shades, cax=axes[0].inset_axes((1.03, 0, 0.05, 1)), label=LOSS, format="%g")
     axes[0].set_ylabel("weight decay λ, log scale")
     _plane(axes[1])
@@ -180,19 +185,22 @@ def valleys() -> Figure:
     """
     fig, axes = figure(len(FORMS), width=11.5, height=3.9, sharey=True)
     for ax, form in zip(axes, FORMS, strict=True):
+        _scales(ax)
         _map(ax, form)
+        ax.set_title(form[0].upper() + form[1:])
         ax.plot(*zip(*CIRCLES[form], strict=True), "o", color=RED, markeredgecolor="1", markersize=12)
     fig.colorbar(axes[-1].collections[0], ax=axes, label=LOSS, format="%g")
     axes[0].set_ylabel("weight decay λ, log scale")
     return fig
 
 
-def _map(ax: Axes, form: str) -> QuadMesh:
+def _scales(ax: Axes) -> None:
+    ax.set(xscale="log", yscale="log", xlim=(1e-3, 0.1), ylim=(1e-3, 10**2.5), xlabel="learning rate η, log scale")
+
+
+def _map(ax: Axes, form: str) -> None:
     shown = losses(form).clamp(max=LEVELS[-1])
-    mesh = [values.numpy() for values in (LEARNING_RATES, DECAYS, shown)]
-    ax.set(xscale="log", yscale="log", xlim=(1e-3, 0.1), ylim=(1e-3, 10**2.5))
-    ax.set(xlabel="learning rate η, log scale", title=form[0].upper() + form[1:])
-    return ax.pcolormesh(*mesh, cmap="cividis", norm=BoundaryNorm(LEVELS, 256))
+    ax.pcolormesh(*[values.numpy() for values in (LEARNING_RATES, DECAYS, shown)], cmap="cividis", norm=SHADES)
 
 
 def _plane(ax: Axes) -> None:

@@ -19,18 +19,18 @@ from ..plot import course_style, figure, legend_below
 
 
 class _KeptLayout(ConstrainedLayoutEngine):
-    """Lays a figure out only where the texts beside its Axes need other room: it takes as long as all the drawing."""
+    """Lays a figure out once for each room that the texts beside its Axes need: it takes as long as all the drawing."""
 
-    room: Any = None
-    places: list[tuple[Any, ...]] = []
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
 
     def execute(self, fig: Any) -> None:
-        room = [_room(ax) for ax in fig.axes]
-        if room != self.room:
+        room = tuple(_room(ax) for ax in fig.axes)
+        if room not in self.places:
             super().execute(fig)
-            self.room = room
-            self.places = [(ax.get_position(True), ax.get_anchor(), ax.get_box_aspect()) for ax in fig.axes]
-        for ax, (position, anchor, aspect) in zip(fig.axes, self.places, strict=True):
+            self.places[room] = [(ax.get_position(True), ax.get_anchor(), ax.get_box_aspect()) for ax in fig.axes]
+        for ax, (position, anchor, aspect) in zip(fig.axes, self.places[room], strict=True):
             ax.set_position(position)
             ax.set_in_layout(True)  # which the line before has ended
             ax.set(anchor=anchor, box_aspect=aspect)
@@ -163,7 +163,7 @@ def _room(ax: Axes) -> tuple[Any, ...]:
     """What the room depends on that an Axes needs around it: its texts, by lines or letters, and its legend."""
     texts = [text.count("\n") + bool(text) for text in (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())]
     letters = [_letters(axis) for axis in (ax.xaxis, ax.yaxis)]
-    return *texts, *letters, [name for name, color in _entries(ax.get_legend())]
+    return *texts, *letters, *[name for name, color in _entries(ax.get_legend())]
 
 
 def _letters(axis: Axis) -> int:
