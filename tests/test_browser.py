@@ -68,10 +68,33 @@ def lab():
 
 @pytest.fixture(scope="module", params=LESSONS)
 def lesson(lab, request):
-    """A lesson of which every cell was run, and what went wrong in it."""
-    window, url, _ = lab
+    """A lesson of which every cell was run: what it was before that, and what went wrong in it."""
+    window, url, lessons = lab
     opened = Lesson(window, url, request.param)
+    opened.untouched = only_opened(opened, lessons / request.param)
     opened.name, opened.errors = Path(request.param).stem, opened.run_all()
+    yield opened
+    opened.close()
+
+
+def only_opened(lesson, file):
+    """What is seen of a lesson before anything is run, and whether saving it changes the file."""
+    stored = file.read_bytes()
+    picture = lesson.cell("play-experiment").locator(".jp-OutputArea img").first
+    picture.wait_for()
+    width = picture.evaluate("image => image.decode().then(() => image.naturalWidth)")
+    lesson.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+    dirty = lesson.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty")
+    return {"width of the picture": width, "dirty": dirty, "saved as it was": file.read_bytes() == stored}
+
+
+@pytest.fixture(scope="module")
+def bars(lab):
+    """Two experiments with a bar, one that breaks and one that is slow."""
+    window, url, lessons = lab
+    write(lessons, "bars.ipynb", broken=BROKEN, slow=SLOW)
+    opened = Lesson(window, url, "bars.ipynb")
+    assert opened.run_all() == []
     yield opened
     opened.close()
 
@@ -229,51 +252,28 @@ def test_the_text_says_in_a_sentence_what_the_picture_shows(experiment):
     assert caption.endswith(".") and len(caption.split()) >= 8
 
 
-def test_an_error_is_shown_in_words_and_the_experiment_goes_on(lab, tmp_path):
-    window, url, lessons = lab
-    write(lessons, "broken.ipynb", broken=BROKEN)
-    lesson = Lesson(window, url, "broken.ipynb")
-    try:
-        assert lesson.run_all() == []
-        bar = Play(lesson, "broken", tmp_path)
-        picture, _ = bar.shows()
-        bar.press_arrows(bar.sliders.first)
-        bar.status.get_by_text("ValueError: the bar must not rise above 5").wait_for()
-        assert bar.shows()[0] == picture
-        bar.take_screenshot("error")
-        bar.page.keyboard.press("Home")
-        bar.status.get_by_role("row", name="height 0").wait_for()
-    finally:
-        lesson.close()
+def test_a_lesson_that_is_only_opened_shows_its_picture_and_is_saved_as_it_was(lesson):
+    assert lesson.untouched["width of the picture"] > 600
+    assert not lesson.untouched["dirty"]
+    assert lesson.untouched["saved as it was"]
 
 
-def test_only_the_newest_value_is_worked_on_and_long_work_says_so(lab, tmp_path):
-    window, url, lessons = lab
-    write(lessons, "slow.ipynb", slow=SLOW)
-    lesson = Lesson(window, url, "slow.ipynb")
-    try:
-        assert lesson.run_all() == []
-        bar = Play(lesson, "slow", tmp_path)
-        bar.drag(bar.sliders.first)
-        bar.status.get_by_text("working").wait_for()
-        last = bar.sliders.first.get_attribute("aria-valuenow").removesuffix(".0")
-        bar.status.get_by_text(last, exact=True).wait_for()
-        values = lesson.execute("print(*seen)").split()
-        assert values[-1] == last and len(values) <= 4
-    finally:
-        lesson.close()
+def test_an_error_is_shown_in_words_and_the_experiment_goes_on(bars, tmp_path):
+    bar = Play(bars, "broken", tmp_path)
+    picture, _ = bar.shows()
+    bar.press_arrows(bar.sliders.first)
+    bar.status.get_by_text("ValueError: the bar must not rise above 5").wait_for()
+    assert bar.shows()[0] == picture
+    bar.take_screenshot("error")
+    bar.page.keyboard.press("Home")
+    bar.status.get_by_role("row", name="height 0").wait_for()
 
 
-def test_a_lesson_that_is_only_opened_shows_its_picture_and_is_saved_as_it_was(lab):
-    window, url, lessons = lab
-    stored = (lessons / LESSONS[1]).read_bytes()
-    lesson = Lesson(window, url, LESSONS[1])
-    try:
-        picture = lesson.cell("play-experiment").locator(".jp-OutputArea img").first
-        picture.wait_for()
-        assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 600
-        lesson.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-        assert not lesson.page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty")
-        assert (lessons / LESSONS[1]).read_bytes() == stored
-    finally:
-        lesson.close()
+def test_only_the_newest_value_is_worked_on_and_long_work_says_so(bars, tmp_path):
+    bar = Play(bars, "slow", tmp_path)
+    bar.drag(bar.sliders.first)
+    bar.status.get_by_text("working").wait_for()
+    last = bar.sliders.first.get_attribute("aria-valuenow").removesuffix(".0")
+    bar.status.get_by_text(last, exact=True).wait_for()
+    values = bars.execute("print(*seen)").split()
+    assert values[-1] == last and len(values) <= 4
