@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -19,7 +20,6 @@ from .experiment import Experiment
 
 STEPS = 30
 FAR = 1e3  # where a path leaves the picture for good
-BESIDE = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
 LOWEST = -1.55  # factors below are drawn here, as a triangle that points down
 
 
@@ -175,7 +175,7 @@ def ravine_of_the_line(hessian: Tensor, lr: float, steps: int = 50) -> Figure:
     losses = ((weights[:, None] * x + biases[:, None, None] - y) ** 2).mean(-1)
     fig, ax = figure(width=6.5, height=4.6)
     levels = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
-    ax.clabel(ax.contour(weights, biases, losses, levels, colors="0.7", linewidths=0.8), fontsize=8)
+    ax.clabel(ax.contour(weights, biases, losses, levels, colors="0.7", linewidths=0.8), levels[1:], fontsize=8)
     floor, wall = torch.linalg.eigh(hessian)[1].T
     for direction, name, color in ((wall, "wall", RED), (floor, "floor", GREEN)):
         tip = minimum + 0.5 * direction * direction[0].sign()
@@ -218,28 +218,37 @@ def training_at(lr: float, reach: float = 80, every: float = 2, rounds: int = 12
 
 
 def edges(runs: Mapping[float, Tensor], along: float) -> Figure:
-    """Left the losses, right the largest curvatures of `training_at`, with the edge 2/lr of each rate dashed.
+    """Left the losses, then the largest curvatures of `training_at`, with the edge 2/lr of each rate dashed.
+
+    The last rate has the panel on the right for itself.
 
     Args:
         runs: learning rate -> what `training_at` found.
         along: the rate whose curvature along the gradient is drawn too, dotted.
 
-    >>> fig = edges({0.5: torch.tensor([[0.0, 2.0, 1.0, 0.1], [4.0, 1.0, 2.0, 0.2]])}, along=0.5)
-    >>> [line.get_linestyle() for line in fig.axes[1].get_lines()]
+    >>> found = torch.tensor([[0.0, 2.0, 1.0, 0.1], [4.0, 1.0, 2.0, 0.2]])
+    >>> [line.get_linestyle() for line in edges({0.5: found, 2: found}, along=0.5).axes[1].get_lines()]
     ['-', '--', ':']
     """
-    fig, (left, right) = figure(2, width=10.5)
-    looks = zip((BLUE, GREEN, RED), "o^s", (6, 4, 3.5), strict=True)
+    fig, (left, middle, right) = figure(3, width=12)
+    looks = zip((BLUE, GREEN, RED), "o^s", (6, 4, 4), strict=True)
     for (lr, found), (color, mark, size) in zip(runs.items(), looks, strict=False):
         reached, losses, largest, gradient = found.T
+        ax, side, gap = (right, "top", -3) if lr == list(runs)[-1] else (middle, "bottom", 3)
         left.plot(reached, losses, color=color, marker=mark, markersize=size, label=f"lr {lr:g}")
-        right.plot(reached, largest, color=color, marker=mark, markersize=size, label=f"_lr {lr:g}")
-        right.axhline(2 / lr, color=color, linestyle="--", label=f"_edge {2 / lr:g}")
-        right.annotate(f"edge, lr {lr:g}", (1, 2 / lr), (5, 0), va="center", color=color, **BESIDE)
+        ax.plot(reached, largest, color=color, marker=mark, markersize=size, label=f"_lr {lr:g}")
+        ax.axhline(2 / lr, color=color, linestyle="--", label=f"_edge {2 / lr:g}")
+        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right", "va": side}
+        ax.annotate(f"edge, lr {lr:g}", (1, 2 / lr), (0, gap), color=color, **place)
         if lr == along:
-            right.plot(reached, gradient, color=color, linestyle=":", label=f"along the gradient, lr {lr:g}")
-    left.set(xlabel="learning rate x steps", ylabel="loss, log scale", yscale="log")
-    right.set(xlabel="learning rate x steps", ylabel="largest curvature", ylim=(-0.2, 4.9))
+            ax.plot(reached, gradient, color=color, linestyle=":", label=f"along the gradient, lr {lr:g}")
+    left.set(xlabel="learning rate x steps", title="loss, log scale", yscale="log")
+    left.yaxis.set_major_locator(FixedLocator([0.2, 0.5, 1, 2]))
+    left.yaxis.set_major_formatter("{x:g}")
+    left.yaxis.set_minor_formatter(NullFormatter())
     left.legend()
-    right.legend(loc="upper right")
+    *others, last = (f"{lr:g}" for lr in runs)
+    middle.set(xlabel="learning rate x steps", title=f"largest curvature, lr {' and '.join(others)}", ylim=(-0.2, 4.9))
+    right.set(xlabel="learning rate x steps", title=f"largest curvature, lr {last}", ylim=(-0.2, 4.9))
+    middle.legend(loc="upper right")
     return fig

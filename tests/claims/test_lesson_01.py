@@ -322,7 +322,7 @@ def test_the_curvature_on_the_way_decides_each_step():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 2])
 def test_cauchys_rate_in_a_network(seed):
-    """and the curvature along the gradient, with one; its inverse, where above 0, is Cauchy's rate."""
+    """and the curvature along the gradient, with one; its inverse is the rate of Cauchy's formula."""
     images, labels = problems.digits()
     model = problems.small_net(64, 16, 10, seed=seed)
     knobs, signs = list(model.parameters()), set()
