@@ -113,6 +113,15 @@ def test_two_steps_in_a_round_have_a_name():
     assert check(training_loop).name == "two steps in every round"
 
 
+@pytest.mark.parametrize("numbers", ["[1], [2], [3], [5]", "[1.5], [2], [3], [4]"])
+def test_whole_numbers_and_others_may_be_put_in(numbers):
+    names = LESSON.run("imports", "new-model", "train")
+    exec(LESSON.sources["data"].replace("[1], [2], [3], [4]", numbers), names)
+    names |= LESSON.run("first-training", "predict-five", **names)
+    assert names["answer"](names["trained"], 6) > names["answer"](names["trained"], 5.5)
+    assert names["losses"][-1] < names["losses"][0]
+
+
 def test_a_prediction_without_the_bias_has_a_name():
     def prediction_after(epochs):
         names = LESSON.run("imports", "data", "new-model", "train")

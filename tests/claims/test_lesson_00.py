@@ -65,6 +65,17 @@ def test_backward_adds(hidden):
         torch.testing.assert_close(sum_of_both, old + new.grad)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.float16])
+def test_numbers_of_another_type_are_refused(dtype):
+    """Its knobs are `float32`, and so must be what it is asked; where torch says *must have the same dtype*, `.float()`
+    helps."""
+    model, other = nn.Linear(1, 1), X.to(dtype)
+    assert {knob.dtype for knob in model.parameters()} == {torch.float32}
+    with pytest.raises(RuntimeError, match="must have the same dtype"):
+        model(other)
+    torch.testing.assert_close(model(other.float()), model(X.float()))
+
+
 STARTS = pytest.mark.parametrize(("weight", "bias"), [(0.67037853, 0.34645085), (0.0, 0.0), (-1.0, 1.0)])
 
 
