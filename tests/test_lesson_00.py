@@ -192,6 +192,14 @@ def moved_by_hand(model, optimizer, x, y, epochs):
             p.data -= 0.3 * p.grad
 
 
+def with_a_model_of_its_own(model, optimizer, x, y, epochs):
+    model = LESSON.run("imports", "new-model")["new_model"]()
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+
+
 def on_the_points_of_the_lesson(model, optimizer, x, y, epochs):
     names = LESSON.run("imports", "data", "train")
     names["train"](model, optimizer, epochs)
@@ -246,6 +254,7 @@ def test_a_loop_for_a_line_alone_does_not_pass():
         (without_the_bias, "the bias has no part in the prediction", ("0", "-5.955")),
         (twice_backward, "every gradient is twice the right one", ("-36.42", "-18.21")),
         (asked_once, "the model is asked once, before the loop", ("-5.955", "-4.925")),
+        (with_a_model_of_its_own, "at every step the gradient is empty", ("nothing", "[-18.21, -5.955]")),
         (moved_by_hand, "something else than the optimizer that was passed moves the model", ("0", "5")),
     ],
 )

@@ -83,6 +83,13 @@ def _watch_prediction(answer):
 
 ELSEWHERE = [
     edit(
+        "at every step the gradient is empty",
+        {EPOCHS: f"    model = line_model()\n{EPOCHS}"},
+        why="The loss comes from another model than the one that the call passes, or no `backward` runs between "
+        "`zero_grad` and `step`.",
+        ask="Which model's prediction does your loss compare, and which lines stand between `zero_grad` and `step`?",
+    ),
+    edit(
         "the data of the lesson, whatever the call passes",
         {EPOCHS: f"    x, y = line_points()\n{EPOCHS}"},
         why="The loop learns the four points of the lesson and leaves aside the x and y that it was called with.",
