@@ -28,9 +28,12 @@ from .words import share
 # medians of interleaved rounds, 27 November 2026, one core of an AMD EPYC in a virtual machine, torch 2.13.
 AT_ONCE = {1: 70.6, 256: 77.3, 4096: 103.0, 65_536: 529.0, 262_144: 2650.0}
 ALONE = 2.09
+# Neurons -> what a copy among 81 in `train_many` took of the CPU time of a network alone in `train`, with 32 images a
+# step and with 797; rounded medians, 28 November 2026, on such a core, which others used too.
+NETS_TOOK = {16: (0.1, 0.6), 64: (0.3, 1.0), 128: (0.4, 1.4)}
 WILD, LOST = (-0.97311, -4.72709), (4.936867, 4.452523)  # at 0.95 borders go on for long there; beside lost starts, on
 ZOOMS = [((0.0, 0.0), 10.0), ((-1.0, -4.45), 1.0), *((WILD, 10.0**-k) for k in (1, 3, 5, 7, 9)), (LOST, 1e-9)]
-MIDDLES = {"of the zooms": WILD, "near it": (-0.99, -4.7), "of the last map": LOST}
+MIDDLES = {"of the zooms": WILD, "near that of the zooms": (-0.99, -4.7), "of the last map": LOST}
 COLORS = ListedColormap([*list(dict(BASINS))[: len(himmelblau.minima)], BLACK])
 Table = tuple[Tensor, Tensor]  # learning rates, and the loss that each ends at
 

@@ -186,7 +186,7 @@ def test_with_many_images_the_way_to_step_is_hidden():
     """from one image to 1,797 the 86 % of 1,024 neurons fall to 7.
     In place of torch's default, with one image, the loop saves about half as much.
     In place of `fused=True` it mostly loses.
-    Gray is what noise decides: with 256 neurons and 1,797 images another program found −9, 0 and −8 %."""
+    Gray is what noise decides: there another program found −9, 0 and −8 %."""
     lists, default, fused = lab.TAKEN_OFF.values()
     assert [(lists[k][0], lists[k][-1]) for k in (-1, 0)] == [(86, 7), (30, 17)]
     assert all(0.4 < a[0] / b[0] < 0.6 for a, b in zip(default, lists, strict=True))

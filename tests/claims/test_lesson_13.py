@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from edu_optim import SGD, Adagrad, Adam, RMSprop, descend, from_rule, problems, rules, sweep, train_many
-from edu_optim.lab.lesson_13 import LOST, MIDDLES, WILD, from_start, length_of_borders, zoomed
+from edu_optim.lab.lesson_13 import LOST, MIDDLES, NETS_TOOK, WILD, from_start, length_of_borders, zoomed
 from edu_optim.problems import himmelblau, rosenbrock
 from edu_optim.signature import signature
 
@@ -340,7 +342,7 @@ too little for crumbs.
     for aside, least, most in (((1e-12, 0.0), 1.5e-3, 2.5e-3), ((0.0, 1e-12), 0.95e-2, 1.2e-2)):
         *few, zooms, last = apart(places, aside)
         assert max(few) < 2.5e-12 and least < zooms < most and 8 < last < 12
-    near = MIDDLES["near it"]
+    near = MIDDLES["near that of the zooms"]
     for aside in ((1e-12, 0.0), (0.0, 1e-12)):
         assert 1e7 * apart(torch.tensor(near).double(), aside) < 0.6 < 1e7 * apart(places[3], aside)
     assert length_of_borders(zoom([near], 1e-5, 64)[1][0]) == 0
@@ -465,3 +467,26 @@ def test_one_descent_of_a_rule_that_is_not_elementwise_may_agree():
     starts = himmelblau.grid(16, 16).flatten(0, 1)
     for rule in (by_its_largest, clipped):
         assert sum(agree(rule, himmelblau, 20, starts, 0.01)) < 2
+
+
+def test_copies_share_launches_and_no_arithmetic():
+    """Copies share launches, and no arithmetic: with 128 neurons and all images one by one is faster."""
+    images, labels = problems.digits()
+    counts = {}
+    for copies in (3, 9):
+        counts[copies] = Launched(), FlopCounterMode(display=False)
+        with counts[copies][0], counts[copies][1]:
+            train_many(problems.small_net(64, 8, 10), Adam, images[:50], labels[:50], 2, lr=torch.full((copies,), 0.01))
+    assert counts[9][0].count == counts[3][0].count
+    assert counts[9][1].get_total_flops() == 3 * counts[3][1].get_total_flops()
+    assert [few < 1 for few, _ in NETS_TOOK.values()] == [True] * 3 and NETS_TOOK[128][1] > 1
+
+
+class Launched(TorchDispatchMode):
+    """Counts what reaches torch."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 1
+        return function(*args, **(kwargs or {}))
