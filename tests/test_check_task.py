@@ -603,6 +603,12 @@ WRONG = [
     (squares_of_examples, "sparse_logistic", "each example's gradient is squared before the mean"),
     (row_by_row, "sparse_logistic", "every example takes a step of its own"),
     (lambda lr, wd: 0.5 / (lr * wd), "half_life", "as if every step took away as much as the first"),
+    (
+        lambda lr, wd: math.log(2) / math.log1p(lr * wd),
+        "half_life",
+        "the steps in which a weight would double",
+    ),
+    (lambda d, lr, m: (1 - m) * d, "l2_coefficient", "v is taken for constant, and lr is not used"),
     (lambda lr, steps, every: 0, "adagrad_distance", "every number you return is the same"),
     (stops_at_the_drop, "travel_after_drop", "both balls stop at the drop"),
     (lambda m, w, b: m // (64 * w * (2 + b)), "settings_that_fit", "64 bytes a number"),

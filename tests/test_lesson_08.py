@@ -123,7 +123,6 @@ def test_the_places_of_eps():
     card = {
         "Algorithm 1": (m / c1) / ((v / c2) ** 0.5 + eps),
         "end of section 2": c2**0.5 / c1 * m / (v**0.5 + eps),
-        "Keras": c2**0.5 / c1 * m / (v**0.5 + 1e-7),
         "inside the root": (m / c1) / (v / c2 + eps) ** 0.5,
     }
     table = Lesson("08").sources["conventions"]

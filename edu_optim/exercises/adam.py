@@ -163,6 +163,12 @@ CATALOG = [
         ask="Which of v and v_max keeps the denominator from shrinking?",
     ),
     edit(
+        "the step divides by eps alone",
+        {"(v_hat**0.5 + eps)": "eps"},
+        why="The buffer under the root stays zero, or is not used.",
+        ask="Which line gives that buffer its new number, and does it keep it?",
+    ),
+    edit(
         "the running mean goes on from the maximum",
         {"v_max = maximum(v_max, v)": "v = v_max = maximum(v_max, v)"},
         why="v itself can never shrink again.",

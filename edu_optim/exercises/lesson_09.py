@@ -154,6 +154,12 @@ EXERCISES = [
                 ask="With a coefficient of 0.01, lr = 0.1 and no momentum, what is a weight multiplied by?",
             ),
             edit(
+                "v is taken for constant, and lr is not used",
+                {"decay / lr * (1 - momentum / (1 - decay))": "decay * (1 - momentum)"},
+                why="v shrinks from step to step, as p does, and L2 goes through lr, as the decay here does not.",
+                ask="By which factor was v larger one step before?",
+            ),
+            edit(
                 "momentum makes the coefficient larger",
                 {"* (1 - momentum / (1 - decay))": "/ (1 - momentum)"},
                 why="Momentum adds up many pulls, so each of them must be smaller.",
@@ -202,6 +208,12 @@ EXERCISES = [
                 {"lr * weight_decay": "weight_decay"},
                 why="In torch's form lr multiplies it.",
                 ask="By how much does one step shrink a weight of 1 with lr = 0.1 and weight_decay = 0.1?",
+            ),
+            edit(
+                "the steps in which a weight would double",
+                {"math.log(0.5) / math.log(1 - lr * weight_decay)": "math.log(2) / math.log(1 + lr * weight_decay)"},
+                why="It grows by lr * weight_decay of itself here; it should shrink by as much.",
+                ask="What is a weight multiplied by in one step?",
             ),
             edit(
                 "that many steps ago it was",

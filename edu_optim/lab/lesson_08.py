@@ -1,6 +1,5 @@
 """Lesson 08, Adam: its experiment, and the longer of its drawings and runs."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,12 +9,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import SGD, Adam, RMSprop
-from ..plot import BLUE, RED, SKY, figure, label_ends, look
+from ..plot import BLUE, GREEN, RED, SKY, figure, label_ends
 from ..problems import Problem, digits, line_model, line_points, small_net
+from ..rules import adam
 from ..trace import MakeOptimizer, Trace, descend, train_many
 from .comparison import overlay, rivals, steps_along
-from .controls import choice, rate, switch
+from .controls import choice, rate, slider, switch
 from .experiment import Experiment
+from .lesson_08_words import RIVALS
 
 _NOISE = torch.randn(50, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 SERIES = {
@@ -161,115 +162,6 @@ def corrected_means(rule: Callable[..., Any], steps: int, rows: int = 10_000) ->
     return means.mean(1), means.std(1)
 
 
-TRIED: dict[Any, Tensor] = {
-    SGD: 10.0 ** torch.arange(-0.5, 4.5, 0.5, dtype=torch.float64),
-    Adam: 10.0 ** torch.arange(-2.5, 2.5, 0.5, dtype=torch.float64),
-}
-RIVALS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {
-    "SGD": (SGD, {}),
-    "momentum": (SGD, {"momentum": 0.9}),
-    "Adam": (Adam, {}),
-}
-
-
-def _language(rarity: float, seed: int) -> tuple[Tensor, Tensor]:
-    """The odds of each of 20 words after each of 200, and how often each pair comes, ``[200, 20]``."""
-    often = torch.arange(1, 201, dtype=torch.float64) ** -rarity
-    drawn = torch.randn(200, 20, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    odds = torch.softmax(2 * drawn, -1)
-    return odds, (often / often.sum())[:, None] * odds
-
-
-def next_word(
-    optimizer: MakeOptimizer,
-    rarity: float,
-    *,
-    batch: int | None = None,
-    seed: int = 0,
-    steps: int = 300,
-    falling: bool = False,
-    **options: Any,
-) -> tuple[float, Tensor]:
-    """The best of the ten learning rates in ``TRIED``, and what is left to learn at it, ``[steps + 1]``.
-
-    A table of logits learns which of 20 words comes after each of 200; word k is as frequent as ``k ** -rarity``, and
-    what comes after it has odds of its own. What is left is the cross-entropy less the least possible. A step sees
-    ``batch`` pairs of words, or all there are, as often as they are, if None. If ``falling``, the rate goes in a
-    straight line to zero.
-
-    >>> lr, left = next_word(Adam, 1)
-    >>> f"{lr:.1f}: {left[0]:.1f}, {left[300]:.0e}"
-    '1.0: 1.3, 1e-06'
-    """
-    (odds, pairs), lrs = _language(rarity, seed), TRIED[optimizer][:, None, None]
-    table = torch.zeros(len(lrs), 200, 20, dtype=torch.float64, requires_grad=True)
-    runner = optimizer([table], lr=lrs, **options)
-    rows = []
-    for step, seen in enumerate([*_batches(rarity, batch, seed, steps), pairs]):
-        guess = torch.log_softmax(table.detach(), -1)
-        rows.append((pairs * (odds.log() - guess)).sum((-1, -2)))
-        table.grad = seen.sum(-1, keepdim=True) * guess.exp() - seen
-        runner.param_groups[0]["lr"] = lrs * (1 - step / steps if falling else 1)
-        runner.step()
-    left = torch.stack(rows)
-    best = int(left[-1].nan_to_num(nan=torch.inf).argmin())
-    return lrs[best].item(), left[:, best]
-
-
-@functools.lru_cache(maxsize=3)
-def _batches(rarity: float, batch: int | None, seed: int, steps: int) -> Tensor:
-    """How often each pair is in a batch, as a share, ``[steps, 200, 20]``; all that there are without ``batch``."""
-    _, pairs = _language(rarity, seed)
-    if batch is None:
-        return pairs.expand(steps, -1, -1)
-    draw = torch.Generator().manual_seed(seed)
-    drawn = (torch.multinomial(pairs.flatten(), batch, replacement=True, generator=draw) for _ in range(steps))
-    return torch.stack([each.bincount(minlength=pairs.numel()).reshape(pairs.shape) / batch for each in drawn])
-
-
-def counted(rarity: float, batch: int, *, seed: int = 0, steps: int = 300) -> float:
-    """What is left to learn by counting the pairs in all batches, each once more than it is seen.
-
-    >>> f"{counted(1, 32):.1f}"
-    '0.1'
-    """
-    odds, pairs = _language(rarity, seed)
-    counts = 1 + batch * _batches(rarity, batch, seed, steps).sum(0)
-    return (pairs * (odds.log() - (counts / counts.sum(-1, keepdim=True)).log())).sum().item()
-
-
-def words(steps: int = 300, batches: Sequence[int] = (32, 512, 2048)) -> Figure:
-    """Three optimizers, each at its best learning rate, learn the next word.
-
-    Above with exact gradients at a constant rate, step by step, of words as frequent as 1/k, and alike. Below, of the
-    former, what is left after the last step, in two digits, over the size of a batch: at a constant rate, and at one
-    that falls to zero. Gray is what counting the same pairs leaves.
-
-    >>> [ax.get_title() for ax in words(10, [32]).axes[2:]]
-    ['1/k, batches, constant rate', '1/k, batches, rate falls to zero']
-    """
-    fig, (above, below) = figure(2, 2, height=3.1, sharey="row")
-    for ax, rarity, title in zip(above, (1, 0), ("word k as frequent as 1/k", "all words alike"), strict=True):
-        for name, (optimizer, options) in RIVALS.items():
-            ax.plot(next_word(optimizer, rarity, steps=steps, **options)[1], label=name, markevery=50, **look(name))
-        ax.set(yscale="log", title=f"{title}, exact gradients", xlabel="step")
-        label_ends(ax)
-    for ax, falling, title in zip(below, (False, True), ("constant rate", "rate falls to zero"), strict=True):
-        counts = [counted(1, batch, steps=steps) for batch in batches]
-        ax.plot(batches, counts, color="0.6", linewidth=5, alpha=0.6, zorder=0, label="counting")
-        for name, (optimizer, options) in RIVALS.items():
-            tried = (next_word(optimizer, 1, batch=batch, steps=steps, falling=falling, **options) for batch in batches)
-            ax.plot(batches, [float(f"{left[-1]:.1e}") for _, left in tried], label=name, **look(name))
-        ax.set(xscale="log", yscale="log", title=f"1/k, batches, {title}")
-        ax.set_xlabel("pairs of words in a batch, log scale")
-        ax.set_xticks(batches, [f"{batch:,}" for batch in batches])
-        ax.xaxis.minorticks_off()
-        label_ends(ax)
-    above[0].set_ylabel("left to learn, log scale")
-    below[0].set_ylabel(f"left after {steps} steps, log scale")
-    return fig
-
-
 def held_out(
     optimizer: MakeOptimizer, lrs: Sequence[float], *, seeds: int = 5, steps: int = 300, **options: Any
 ) -> list[float]:
@@ -343,3 +235,47 @@ def distances(
         p, m, v = rule(p, g, m, v, t=t, lr=lr * (1 - t / steps if falling else 1), betas=betas)
         found.append((p - 3).abs().mean())
     return torch.stack(found).reshape(-1, 100).mean(1)
+
+
+def settling(rule: Callable[..., Any] = adam) -> Experiment:
+    """How near its minimum Adam comes in noise, beside the usual betas at three rates, and without noise.
+
+    >>> settling().at(lr=0.01)
+    distance at the end: 0.0201
+    """
+    return Experiment(
+        _yours,
+        _fixed_settings,
+        lr=rate("learning rate", "", 0.1, 0.001, 1),
+        falling=switch("let it fall to zero"),
+        noise=slider("noise", "", 1.0, 0.0, 3.0),
+        window_m=rate("window of m", "steps", 10, 1, 100),
+        window_v=rate("window of v", "steps", 1000, 1, 10000),
+        rule=rule,
+    )
+
+
+_MIDDLES = range(50, 2000, 100)
+
+
+def _yours(
+    ax: Axes, *, lr: float, falling: bool, noise: float, window_m: float, window_v: float, rule: Callable[..., Any]
+) -> dict[str, Any]:
+    """The distance from the minimum: yours broad and red; lr 0.1 stops at 0.08, 0.01 and a falling rate reach 0.02."""
+    betas = 1 - 1 / window_m, 1 - 1 / window_v
+    far = distances(rule, betas, lr, noise=noise, falling=falling)
+    ax.plot(_MIDDLES, far, color=RED, linewidth=9, alpha=0.35, zorder=0, solid_capstyle="round", label="_yours")
+    return {"distance at the end": far[-1]}
+
+
+def _fixed_settings(ax: Axes) -> None:
+    fixed: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "lr 0.1": ("0", "-", {}),
+        "lr 0.01": (BLUE, "--", {"lr": 0.01}),
+        "lr falls": (GREEN, "-.", {"falling": True}),
+        "no noise": ("0.5", ":", {"noise": 0}),
+    }
+    for name, (color, dashes, own) in fixed.items():
+        ax.plot(_MIDDLES, distances(adam, **own), color=color, linestyle=dashes, label=name)
+    ax.set(yscale="log", ylim=(1e-3, 5), xlabel="step", ylabel="distance, log scale")
+    label_ends(ax)

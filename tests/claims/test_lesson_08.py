@@ -8,16 +8,13 @@ from cells import Lesson
 
 from edu_optim import SGD, Adam, from_rule
 from edu_optim.lab.lesson_08 import (
-    RIVALS,
-    TRIED,
     corrected_means,
-    counted,
     held_out,
     lesson_00,
-    next_word,
     on_digits,
     untuned,
 )
+from edu_optim.lab.lesson_08_words import RIVALS, TRIED, counted, next_word
 from edu_optim.problems import quadratic
 from edu_optim.rules import adam, amsgrad
 
@@ -202,9 +199,9 @@ def test_rare_words_are_where_adam_wins(seed, steps, falling):
 
 @pytest.mark.parametrize(("seed", "steps"), [pytest.param(1, 300, marks=pytest.mark.slow), (2, 150)])
 def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
-    """In batches at a constant rate, below on the left, Adam is ahead as well.
-    On the right all rates fall to zero, which helps the others more.
-    In 300 batches of 32 all three now end about at the gray line, what counting the same pairs, from 1 each, leaves: so few pairs limit them more than the optimizer does.
+    """At a constant rate Adam is ahead as well.
+    A rate that falls to zero helps the others more.
+    Then in 300 batches of 32 all three end about at the gray line, what counting the same pairs, from 1 each, leaves: so few pairs limit them more than the optimizer does.
     At 2,048 Adam has about half as much left as momentum.
     """  # noqa: E501
     behind, constant = {}, {}
@@ -284,7 +281,7 @@ SETTINGS = [
 def test_in_noise_only_a_smaller_rate_brings_it_near(settings, betas):
     """### It does not settle in noise
     the noise stays, and dividing by its size keeps the steps from shrinking.
-    A tenth of the rate comes nearer, and takes longer.
+    In noise a tenth of the rate comes nearer, and takes longer.
     A rate that falls to zero is both fast and near: lesson 10.
     - In noise it does not settle at a constant `lr`; a rate that falls brings it near.
     """

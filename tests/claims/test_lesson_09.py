@@ -32,7 +32,6 @@ def test_without_momentum_l2_is_shrinking():
 def test_momentum_and_division_part_them():
     """
     something stands between the gradient and the step: a division by the gradient's size, or momentum.
-    Shrinking alone would leave 1.810 at both momenta below.
     """
     assert f"{2 * (1 - 0.1 * 0.01) ** 100:.3f}" == "1.810"
     shrunk = -3 * (1 - 0.2 * 0.03) ** 50
@@ -200,7 +199,7 @@ def test_loud_noise_stops_a_bias_sooner(target, noise):
 @pytest.mark.slow
 def test_decoupled_decay_helps_across_units():
     """
-    After 2,000 steps over different units AdamW's decay takes about another 5 % off, on these draws, 1 to 6 % on others, and L2's nothing.
+    Over different units AdamW's decay takes about another 5 % off (on other draws 1 to 6 %), and L2's nothing.
     Over one unit both help, about alike.
     """  # noqa: E501
     for first in (20, 50):
@@ -234,7 +233,7 @@ def test_decay_trades_its_own_error_for_that_on_unseen_examples(betas, spread, r
 
 def test_a_smaller_rate_scatters_less():
     """
-    Ten times the decay brings 0.606 back, with less scatter, for the noise moves a weight by $\\eta$, too.
+    Ten times the decay brings 0.606 back, with less scatter, for the steps that noise makes shrink with $\\eta$.
     """
     loud = {}
     for lr, decay in ((0.08, 0.02), (0.008, 0.2)):
