@@ -215,9 +215,9 @@ class Tried:
         means = dict(zip(self.shapes, self.losses[:, :, self.peaks.index(peak)].mean(-1).T.tolist(), strict=True))
         return {name: History(means[name], [peak * self.shapes[name](t) for t in range(T)]) for name in names or means}
 
-    def in_order(self, peak: float, *names: str) -> list[str]:
+    def in_order(self, peak: float, *names: str) -> str:
         """The shapes of these names at this peak, from the lowest loss of the last 20 batches to the highest."""
-        return sorted(names, key=lambda name: sum(self.runs(peak, name)[name].losses[-20:]))
+        return " < ".join(sorted(names, key=lambda name: sum(self.runs(peak, name)[name].losses[-20:])))
 
 
 def tried(
@@ -361,12 +361,12 @@ def sensitivity(lines: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
     1
     """
     cut = {name: (peaks, mean.clamp(max=MOST)) for name, (peaks, mean) in lines.items()}
-    fig = chart(cut, x="peak of the learning rate, log scale", y=f"loss of tuning, cut at {MOST}, log scale")
+    at, loss = "peak of the learning rate, log scale", f"loss of tuning, cut at {MOST}, log scale"
+    fig = chart(cut, x=at, y=loss, ylim=(0.11, 0.6))
     tried_at = next(iter(lines.values()))[0]
-    heights = 0.1, 0.15, 0.2, 0.3, 0.4, MOST
+    heights = 0.15, 0.2, 0.3, 0.4, MOST
     fig.axes[0].set_xticks(tried_at, [f"{peak:g}" for peak in tried_at])
     fig.axes[0].set_yticks(heights, [f"{height:g}" for height in heights])
-    fig.axes[0].set(ylim=(0.11, 0.53))
     fig.axes[0].minorticks_off()
     return fig
 

@@ -155,7 +155,7 @@ def test_what_decay_removes_is_the_noise_of_the_batches():
 @pytest.mark.parametrize("first", [2000, 3000])
 def test_where_steps_are_many_a_low_end_gains_nothing(first):
     """
-    Here the constant rate and the cosine train for 100 to 800 steps, each at the best of four peaks
+    Here the constant rate and the cosine train for 100 to 800 steps, each at the best of six peaks
     Here 800 steps give a small constant rate the time that it needs; with batches of 8 they do not.
     So let the rate end low where noise is left: few steps, small batches.
     """
