@@ -58,10 +58,24 @@ def test_the_sharpness_takes_several_parameters_and_any_loss():
     assert found == pytest.approx(7) and direction.abs().argmax() == 3
 
 
+def test_the_race_is_run_again_seed_by_seed():
+    results = contest.stored()["results"]
+    experiment = lab.play(results)
+    for task, rows in results.items():
+        adam, sgd = (rows[name]["held_out"] for name in ("Adam", "SGD"))
+        shown = experiment.at(task=task, first="SGD", second="Adam", seeds=10)
+        beaten = "SGD" in contest.beaten(rows)["Adam"]
+        assert shown.numbers["verdict"] == ("Adam beats SGD" if beaten else "we do not know")
+        assert shown.numbers["mean of Adam"] == pytest.approx(sum(adam) / 10)
+        left, right = shown.fig.axes
+        assert [*left.get_lines()[1].get_ydata()] == pytest.approx([b - a for a, b in zip(adam, sgd, strict=True)])
+        assert [*right.get_lines()[0].get_ydata()] == [contest.flip_test(sgd[:n], adam[:n]) for n in range(1, 11)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("lr", [0.4, 1.2])
 def test_the_experiment_measures_what_it_draws(lr):
-    experiment = lab.play()
+    experiment = lab.edge()
     shown = experiment.at(lr=lr)
     losses, sharp = lab.at_the_edge(SGD, lr)
     assert shown.numbers["2 / lr"] == 2 / lr and shown.numbers["loss at the end"] == losses[-1]
@@ -73,9 +87,9 @@ def test_the_experiment_measures_what_it_draws(lr):
 
 @pytest.mark.slow
 def test_the_experiment_takes_an_optimizer_or_a_rule():
-    ours = lab.play().numbers["loss at the end"]
-    assert lab.play(torch.optim.SGD).numbers["loss at the end"].item() == pytest.approx(ours.item(), rel=1e-3)
-    assert lab.play(momentum).error is None
+    ours = lab.edge().numbers["loss at the end"]
+    assert lab.edge(torch.optim.SGD).numbers["loss at the end"].item() == pytest.approx(ours.item(), rel=1e-3)
+    assert lab.edge(momentum).error is None
 
 
 def test_the_tremor_decides_and_not_the_rounding(monkeypatch):

@@ -1,4 +1,4 @@
-"""Lesson 11, the race: the edge of stability as an experiment, and the lesson's drawings and longer runs."""
+"""Lesson 11, the race: the stored one and the edge of stability as experiments, and the lesson's drawings and runs."""
 
 import functools
 import math
@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..contest import beaten, flip_test
+from ..contest import COUNTS, TASKS, beaten, flip_test
 from ..optimizers import SGD, Adam, RMSprop
 from ..plot import BLUE, GREEN, ORANGE, RED, figure, label_ends, look
 from ..problems import digits, small_net
 from ..trace import MakeOptimizer, sharpness
 from .comparison import as_class
-from .controls import choice, rate
+from .controls import choice, rate, slider
 from .experiment import Experiment
 
 SQUARED, ENTROPY = "squared error", "cross-entropy"
@@ -25,13 +25,64 @@ STEPS, EVERY = 600, 10  # steps of an experiment, and how many lie between two l
 TREMOR = 1e-5  # how much each weight trembles
 
 
-def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
+def play(results: Mapping[str, Mapping[str, Any]]) -> Experiment:
+    """Two optimizers of a race on one of its tasks, over the first few of its seeds.
+
+    Args:
+        results: of each task, as `edu_optim.contest.hold_race` returns them.
+
+    >>> from edu_optim.contest import stored
+    >>> play(stored()["results"]).at(task="digits, CNN", seeds=8).numbers["p"]
+    0.015625
+    """
+    names = [*next(iter(results.values()))]
+    return Experiment(
+        _raced,
+        columns=2,
+        height=3.8,
+        task=choice("task", *results),
+        first=choice("one", *names[2:], *names[:2]),
+        second=choice("the other", *names[1:], *names[:1]),
+        seeds=slider(
+            "seeds", "", 3, 1, min(len(row["held_out"]) for rows in results.values() for row in rows.values())
+        ),
+        results=results,
+    )
+
+
+def _raced(
+    axes: Any, *, task: str, first: str, second: str, seeds: int, results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Left, one less the other with each seed, their mean dashed; right, p of the seeds so far, 0.01 dashed."""
+    one, other = (results[task][name]["held_out"] for name in (first, second))
+    apart = torch.tensor(one, dtype=torch.float64) - torch.tensor(other, dtype=torch.float64)
+    every, seen, reach = range(1, len(apart) + 1), apart[:seeds], 1.15 * apart.abs().max().item() or 1.0
+    ps = [flip_test(one[:n], other[:n]) for n in every[:seeds]]
+    axes[0].axhline(0, color="0.5", linewidth=1, label="_zero")
+    axes[0].plot(every[:seeds], seen, "o", color=BLUE, label="_seeds")
+    axes[0].axhline(seen.mean(), color=BLUE, linestyle="--", label="_mean")
+    axes[0].set(ylabel=TASKS[task].unit, ylim=(-reach, reach), title=f"{first} less {second}")
+    axes[1].plot(every[:seeds], ps, "o-", color=BLUE, label="_p")
+    axes[1].axhline(COUNTS, color=RED, linestyle="--", label="_counts")
+    axes[1].set(ylabel="p, log scale", yscale="log", ylim=(0.001, 1.4), title="p")
+    for ax, words in zip(axes, ("seed", "seeds so far"), strict=True):
+        ax.set(xlabel=words, xlim=(0.5, len(apart) + 0.5), xticks=every)
+    ahead = first if seen.sum() < 0 else second
+    return {
+        f"mean of {first}": sum(one[:seeds]) / seeds,
+        f"mean of {second}": sum(other[:seeds]) / seeds,
+        "p": ps[-1],
+        "verdict": f"{ahead} beats {second if ahead == first else first}" if ps[-1] < COUNTS else "we do not know",
+    }
+
+
+def edge(optimizer: Callable[..., Any] | None = None) -> Experiment:
     """The loss of a network on 500 digits, and its sharpness beside 2 / lr, while the whole data train it.
 
     Args:
         optimizer: your class or rule, which trains in the place of gradient descent; it is passed ``lr`` alone.
 
-    >>> numbers = play().at(lr=0.6).numbers
+    >>> numbers = edge().at(lr=0.6).numbers
     >>> f"{numbers['2 / lr']:.2f}, {numbers['sharpness, last 200 steps']:.1f}"
     '3.33, 3.4'
     """

@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, RMSprop
-from edu_optim.contest import TASKS, flip_test, stored, trial
+from edu_optim.contest import flip_test, stored, trial
 from edu_optim.lab import lesson_11
 from edu_optim.lab.lesson_09 import GRID, unseen_error
 from edu_optim.problems import small_net, wilson_example
-from edu_optim.trace import sharpness
 
 RESULTS = stored()["results"]
 
@@ -90,7 +89,7 @@ def test_with_cross_entropy_the_sharpness_passes_the_edge_or_turns_before_and_fa
 @pytest.mark.slow
 @pytest.mark.parametrize(("lr", "seed"), [(0.6, 1), (0.6, 3), (4.0, 2), (4.0, 3)])
 def test_at_two_rates_cross_entropy_falls_far_below(lr, seed, monkeypatch):
-    """with cross-entropy, at 0.6 and 4, it fell far below."""
+    """At both it then falls far below: with this loss and these rates the edge is nowhere to stay."""
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     _, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr, lesson_11.ENTROPY)
     assert max(sharp[-20:]) < 0.1 * 2 / lr
@@ -103,31 +102,6 @@ def test_a_small_rate_is_still_on_its_way(lr, seed, monkeypatch):
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     _, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
     assert sharp[20] < sharp[40] < sharp[-1] < 0.95 * 2 / lr
-
-
-def walled(name, seed):
-    """The wall of a bowl as sharp as the start, for gradient descent."""
-    (images, labels), *_ = TASKS[name].data(seed)
-    net = TASKS[name].model(seed)
-    return 2 / sharpness(torch.nn.functional.cross_entropy(net(images), labels), net.parameters())[0]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [4, 7, 12])
-def test_where_the_wall_of_the_race_is(seed):
-    """There SGD's errors climb near the wall of a bowl as sharp as the start."""
-    bowl = walled("digits, MLP", seed)
-    half, near, at, past = trial("digits, MLP", "SGD", [bowl / 2, 0.65 * bowl, bowl, 1.25 * bowl], seed).tuning
-    assert half < 6 and near < 8 and at > 2 * half and past > 40
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 4])
-def test_the_wall_of_the_cnn_is_nearer(seed):
-    """For the CNN they climb at less than half of it."""
-    bowl = walled("digits, CNN", seed)
-    far, near = trial("digits, CNN", "SGD", [bowl / 10, 0.45 * bowl], seed).tuning
-    assert near > 2 * far
 
 
 @pytest.mark.parametrize("given", [(7, 3, 2), (3, 2, 5)])
@@ -278,6 +252,32 @@ def test_equal_at_the_end_is_not_equal_on_the_way():
     """On the way they are not equal: Nesterov took 41 steps to the level, SGD 74."""
     nesterov, sgd = (RESULTS["digits, MLP"][name] for name in ("Nesterov", "SGD"))
     assert max(nesterov["steps"]) < min(sgd["steps"]) and flip_test(nesterov["held_out"], sgd["held_out"]) > 0.01
+
+
+def test_the_tenth_seed_takes_the_win_away():
+    """On the MLP, where nobody beats anybody, ten leaders lose their lead.
+    On the CNN, Nesterov is ahead of momentum after nine seeds, and $p$ is below 0.01.
+    At nine seeds Nesterov beats momentum, at ten we do not know.
+    """
+    pairs = itertools.combinations([row["held_out"] for row in RESULTS["digits, MLP"].values()], 2)
+    assert sum((sum(a[:3]) - sum(b[:3])) * (sum(a) - sum(b)) < -1e-9 for a, b in pairs) == 10
+    nesterov, other = (RESULTS["digits, CNN"][name]["held_out"] for name in ("Nesterov", "momentum"))
+    assert sum(nesterov[:9]) < sum(other[:9]) and flip_test(nesterov[:9], other[:9]) < 0.01 < flip_test(nesterov, other)
+
+
+@pytest.mark.parametrize("wild", [False, True])
+def test_who_stops_at_a_small_p_wins_more_often_by_luck(wild):
+    """So fix the number of seeds before the race: whoever looks after each seed, and stops at the first $p$ below"""
+    draws = torch.Generator().manual_seed(3)
+    luck = torch.randn(2, 4000, 11, generator=draws, dtype=torch.float64)
+    luck = luck[0] / luck[1] if wild else luck[0]
+    counts = []
+    for n in range(8, 12):
+        signs = torch.tensor(list(itertools.product((1.0, -1.0), repeat=n)), dtype=torch.float64)
+        far = (luck[:, :n] @ signs.T).abs() >= luck[:, :n].sum(1, keepdim=True).abs() - 1e-9
+        counts.append(far.double().mean(1) < 0.01)
+    fixed, stopped = torch.stack(counts).double().mean(1), torch.stack(counts).any(0).double().mean()
+    assert fixed.max() < 0.013 and stopped > 1.5 * fixed.max()
 
 
 def test_no_optimizer_leads_all_tables():
