@@ -135,8 +135,10 @@ def at_the_edge(optimizer: MakeOptimizer, lr: float, loss: str = SQUARED) -> tup
     runner, direction, losses, sharp = optimizer(weights, lr=lr), None, [], []
     for step in range(STEPS):
         scores = net(images)
-        squared = ((scores - wanted) ** 2).sum(1).mean() / 2
-        value = squared if loss == SQUARED else torch.nn.functional.cross_entropy(scores, labels)
+        if loss == SQUARED:
+            value = ((scores - wanted) ** 2).sum(1).mean() / 2
+        else:
+            value = torch.nn.functional.cross_entropy(scores, labels)
         if step % EVERY == 0:
             found, direction = sharpness(value, weights, 30 if direction is None else 5, direction)
             sharp.append(found)
