@@ -1,5 +1,6 @@
 """The exercises that are no rule: right answers pass, wrong ones are told what they do, and no secret is told."""
 
+import cmath
 import collections
 import fractions
 import math
@@ -568,7 +569,7 @@ WRONG = [
     (lambda: (1, 0.99), "sign_descent", "the newest gradient has no say"),
     (late_warmup, "warmup_cosine", "every step is one late"),
     (smaller_of_both, "warmup_cosine", None),
-    (stops_early, "largest_factor", None),
+    (stops_early, "largest_factor", "every number is within 2 % of the right one"),
     (upper_median, "clip_factor", "the upper of the middle two lengths"),
     (walks_without_abs, "steps_needed", "it stops as soon as a step has crossed the minimum"),
     (
@@ -817,6 +818,25 @@ def test_a_relation_is_told_only_where_it_holds_throughout():
     factor = check(lambda *given: lesson_03.critical_momentum(*given) / 3, like="critical_momentum").name
     assert factor == "your answer is about 0.3333 times the right one"
     assert check(lambda lr, beta: 0.3, like="to_torch").name == "every number you return is the same"
+
+
+def test_an_answer_that_is_nearly_right_is_told_so():
+    def searched(condition):
+        betas, x = [n / 1000 for n in range(1001)], 1 / (2 * condition)
+
+        def rate(beta):
+            total, product = (1 + beta) * (1 - x), beta * (1 - x)
+            return abs(total + cmath.sqrt(total**2 - 4 * product)) / 2
+
+        return min(betas, key=rate)
+
+    def rounded(lr, curvature):
+        return round(lesson_03.critical_momentum(lr, curvature), 3)
+
+    near = "every number is within 2 % of the right one"
+    for answer, like in ((searched, "best_momentum"), (rounded, "critical_momentum")):
+        assert check(answer, like=like).name == near
+    assert check(lambda lr, c: round(lesson_03.critical_momentum(lr, c), 1), like="critical_momentum").name is None
 
 
 CHANGED = [

@@ -38,7 +38,7 @@ def slip(trial, exercise, family, rounding):
     pairs = _numbers(trial.seen, list(trial.again(family.program(()), {})))
     if not pairs:
         return None
-    return _relation(pairs) or _one_change(trial, family, rounding, pairs)
+    return _relation(pairs) or _one_change(trial, family, rounding, pairs) or _near(pairs)
 
 
 # Two mistakes
@@ -166,6 +166,18 @@ def _rounded(value):
 
 def _entry(name, why):
     return edit(name, why=why, ask="Which step of yours could do that?")
+
+
+def _near(pairs):
+    """What is true where every number is nearly right, and none of the right ones is a whole number."""
+    near = all(abs(x - y) <= 0.02 * abs(y) and not float(y).is_integer() for x, y in pairs)
+    if not near or all(alike(x, y, *CLOSE) for x, y in pairs):
+        return None
+    return edit(
+        "every number is within 2 % of the right one",
+        why="A grid, rounding, an approximation or a small part that is wrong leaves such a gap.",
+        ask="Which step of yours is not exact?",
+    )
 
 
 # One change in the formula
