@@ -154,7 +154,7 @@ def test_the_paths_of_the_experiment_enter_the_predicted_ball(lr, batch, seed):
     for error in errors_of_seed(seed):
         ex, ey = (error[0] / batch**0.5).tolist()
         x, y = x - lr * (x + ex), y - lr * (4 * y + ey)
-    (line,) = [line for line in made.picture.axes[0].get_lines() if line.get_label() == "yours"]
+    (line,) = [line for line in made.picture.axes[0].get_lines() if line.get_label() == "_yours, late"]
     assert line.get_xydata()[-1] == pytest.approx([x, y], rel=1e-9)
 
 
@@ -171,5 +171,7 @@ def test_the_same_error_in_every_step_moves_the_minimum(seed):
 @pytest.mark.parametrize("setting", [{}, {"broken": True, "batch": 1}, {"lr": 0.4, "batch": 2}])
 def test_the_path_of_the_experiment_stays_in_its_frame(setting):
     ax = lab.play().at(**setting).fig.axes[0]
-    (low, high), (path, *_) = ax.get_xlim(), [line for line in ax.get_lines() if line.get_label() in ("SGD", "yours")]
-    assert low <= path.get_xydata().min() and path.get_xydata().max() <= high
+    (low, high), names = ax.get_xlim(), ("SGD", "_SGD, late", "yours", "_yours, late")
+    parts = [line.get_xydata() for line in ax.get_lines() if line.get_label() in names]
+    assert sum(map(len, parts)) == 101
+    assert all(low <= part.min() and part.max() <= high for part in parts)

@@ -117,6 +117,11 @@ def test_noise_formula_solves_the_balance_of_the_rule():
     assert same(sympy.solve(balance, [pp, pb, bb])[pp], printed)
 
 
+def test_the_bent_slope():
+    places = torch.tensor([-2, 0.5, 1, 1.5, 2, 3])
+    assert slope(places).tolist() == [slope(x) for x in places.tolist()] == [-50, 12.5, 25, 25.5, 26, 51]
+
+
 def test_three_cycle_is_exact_and_attracts():
     corners = [Fraction(n, 1225) for n in (792, -2208, 2592)]
     x, velocity = corners[0], (corners[2] - corners[0]) * 9

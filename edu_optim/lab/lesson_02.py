@@ -8,14 +8,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import LogLocator
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from .. import rules
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, GREEN, ORANGE, RED, contour, figure, label_ends
+from ..plot import BLACK, BLUE, GREEN, ORANGE, RED, contour, figure, label_ends, plain_ticks
 from ..problems import digits, noisy_quadratic, quadratic, small_net
 from ..trace import MakeOptimizer, train
 from .comparison import overlay, rivals
@@ -61,10 +60,11 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
 def _paths(
     axes: Any, *, lr: float, batch: int, seed: int, broken: bool, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
-    """Left, a noisy path into the ball of two deviations; right, how far off 500 paths are."""
+    """Left, a noisy path, from step 21 on in dots, and the ball; right, how far off 500 paths are."""
     runs = _runs(lr, batch, seed, broken, optimizer)
     variance = floor_variance(lr, CURVATURES, NOISE / batch**0.5)
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
+    _late_as_dots(axes[0])
     places = list(runs.values())[-1]
     rim = [withStroke(linewidth=4.5, foreground="w")]
     _ellipse(axes[0], variance, "-", color=RED, linewidth=2.5, zorder=9, label="ball, two deviations", path_effects=rim)
@@ -75,6 +75,16 @@ def _paths(
     measured = {f"distance after {step} steps": off[step] for step in (20, STEPS)}
     last = (places[-1, 0] - places[-2, 0]).norm()
     return {"radius of the ball, predicted": variance.sum().sqrt(), **measured, "last step on the left": last, **found}
+
+
+def _late_as_dots(ax: Axes) -> None:
+    """Draw the paths as lines to step 20 alone, and every later place as a dot."""
+    for line in ax.get_lines():
+        name, (x, y) = line.get_label(), numpy.asarray(line.get_xydata()).T
+        if len(x) > 21:
+            line.set_data(x[:21], y[:21])
+            size = 1.5 * line.get_linewidth() + 1.5
+            ax.plot(x[21:], y[21:], ".", color=line.get_color(), markersize=size, label=f"_{name}, late")
 
 
 def _runs(lr: float, batch: int, seed: int, broken: bool, optimizer: Callable[..., Any] | None) -> dict[str, Tensor]:
@@ -280,8 +290,7 @@ def draw_steps(steps: Mapping[int, int]) -> Figure:
     ax.set(xscale="log", yscale="log", xlabel="images a step, log scale", ylabel="steps to the loss, log scale")
     ax.set(ylim=(0.7 * needed.min(), 1.1 * needed.max()))
     ax.set_xticks(sizes, [str(size) for size in sizes])
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter("{x:g}")
+    plain_ticks(ax.yaxis)
     ax.minorticks_off()
     label_ends(ax)
     return fig

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, RED, contour, figure, label_ends
+from ..plot import BLACK, BLUE, RED, contour, figure, label_ends, plain_ticks
 from ..problems import digits, quadratic, small_net
 from ..trace import Trace, descend, race, train
 from .comparison import overlay, rivals
@@ -211,9 +211,10 @@ def draw_valleys(conditions: Sequence[float]) -> Figure:
         steps = torch.tensor(runs, dtype=torch.float64)
         ax.plot(keeps, steps, look, color=color, label=f"condition {condition}")
         first = int(steps.isfinite().nonzero()[0])
-        ax.text(keeps[first], 1.15 * steps[first], f"condition {condition}", color=color)
+        ax.text(keeps[first], 1.1 * steps[first], f"condition {condition}", color=color, fontsize=10)
     ax.set(xscale="log", yscale="log", xlabel="momentum β, spaced by 1 - β", ylabel="steps to a millionth, log scale")
     ax.set_xticks(keeps.tolist(), [str(beta) for beta in betas])
+    plain_ticks(ax.yaxis)
     ax.minorticks_off()
     ax.invert_xaxis()
     return fig
@@ -242,15 +243,18 @@ def draw_cycle(slope: Callable[[float], float], paths: Mapping[float, Sequence[f
     return fig
 
 
-def draw_stuck(rule: Callable[..., tuple[Any, Any]], betas: Sequence[float]) -> Figure:
-    """Of 201 starts from -5 to 5 on the bent slope, those not at 0 after 600 steps, at learning rates up to the edge.
+def draw_stuck(
+    rule: Callable[..., tuple[Any, Any]], slope: Callable[[Tensor], Tensor], betas: Sequence[float]
+) -> Figure:
+    """Of 201 starts from -5 to 5 on a slope, those not at 0 after 600 steps, at learning rates up to the edge.
 
     Args:
         rule: as `edu_optim.rules.momentum`.
+        slope: of a loss whose curvature is 25 at most.
         betas: of the lines, at most three.
 
     >>> from edu_optim.rules import momentum
-    >>> [text.get_text() for text in draw_stuck(momentum, [0.5]).axes[0].texts]
+    >>> [text.get_text() for text in draw_stuck(momentum, lambda x: 25 * x, [0.5]).axes[0].texts]
     ['β = 0.50']
     """
     fig, ax = figure(width=7.5, height=3.6)
@@ -259,7 +263,7 @@ def draw_stuck(rule: Callable[..., tuple[Any, Any]], betas: Sequence[float]) -> 
         x = torch.linspace(-5, 5, 201, dtype=torch.float64).repeat(len(lrs), 1)
         b = torch.zeros_like(x)
         for _ in range(600):
-            x, b = rule(x, 25 * x - 24 * (x - 1).clamp(0, 1), b, lr=lrs[:, None], momentum=beta)
+            x, b = rule(x, slope(x), b, lr=lrs[:, None], momentum=beta)
         stuck = (x.abs() > 1e-3).sum(1)
         ax.plot(lrs, stuck, dash, color=color, label=f"β = {beta:.2f}")
         ax.text(lrs[-1] + 0.001, stuck[-1], f"β = {beta:.2f}", color=color, va="center")
@@ -347,14 +351,14 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     'learning rate'
     """
     fig, ax = figure(width=8, height=5.4)
-    levels = [0.83, 0.86, 0.89, 0.92, 0.95, 0.98, 0.99]
+    levels = [0.86, 0.89, 0.92, 0.95, 0.98, 0.99]
     grid = (lrs, betas.expand_as(lrs), rates)
     ax.contourf(*grid, levels=[0.8, *levels, 1.001], cmap="gray", vmin=0.6, vmax=1.0)
     ax.contour(*grid, levels=levels, colors="k", linewidths=0.6)
     box = {"facecolor": "w", "edgecolor": "none", "pad": 1}
     small = {"va": "center", "ha": "center", "fontsize": 10, "bbox": box}
     for level in levels[:-1]:  # on the flat part, where it is level, β is its square
-        ax.text((0.0188 if level > 0.83 else 0.0172) * (1 + level**2), level**2, str(level), **small)
+        ax.text(0.0188 * (1 + level**2), level**2, str(level), **small)
     for level, beta in ((0.99, 0.12), (0.98, 0.2), (0.95, 0.54), (0.92, 0.62)):  # where curvature 1 creeps
         ax.text((1 - level) * (level - beta) / level, beta, str(level), **small)
     lr = torch.linspace(0, 4 / 121, 400, dtype=torch.float64)

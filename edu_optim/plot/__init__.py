@@ -4,7 +4,7 @@ Figures are made without pyplot, so that none is left open. Importing this packa
 style of the course.
 """
 
-from .curves import chart, contour, label_ends, losses, panels, paths
+from .curves import chart, contour, label_ends, losses, panels, paths, plain_ticks
 from .maps import BASINS, LETTERS, NOWHERE, basins, heat
 from .style import (
     BLACK,
@@ -60,5 +60,6 @@ __all__ = [
     "losses",
     "panels",
     "paths",
+    "plain_ticks",
     "show",
 ]

@@ -7,8 +7,10 @@ from typing import Any
 import numpy
 import torch
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from ..problems import Problem
@@ -102,6 +104,8 @@ def chart(lines: Mapping[str, Any], *, x: str = "step", y: str = "loss, log scal
         ax.plot(at, seen, color=color, linestyle=dash, marker=marker, markevery=max(1, len(seen) // 8), label=name)
     scales = {f"{axis}scale": "log" for axis, words in (("x", x), ("y", y)) if words.endswith("log scale")}
     ax.set(xlabel=x, ylabel=y, **scales, **options)
+    plain_ticks(ax.xaxis)
+    plain_ticks(ax.yaxis)
     if len(lines) > 4:
         ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     else:
@@ -127,6 +131,7 @@ def losses(ax: Axes, *traces: Trace) -> None:
         for x, y, label in _one_by_one(trace, steps.expand_as(seen), seen):
             ax.plot(x, y, label=label, markevery=max(1, len(x) // 8), **look(trace.name))
     ax.set(xlabel="step", ylabel="loss, log scale", yscale="log")
+    plain_ticks(ax.yaxis)
     label_ends(ax)
 
 
@@ -135,6 +140,24 @@ def _one_by_one(trace: Trace, x: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Te
     x, y = (values.detach().cpu().reshape(len(values), -1).T for values in (x, y))
     for index in range(len(x)):
         yield x[index], y[index], trace.name if index == 0 else f"_{trace.name}"
+
+
+def plain_ticks(axis: Axis) -> None:
+    """Label a logarithmic axis of at most three powers of ten with 0.5, 1, 2, 5, 10 and so on.
+
+    >>> from edu_optim.plot import figure
+    >>> fig, ax = figure()
+    >>> ax.set(yscale="log", ylim=(0.3, 4))
+    [None, (0.3, 4)]
+    >>> plain_ticks(ax.yaxis)
+    >>> [label.get_text() for label in ax.get_yticklabels() if 0.3 <= label.get_position()[1] <= 4]
+    ['0.5', '1', '2']
+    """
+    low, high = axis.get_view_interval()
+    if axis.get_scale() == "log" and 1e-4 <= low and high <= min(1000 * low, 1e5):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
 
 
 def label_ends(ax: Axes, gap: float = 13) -> None:

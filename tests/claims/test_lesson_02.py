@@ -83,7 +83,8 @@ def test_at_the_best_constant_rate_the_ball_is_round(condition):
 
 @pytest.mark.parametrize(("scales", "batch", "noise"), [((1.0, 5.0), 4, 1.0), ((1.0, 3.0), 8, 3.0)])
 def test_the_ball_of_least_squares_is_round(scales, batch, noise):
-    """In the middle $s^2$ is in proportion to $\\lambda$, as in least squares with noisy labels: there small rates make the ball round."""  # noqa: E501
+    """In the middle $s^2$ is in proportion to $\\lambda$, as in least squares with noisy labels: there small rates make the ball round.
+    Such errors grow with the distance, which (2) leaves out: first *Write* below."""  # noqa: E501
     scale, draws = torch.tensor(scales, dtype=torch.float64), torch.Generator().manual_seed(batch)
     place, lr, seen = torch.zeros(300, 2, dtype=torch.float64), 0.05 / scales[1] ** 2, []
     for step in range(round(6 / (lr * scales[0] ** 2))):
@@ -91,6 +92,8 @@ def test_the_ball_of_least_squares_is_round(scales, batch, noise):
         misses = (inputs @ place[..., None])[..., 0] - noise * torch.randn(300, batch, generator=draws).double()
         gradients = (inputs * misses[..., None]).mean(1)
         if step == 0:  # at the minimum
+            far = (inputs * (misses + inputs.sum(-1))[..., None]).mean(1)  # from (1, 1)
+            assert (far.var(0) > 1.5 * gradients.var(0)).all()
             assert (gradients.var(0) / scale**2).tolist() == pytest.approx(2 * [noise**2 / batch], rel=0.15)
         (place,) = gradient_descent(place, gradients, lr=lr)
         seen.append(place.var(0))
