@@ -246,6 +246,16 @@ def squares_of_examples(inputs, labels, lr, steps):
     return w
 
 
+def clamped(inputs, labels, lr, steps):
+    w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
+    for _ in range(steps):
+        error = torch.sigmoid(inputs @ w).clip(0.001, 0.999) - labels
+        g = (error[:, None] * inputs).mean(0)
+        s = s + g**2
+        w = w - lr * g / (s.sqrt() + 1e-10)
+    return w
+
+
 def row_by_row(inputs, labels, lr, steps):
     w = s = torch.zeros(inputs.shape[1], dtype=inputs.dtype)
     for _ in range(steps):
@@ -603,6 +613,7 @@ WRONG = [
     (mean_of_columns, "sparse_logistic", "the mean is taken over the columns, not over the examples"),
     (squares_of_examples, "sparse_logistic", "each example's gradient is squared before the mean"),
     (row_by_row, "sparse_logistic", "every example takes a step of its own"),
+    (clamped, "sparse_logistic", "the prediction is kept 0.001 away from 0 and 1"),
     (lambda lr, wd: 0.5 / (lr * wd), "half_life", "as if every step took away as much as the first"),
     (
         lambda lr, wd: math.log(2) / math.log1p(lr * wd),

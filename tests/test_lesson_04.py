@@ -254,6 +254,22 @@ def looks_ahead_twice(gradient, p, lr, momentum, steps):
         (mixed_velocities, "mended_nesterov", "the velocity acts backwards and with lr twice"),
         (lambda k: 1 - k**-0.5, "best_momentum", "the convergence rate of the method at 1/L, not the momentum"),
         (
+            lambda k: 1 - math.sqrt(2 / k),
+            "best_momentum",
+            "the right one only where the condition number is very large",
+        ),
+        (
+            lambda k: 1 - 4 / (math.sqrt(3 * k + 1) + 2),
+            "best_momentum",
+            "the momentum of Lessard, Recht and Packard",
+        ),
+        (lambda k: 1 - 2 / (math.sqrt(4 * k) + 1), "best_momentum", "the momentum for a learning rate of 1/(4 L)"),
+        (
+            lambda k: round(1 - 2 / (math.sqrt(2 * k) + 1), 3),
+            "best_momentum",
+            "your answer is within a thousandth of the right one, but not right",
+        ),
+        (
             looks_ahead_twice,
             "look_ahead_path",
             "torch's step is taken, and the gradient asked ahead of torch's parameters",

@@ -128,6 +128,16 @@ def _relation(pairs):
     return _entry(names[0], f"So it is with all {count} numbers that were compared.") if len(names) == 1 else None
 
 
+def _near(pairs):
+    if any(abs(x - y) > 1e-3 * abs(y) for x, y in pairs) or sum(x != y for x, y in pairs) < 2:
+        return None
+    return edit(
+        "your answer is within a thousandth of the right one, but not right",
+        why="So it is with all the numbers that were compared: a formula or a search that is only nearly right.",
+        ask="What would make it exact?",
+    )
+
+
 def _holds(pairs, change):
     """Whether an answer is always what ``change`` makes of the right one, and that differs for two right ones."""
     told = set()

@@ -160,6 +160,12 @@ EXERCISES = [
                 ask="How large is lr * m on the floor, and what does the look ahead change in the two roots?",
             ),
             edit(
+                "the critical momentum of the heavy ball at a learning rate of 1/(4 L)",
+                {"(2 * condition) ** 0.5": "2 * condition**0.5", "(root - 1) / (root + 1)": "(1 - 1 / root) ** 2"},
+                why="It is lesson 03's rule, for lr * m = 1 / (4 * condition); here the velocity looks ahead.",
+                ask="How large is lr * m on the floor, and what does the look ahead change in the two roots?",
+            ),
+            edit(
                 "Polyak's momentum for the heavy ball",
                 {"(2 * condition) ** 0.5": "condition**0.5", "root - 1) / (root + 1)": "(root - 1) / (root + 1)) ** 2"},
                 why="It belongs to a larger learning rate than 1 / L, and to a velocity that does not look ahead.",
@@ -182,6 +188,75 @@ EXERCISES = [
                 {"(2 * condition) ** 0.5": "(2 * condition)"},
                 why="The condition number itself stands in both places.",
                 ask="With this momentum, are the two roots of the floor equal?",
+            ),
+            edit(
+                "the momentum for a learning rate of 1/(4 L)",
+                {"(2 * condition) ** 0.5": "2 * condition**0.5"},
+                why="The 2 stands outside the root, or the learning rate is halved twice.",
+                ask="How large is lr * m on the floor, with lr = 1 / (2 L)?",
+            ),
+            edit(
+                "the momentum for a learning rate of 4/L",
+                {"(2 * condition) ** 0.5": "condition**0.5 / 2"},
+                why="The 2 divides the root of the condition number, where inside the root it would multiply.",
+                ask="How large is lr * m on the floor, with lr = 1 / (2 L)?",
+            ),
+            edit(
+                "the momentum of Lessard, Recht and Packard",
+                {"(2 * condition) ** 0.5": "(3 * condition + 1) ** 0.5 / 2"},
+                why="It belongs to lr = 4 / (3 L + m), where floor and wall are equally slow.",
+                ask="How large is lr * m on the floor, with lr = 1 / (2 L)?",
+            ),
+            edit(
+                "half of the momentum for a learning rate of 1/L",
+                {"(2 * condition) ** 0.5": "condition**0.5", "(root - 1) / (root + 1)": "(root - 1) / (root + 1) / 2"},
+                why="Half the learning rate does not halve the momentum: a flatter floor wants more of it.",
+                ask="With this momentum, are the two roots of the floor equal?",
+            ),
+            *[
+                edit(
+                    name,
+                    {"(2 * condition) ** 0.5": root, "(root - 1) / (root + 1)": "1 - 2 / root"},
+                    why="(root - 1) / (root + 1) is 1 - 2 / (root + 1), and the 1 counts where root is small.",
+                    ask="With this momentum, are the two roots of the floor exactly equal?",
+                )
+                for name, root in [
+                    ("the right one only where the condition number is very large", "(2 * condition) ** 0.5"),
+                    ("for a learning rate of 1/L, and only where the condition number is very large", "condition**0.5"),
+                ]
+            ],
+            *[
+                edit(
+                    f"the 2 stands in the {where} alone",
+                    {"(root - 1) / (root + 1)": fraction},
+                    why="The other root lacks it.",
+                    ask="Where the roots are equal, which number stands in both places?",
+                )
+                for where, fraction in [
+                    ("numerator", "(root - 1) / (condition**0.5 + 1)"),
+                    ("denominator", "(condition**0.5 - 1) / (root + 1)"),
+                ]
+            ],
+            *[
+                edit(
+                    f"what a step of gradient descent at {lr} leaves of the floor, not a momentum",
+                    {"(2 * condition) ** 0.5": root, "(root - 1) / (root + 1)": "1 - 1 / root"},
+                    why="This is 1 - lr * m.",
+                    ask="Which momentum makes the two roots of the floor equal?",
+                )
+                for lr, root in [("1/(2 L)", "(2 * condition)"), ("1/L", "condition")]
+            ],
+            edit(
+                "lr * m on the floor, not a momentum",
+                {"(root - 1) / (root + 1)": "1 / root**2"},
+                why="The two roots depend on it and on the momentum.",
+                ask="Which momentum makes the two roots of the floor equal?",
+            ),
+            edit(
+                "the convergence rate at a learning rate of 1/(4 L), not the momentum",
+                {"(2 * condition) ** 0.5": "2 * condition**0.5", "(root - 1) / (root + 1)": "1 - 1 / root"},
+                why="The rate is 1 - (lr * m) ** 0.5, and here lr * m is a quarter of 1 / condition.",
+                ask="How large is lr * m on the floor, with lr = 1 / (2 L), and which momentum makes the roots equal?",
             ),
             edit(
                 "the convergence rate of gradient descent at its best, not a momentum",

@@ -106,6 +106,7 @@ def _watch_logistic(answer):
     for lr, steps in [(0.43, 1), (0.43, 2), (0.19, 17)]:
         yield f"the weights after {steps} step{'s' * (steps > 1)}", answer(inputs.clone(), labels.clone(), lr, steps)
     yield "the weights after 3 steps with features of size 1e-9", answer(1e-9 * inputs, labels.clone(), 0.43, 3)
+    yield "the weights after 3 steps with features of size 10", answer(10 * inputs, labels.clone(), 0.43, 3)
 
 
 EXERCISES = [
@@ -203,6 +204,12 @@ EXERCISES = [
                 why="2 lr sqrt(n) is what the distance grows like after n visits, without end; it is too long by about "
                 "1.46 lr.",
                 ask="What does this give for one visit, and how long is the first step?",
+            ),
+            edit(
+                "the first visit and an integral in the place of the others",
+                {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "(2 * (steps // every) ** 0.5 - 1)"},
+                why="lr (2 sqrt(n) - 1) is right for one visit, and less than 0.46 lr too long for more.",
+                ask="What does this give for two visits, and for none?",
             ),
             edit(
                 "the integral, with a share of the steps as visits",

@@ -183,6 +183,15 @@ LOGISTIC = [
         why="A threshold makes every error 0 or 1, however sure the model is.",
         ask="Which function turns a score into a probability?",
     ),
+    *[
+        edit(
+            f"the prediction is kept {least} away from 0 and 1",
+            {"torch.sigmoid(inputs @ w)": f"torch.sigmoid(inputs @ w).clamp({least}, 1 - {least})"},
+            why="An example that is predicted surely and rightly then pushes on, and one that is wrong pushes less.",
+            ask="Which error is left where the prediction is nearly 1 and the label is 1?",
+        )
+        for least in ("0.01", "0.001", "0.0001")
+    ],
     edit(
         "the mean error times the mean input",
         {"inputs.T @ (prediction - labels) / len(labels)": "inputs.mean(0) * (prediction - labels).mean()"},

@@ -16,6 +16,7 @@ from ..plot import BLACK, BLUE, GREEN, RED, contour, figure, look
 from ..problems import digits, small_net
 from ..rules import momentum, nesterov
 from ..trace import race
+from . import nets
 from .comparison import overlay, rivals
 from .controls import choice, slider, switch
 from .controls import rate as rate_slider
@@ -213,18 +214,17 @@ def held_out(
     ahead, kept, part = torch.cartesian_prod(*(axis.double() for axis in grid)).T
     options = {"ahead": ahead, "momentum": kept, "lr": part * (1 - kept)}
     columns = {name: option[:, None, None] for name, option in options.items()}
-    nets = [_copies(small_net(*sizes, seed=seed), len(ahead)) for seed in seeds]
-    layers = [torch.stack(same).requires_grad_() for same in zip(*nets, strict=True)]
+    layers = nets.copied([small_net(*sizes, seed=seed) for seed in seeds], len(ahead))
     make: Any = from_rule(_either)
     runner = make([{"params": layers, **columns}], **options)
     dice, found = [torch.Generator().manual_seed(seed) for seed in seeds], {}
     for step in range(1, at[-1] + 1):
         drawn = torch.stack([torch.randint(797, (batch,), generator=one) for one in dice])
         runner.zero_grad()
-        _losses(layers, images[drawn], labels[drawn]).sum().backward()
+        nets.losses(layers, images[drawn], labels[drawn]).sum().backward()
         runner.step()
         if step in at:
-            losses = _losses([layer.detach() for layer in layers], images[None, 797:], labels[None, 797:])
+            losses = nets.losses([layer.detach() for layer in layers], images[None, 797:], labels[None, 797:])
             losses = losses.reshape(len(seeds), 2, len(betas), 4)
             best = losses.mean(0).argmin(-1).expand(len(seeds), -1, -1)
             found[step] = losses.take_along_dim(best[..., None], -1)[..., 0]
@@ -237,22 +237,10 @@ def _either(p: Any, g: Any, b: Any, *, lr: Any, momentum: Any, ahead: Any) -> tu
     return p - (lr * ahead * g + lr * (1 - ahead + ahead * momentum) * b), b
 
 
-def _copies(net: torch.nn.Module, count: int) -> list[Tensor]:
-    """The weights of each layer, ``[count, rows, columns]``, and its biases, ``[count, 1, rows]``."""
-    return [torch.atleast_2d(p.detach()).expand(count, -1, -1) for p in net.parameters()]
-
-
-def _losses(layers: Sequence[Tensor], images: Tensor, labels: Tensor) -> Tensor:
-    """The mean cross-entropy of each net, ``[seeds, nets]``."""
-    signals = images[:, None]
-    for weights, biases in zip(layers[::2], layers[1::2], strict=True):
-        signals = (signals.tanh() if weights is not layers[0] else signals) @ weights.mT + biases
-    right = labels[:, None, :, None].expand(*signals.shape[:2], -1, 1)
-    return -signals.log_softmax(-1).take_along_dim(right, -1).mean((2, 3))
-
-
 def draw_held_out(betas: Sequence[float] | Tensor, found: Mapping[int, Tensor]) -> Figure:
     """The mean held-out losses of momentum and of Nesterov against their momentum, a panel for each size of a batch.
+
+    They are drawn in units of the lowest of their panel.
 
     Args:
         betas: the momenta.
@@ -262,13 +250,14 @@ def draw_held_out(betas: Sequence[float] | Tensor, found: Mapping[int, Tensor]) 
     >>> [ax.get_title() for ax in fig.axes]
     ['batches of 8', 'batches of 32']
     """
-    fig, axes = figure(2)
+    fig, axes = figure(2, sharey=True)
     for ax, (batch, losses) in zip(axes, found.items(), strict=True):
-        for name, line in zip(("momentum", "Nesterov"), losses.mean(0), strict=True):
+        means = losses.mean(0)
+        for name, line in zip(("momentum", "Nesterov"), means / means.min(), strict=True):
             ax.plot(line, **look(name), label=name)
         ax.set_xticks(range(len(betas)), [f"{beta:g}" for beta in betas])
         ax.set(xlabel="β", title=f"batches of {batch}")
-    axes[0].set_ylabel("held-out loss")
+    axes[0].set_ylabel("held-out loss over the lowest")
     axes[0].legend()
     return fig
 
