@@ -8,10 +8,11 @@ import torch
 from cells import Lesson
 
 from edu_optim import Adadelta, rules
+from edu_optim.lab.lesson_07 import growth
 
 LESSON = Lesson("07")
 GRADIENTS = [2.0, -0.5, 0.0, 3.0, 1e-3, -7.0]
-USED = ["imports", "adadelta-rule", "two-eps-rule", "growth"]
+USED = ["imports", "adadelta-rule", "two-eps-rule"]
 CELLS = LESSON.later(*USED)
 adadelta = CELLS.function("adadelta")
 
@@ -83,12 +84,19 @@ def test_two_eps_convert_with_the_ruler(k):
         )
 
 
-@pytest.mark.parametrize(("curvature", "rests"), [(1, True), (1.9, True), (2.1, False), (25, False)])
-def test_it_comes_to_rest_only_below_curvature_2(curvature, rests):
-    jumps = CELLS["jumps"](curvature)
-    assert (jumps[-1] < 1e-6).item() == rests
-    if curvature == 25:
-        assert jumps[-1] == pytest.approx((1e-6 * len(jumps)) ** 0.5, rel=0.05)
+@pytest.mark.parametrize(("curvature", "lr"), [(1, 1), (1.9, 1), (2.1, 1), (25, 1), (0.9, 2), (1.2, 2), (40, 0.3)])
+def test_steps_die_below_two_over_lr_and_grow_above(curvature, lr):
+    numbers = growth(adadelta).at(curvature=curvature, lr=lr).numbers
+    p, s, u = 1.0, 0.0, 0.0
+    for _ in range(20_000):
+        before = p
+        p, s, u = adadelta(p, curvature * p, s, u, lr=lr)
+    assert numbers["the last step"] == f"{abs(p - before):.3f}"
+    assert (abs(p - before) < 1e-6) == (lr * curvature < 2) == ("where the formula has it" not in numbers)
+    if lr * curvature > 2:
+        formula = lr * (1e-6 * (1 - 4 / (lr * curvature) ** 2) * 20_000) ** 0.5
+        assert numbers["where the formula has it"] == f"{formula:.3f}"
+        assert abs(p - before) == pytest.approx(formula, rel=0.05)
 
 
 def test_the_conventions_card():

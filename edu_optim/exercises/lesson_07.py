@@ -79,6 +79,18 @@ CATALOG = [
         ask="With u = 9 and eps = 16, what is the root of the sum, and what is the sum of the roots?",
     ),
     edit(
+        "eps is a floor under both mean squares, not added to them",
+        {"(u + eps) ** 0.5 / (s + eps)": "(u + (eps - u) * (u < eps)) ** 0.5 / (s + (eps - s) * (s < eps))"},
+        why="In Zeiler's paper and in torch eps is added to the mean squares, however large they are.",
+        ask="With u = 3e-6 and eps = 1e-6, which is larger: their sum, or the larger of the two?",
+    ),
+    edit(
+        "on top, eps is a floor under u, not added to it",
+        {"(u + eps) ** 0.5": "(u + (eps - u) * (u < eps)) ** 0.5"},
+        why="The first step is right; once u is not 0 the sum of the two is larger than either.",
+        ask="With u = 3e-6 and eps = 1e-6, which is larger: their sum, or the larger of the two?",
+    ),
+    edit(
         "there is no eps below",
         {"(s + eps) ** 0.5": "s**0.5"},
         why="As long as all gradients are 0 the step is 0 / 0, and that is no number.",
@@ -208,6 +220,12 @@ EXERCISES = [
                 {"-(eps**0.5) / (s + eps) ** 0.5": "-eps / (s**0.5 + eps)"},
                 why="The rule adds eps to the mean squares before their roots are taken.",
                 ask="With u = 0 and eps = 1e-6, what is the root of u + eps, and what is the root of u, plus eps?",
+            ),
+            edit(
+                "1 - rho stands outside the lower root",
+                {"(1 - rho) * g**2": "g**2", "(s + eps) ** 0.5": "((1 - rho) * (s + eps) ** 0.5)"},
+                why="It is the square that enters s at the weight 1 - rho, under the root.",
+                ask="After one gradient of 2 with rho = 0.9, what is the root of s?",
             ),
             edit(
                 "below, s and eps each have a root of their own",

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..optimizers import RMSprop
-from ..plot import BLUE, RED, figure, look
+from ..plot import BLUE, OTHERS, RED, SKY, figure, legend_below, look
 from ..problems import Problem, digits, quadratic, small_net
 from ..rules import gradient_descent, momentum, rmsprop
+from ..trace import Trace
 from .comparison import overlay, rivals, steps_along
 from .controls import rate, slider, switch
 from .experiment import Experiment
@@ -386,4 +387,35 @@ def dots(kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mappin
         ax.set(xlabel="loss on all digits", title=title)
     highest = max(losses.max().item() for ends in (*kinds.values(), *falling.values()) for losses in ends.values())
     axes[0][0].set(xlim=(0, 1.2 * highest), ylim=(len(rows) - 0.5, -0.5))
+    return fig
+
+
+def bounces(runs: Mapping[str, Trace], near: str) -> Figure:
+    """A figure of the losses of runs, and of where both coordinates of one are in its last ten steps.
+
+    Args:
+        runs: name -> a run on a surface, four at most; the first 800 steps are drawn.
+        near: the name of the one.
+
+    >>> from edu_optim import descend
+    >>> fig = bounces({"one": descend(quadratic(condition=4), RMSprop, steps=20, lr=0.1)}, "one")
+    >>> [ax.get_title() for ax in fig.axes]
+    ['The loss', 'one: the last ten steps']
+    """
+    fig, (left, right) = figure(2, width=10)
+    for (name, run), (color, dash, _) in zip(runs.items(), OTHERS, strict=False):
+        left.plot(run.losses[:801], color=color, linestyle=dash, linewidth=2, label=name)
+    left.set(yscale="log", title="The loss", xlabel="step", ylabel="loss, log scale")
+    left.legend()
+    legend_below(left)
+    points = runs[near].points[-11:]
+    steps = range(len(runs[near].points) - len(points), len(runs[near].points))
+    for name, along, color, size in zip(
+        ("x, on the floor", "y, on the wall"), points.T, (SKY, RED), (12, 5), strict=True
+    ):
+        right.plot(steps, along, "o-", color=color, markersize=size, linewidth=size / 3, label=name)
+    right.axhline(0, color="0.4", linewidth=0.8, label="_minimum")
+    right.set(title=f"{near}: the last ten steps", xlabel="step", ylabel="place")
+    right.legend()
+    legend_below(right)
     return fig

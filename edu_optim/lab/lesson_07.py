@@ -10,7 +10,7 @@ from torch import Tensor, as_tensor
 from torch.nn import Module, Sequential
 
 from ..optimizers import Adadelta
-from ..plot import BLUE, GREEN, RED, SKY, contour, figure, look
+from ..plot import BLUE, GREEN, RED, SKY, contour, figure, legend_below, look
 from ..problems import Problem
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
@@ -177,9 +177,19 @@ def three_paths(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     fig, axes = figure(len(paths), width=10, height=3.6, squeeze=False, sharey=True)
     for ax, (name, (before, smaller, halved)) in zip(axes[0], paths.items(), strict=True):
         contour(ax, RAVINE, levels=9)
-        ax.plot(*before.T, color=SKY, linewidth=9, label="before")
-        ax.plot(*smaller.T, "o-", color=RED, markersize=6, markevery=(0, 10), linewidth=2.5, label="loss × 0.0001")
-        ax.plot(*halved.T, "^--", color=BLUE, markersize=6, markevery=(5, 10), linewidth=1.5, label="unit halved")
+        lines = {"before": (before, SKY, "s", 15, 9), "loss × 0.0001": (smaller, RED, "o", 11, 2.5)}
+        lines["unit halved"] = halved, BLUE, "^", 7, 1.5
+        for label, (path, color, marker, size, width) in lines.items():
+            ax.plot(
+                *path.T,
+                marker,
+                linestyle="-",
+                color=color,
+                markersize=size,
+                markevery=[-1],
+                linewidth=width,
+                label=label,
+            )
         ax.set(xlim=(-4.4, 0.8), ylim=(-1.1, 1.3), title=name, xlabel="x (m)", ylabel="y (m)")
         ax.legend(loc="lower left")
         ax.label_outer()
@@ -260,7 +270,8 @@ def kept(
             ax.plot(units, losses, label=name, linewidth=2, **look(name))
         ax.axhline(math.log(10), color="0.4", linewidth=0.8, label="guessing")
         ax.set(xscale="log", yscale="log", ylim=(0.05, 6), title=title, xlabel="all pixels times, log scale")
-    axes[0].legend(loc="lower right")
+    axes[0].legend()
+    legend_below(axes[0])
     axes[0].set_ylabel("loss after 300 steps, log scale")
     return fig
 
@@ -293,20 +304,76 @@ def by_eps(units: Sequence[str], ends: Tensor, sizes: Tensor) -> Figure:
     return fig
 
 
-def growth(floor: Tensor, wall: Tensor, formula: Tensor) -> Figure:
-    """A figure of the lengths of steps on a floor of curvature 1 and on a wall of 25, with the formula for the wall.
+ROUNDS = 20_000
 
-    >>> import torch
-    >>> ax = growth(*torch.ones(3, 9)).axes[0]
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['floor, λ = 1', 'wall, λ = 25', 'formula']
+
+def growth(rule: Callable[..., Any]) -> Experiment:
+    """How long the steps of Adadelta are down a parabola, from 1, and whether they die.
+
+    Args:
+        rule: on plain numbers, such as `edu_optim.rules.adadelta`.
+
+    >>> from edu_optim.rules import adadelta
+    >>> print(growth(adadelta).at(curvature=4))
+    curvature: 4
+    the last step: 0.121
+    where the formula has it: 0.122
     """
-    fig, ax = figure(width=8)
-    at = range(1, len(floor) + 1)
-    ax.plot(at, floor, color=SKY, linewidth=8, label="floor, λ = 1")
-    ax.plot(at, wall, color=BLUE, linewidth=2, label="wall, λ = 25")
-    ax.plot(at, formula, color=RED, linestyle="--", linewidth=1.5, label="formula")
-    ax.text(300, 1.5e-5, "arrival", ha="right")
-    ax.set(xscale="log", yscale="log", ylim=(1e-5, 1), xlabel="step, log scale", ylabel="length of the step, log scale")
+    return Experiment(
+        _jumps_down_a_parabola,
+        _jumps_on_the_floor,
+        curvature=rate("curvature", "", 25, 0.5, 100),
+        lr=rate("lr", "", 1, 0.1, 10),
+        rule=rule,
+    )
+
+
+def _jumps_down_a_parabola(ax: Any, *, curvature: float, lr: float, rule: Callable[..., Any]) -> dict[str, Any]:
+    """The length of each step, by step, of 20 000; pale, at curvature 1; dashed, where a formula has the steps."""
+    jumps = _jumps(rule, curvature, lr)
+    ax.plot(range(1, ROUNDS + 1), jumps, color=BLUE, linewidth=2, label="this curvature")
+    found = {"the last step": f"{jumps[-1]:.3f}"}
+    grows = 1 - (2 / (lr * curvature)) ** 2
+    if grows > 0:
+        formula = [lr * (1e-6 * grows * step) ** 0.5 for step in (1, ROUNDS)]
+        ax.plot([1, ROUNDS], formula, color=RED, linestyle="--", label="formula")
+        found["where the formula has it"] = f"{formula[-1]:.3f}"
     ax.legend(loc="upper left")
+    return found
+
+
+def _jumps_on_the_floor(ax: Any, lr: float, rule: Callable[..., Any]) -> None:
+    ax.plot(range(1, ROUNDS + 1), _jumps(rule, 1, lr), color=SKY, linewidth=8, alpha=0.6, label="curvature 1")
+    ax.set(
+        xscale="log", yscale="log", ylim=(1e-5, 10), xlabel="step, log scale", ylabel="length of the step, log scale"
+    )
+
+
+def _jumps(rule: Callable[..., Any], curvature: float, lr: float) -> list[float]:
+    p, s, u, found = 1.0, 0.0, 0.0, []
+    for _ in range(ROUNDS):
+        before = p
+        p, s, u = rule(p, curvature * p, s, u, lr=lr)
+        found.append(abs(p - before))
+    return found
+
+
+def tuned(races: Mapping[str, Mapping[str, float]]) -> Figure:
+    """A figure of the loss at the best lr, a panel for each race and a bar for each optimizer.
+
+    Args:
+        races: title -> name of an optimizer -> its loss, for the same optimizers in each.
+
+    >>> [text.get_text() for text in tuned({"digits": {"SGD": 0.151, "Adam": 0.07}}).axes[0].texts]
+    ['0.15', '0.07']
+    """
+    fig, axes = figure(len(races), width=11, height=2.8, squeeze=False, sharey=True)
+    for ax, (title, ends) in zip(axes[0], races.items(), strict=True):
+        for row, (name, loss) in enumerate(ends.items()):
+            ax.barh(row, loss, color=look(name.split()[0])["color"], height=0.6)
+            ax.text(loss + 0.02 * max(ends.values()), row, f"{loss:.3f}" if loss < 0.01 else f"{loss:.2f}", va="center")
+        ax.set(title=title, xlim=(0, 1.2 * max(ends.values())), xlabel="loss")
+    names = list(next(iter(races.values())))
+    axes[0][0].set_yticks(range(len(names)), names)
+    axes[0][0].invert_yaxis()
     return fig

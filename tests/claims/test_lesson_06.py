@@ -377,7 +377,7 @@ def test_momentum_lengthens_a_steady_step(mu):
 @pytest.mark.parametrize("alpha", [0.7, 0.9, 0.98])
 def test_the_bounce(alpha, condition, lr):
     """With all three memories each coordinate ends by jumping from half a step on one side to half a step on the other,
-    whatever its curvature.
+    whatever its curvature;
     """
     run = descend(quadratic(condition=condition), RMSprop, steps=3000, lr=lr, alpha=alpha)
     assert run.points[-2:].abs().flatten().tolist() == pytest.approx([lr / 2] * 4, rel=0.02)
