@@ -39,8 +39,8 @@ def _watch_training(answer):
             f"examples in one gradient beyond a share, with {ranks} rank{'s' * (ranks > 1)}",
             max([share, *sizes]) - share,
         )
-        yield f"examples that {ranks} rank{'s' * (ranks > 1)} work through, all together", sum(sizes)
-        yield f"gradients that {ranks} rank{'s' * (ranks > 1)} take, all together", len(sizes)
+        yield f"examples in all gradients of {ranks} rank{'s' * (ranks > 1)} together", sum(sizes)
+        yield f"gradients of {ranks} rank{'s' * (ranks > 1)} together", len(sizes)
 
 
 def average_later(ranks, p, gradient, step, order, batch, epochs):
@@ -196,6 +196,12 @@ TRAIN = [
         "a gradient is taken of each example by itself",
         one_by_one,
         why="The result is right, but a rank takes one gradient for each of its examples, not one for its share.",
+        ask="In a batch of 8, how many gradients do 4 ranks take, and of how many examples each?",
+    ),
+    edit(
+        "each share is cut in two micro-batches",
+        {TOGETHER: "step(p, sum(gradient(p, share[k::2]) / 2 for share in shares for k in (0, 1)) / ranks)"},
+        why="The result is right, but a rank takes two gradients, of a part of its share each, not one of it all.",
         ask="In a batch of 8, how many gradients do 4 ranks take, and of how many examples each?",
     ),
     edit(

@@ -208,6 +208,8 @@ EXERCISES = [
                     ("twenty", 20),
                     ("twenty-five", 25),
                     ("thirty", 30),
+                    ("thirty-four", 34),
+                    ("thirty-five", 35),
                 )
             ),
             edit(

@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from torch.nn.functional import cross_entropy
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ..plot import BLUE, GREEN, OTHERS, RED, figure
-from .controls import rate, slider
+from ..problems import digits, small_net
+from ..rules import adam
+from .controls import choice, rate, slider
 from .experiment import Experiment
 
 GRADIENTS = "abc"
@@ -253,3 +258,63 @@ def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[s
 
 def _milliseconds(ax: Axes) -> None:
     ax.set(xlabel="weights, log scale", ylabel="milliseconds, log scale", xscale="log", yscale="log", ylim=(3e-3, 5e3))
+
+
+def average() -> Experiment:
+    """Adam where ranks average their parameters after each step, beside one that has the whole batch.
+
+    >>> print(average().at(lr=0.02))
+    ranks: 2
+    learning rate: 0.02
+    loss, gradients: 0.204
+    loss, parameters: 0.186
+    """
+    return Experiment(
+        _averaged, _losses, ranks=choice("ranks", "2", "4", "8", "16"), lr=rate("learning rate", "", 0.01, 0.001, 0.1)
+    )
+
+
+def _averaged(ax: Axes, *, ranks: str, lr: float) -> dict[str, Any]:
+    """The loss over 1,280 images in five epochs, with gradients averaged and with parameters averaged."""
+    ends = {}
+    for name, shares, look, color in (("gradients", 1, "-", BLUE), ("parameters", int(ranks), "--", RED)):
+        losses = averaged_losses(shares, lr)
+        ax.plot(range(0, 101, 5), losses, look, color=color, label=f"{name} averaged")
+        ends[f"loss, {name}"] = losses[-1]
+    ax.legend()
+    return ends
+
+
+def averaged_losses(ranks: int, lr: float, seed: int = 0) -> list[float]:
+    """Each step of Adam is the mean over ranks that each had a share of the batch; the loss after every fifth.
+
+    With one rank it is the step of the mean gradient.
+
+    Args:
+        ranks: a divisor of 64.
+        lr: the learning rate.
+        seed: of the first weights.
+
+    >>> len(averaged_losses(2, 0.01))
+    21
+    """
+    (images, labels), net = (x[:1280] for x in digits()), small_net(64, 16, 10, seed=seed)
+    weights = tuple(net.parameters())
+    p = parameters_to_vector(weights).detach()
+    m = v = torch.zeros(ranks, len(p), dtype=p.dtype)
+    losses = [cross_entropy(net(images), labels).item()]
+    for t in range(1, 101):
+        batch = torch.arange(64 * (t - 1), 64 * t) % 1280
+        found = [cross_entropy(net(images[share]), labels[share]) for share in (batch[r::ranks] for r in range(ranks))]
+        g = torch.stack([parameters_to_vector(torch.autograd.grad(loss, weights)) for loss in found])
+        ends, m, v = adam(p, g, m, v, t=t, lr=lr)
+        p = ends.mean(0)
+        vector_to_parameters(p, weights)
+        if t % 5 == 0:
+            with torch.no_grad():
+                losses.append(cross_entropy(net(images), labels).item())
+    return losses
+
+
+def _losses(ax: Axes) -> None:
+    ax.set(xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(0.05, 5))

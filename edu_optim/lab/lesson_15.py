@@ -382,10 +382,9 @@ def _groups(net: torch.nn.Module, state: Mapping[str, Tensor], rates: Tensor) ->
 
 
 def table(races: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """For each entrant the learning rate and the mean on each task, and whether it beats AdamW, constant and cosine.
+    """For each entrant the learning rate and the mean on each task, and whether it beats AdamW at a constant rate.
 
-    There is a sign for each of the two: ``+`` it beats it, ``-`` it is beaten, ``?`` nobody knows,
-    ``.`` it is it.
+    ``+`` it beats it, ``-`` it is beaten, ``?`` nobody knows, ``.`` it is it.
 
     Args:
         races: task -> what `raced` returns.
@@ -393,20 +392,19 @@ def table(races: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     >>> good, poor = {"best": 0.1, "held_out": [1.0] * 8}, {"best": 0.01, "held_out": [2.0] * 8}
     >>> print(table({"digits": {"AdamW": poor, "AdamW, cosine": good, "Lion": good}}).partition("AdamW, average")[0])
     optimizer      digits
-    AdamW          0.01     2.00 . -
-    AdamW, cosine  0.1      1.00 + .
+    AdamW          0.01     2.00 .
+    AdamW, cosine  0.1      1.00 +
     <BLANKLINE>
     """
     rows = [f"{'optimizer':15}{''.join(f'{task:21}' for task in races)}"]
     for name in ENTRANTS:
-        cells = [_cell(name, results) for results in races.values() if name in results]
+        cells = [
+            f"{results[name]['best']:<8}{_mean(results[name]):5.2f} {_sign(name, 'AdamW', results)}"
+            for results in races.values()
+            if name in results
+        ]
         rows.append(f"{name:15}{''.join(f'{cell:21}' for cell in cells)}")
     return "\n".join(map(str.rstrip, rows))
-
-
-def _cell(name: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    signs = " ".join(_sign(name, to, results) for to in ("AdamW", COSINE))
-    return f"{results[name]['best']:<8}{_mean(results[name]):5.2f} {signs}"
 
 
 def _sign(name: str, to: str, results: Mapping[str, Mapping[str, Any]]) -> str:

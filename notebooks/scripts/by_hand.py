@@ -112,7 +112,7 @@ def main():
         how = "with" if quiet else "without"
         say(f"two micro-batches {how} no_sync: messages {sent}, the same mean")
 
-    for optimizer, lr in ((SGD, 0.5), (Adam, 0.01), (Adam, 0.02)):
+    for optimizer, lr in ((SGD, 0.5), (Adam, 0.01)):
         begun = functools.partial(optimizer, lr=lr)
         alone = train(begun, images, labels, BATCH)
         for average in ("gradients", "parameters"):

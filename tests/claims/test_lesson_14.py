@@ -20,7 +20,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, Muon, NAdam, RAdam, RMSprop
-from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, launch, round_trip
+from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, averaged_losses, launch, round_trip
 from edu_optim.problems import digits, small_net
 
 data = functools.cache(digits)
@@ -179,7 +179,7 @@ def test_adam_may_not(cls, options, ranks):
 
 @pytest.mark.parametrize(("sizes", "seed", "lr"), [((64, 16, 10), 3, 0.01), ((64, 24, 24, 10), 5, 0.005)])
 def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
-    """Here the loss falls more slowly at 0.01, but not at 0.02."""
+    """Here the loss falls more slowly."""
     net = small_net(*sizes, seed=seed)
     parts = [gradient(net, slice(rank, 64, 4)).clone() for rank in range(4)]
     assert (sum(part.square() for part in parts) / 4 >= (sum(parts) / 4).square() - 1e-18).all()
@@ -192,17 +192,17 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
 
 
 @pytest.mark.slow
-def test_averaged_parameters_are_another_training():
-    """At large rates either may be ahead: it is another training."""
-    slower = {}
-    for lr in (0.005, 0.01, 0.08):
-        for seed in range(3):
-            ends = [
-                trained(2, average, seed, 100, (64, 16, 10), batches=20, lr=lr)[0]
-                for average in ("gradients", "parameters")
-            ]
-            slower.setdefault(lr, set()).add(ends[1] > ends[0])
-    assert slower == {0.005: {True}, 0.01: {True}, 0.08: {True, False}}
+@pytest.mark.parametrize("seed", [1, 3])
+def test_averaged_parameters_are_another_training(seed):
+    """At 0.01 the loss ends higher with more ranks; at 0.05 those 16 end at 0.20.
+    It is another training, and its best rate depends on the number of ranks.
+    """
+    (one, two, many), (two_faster, many_faster), (two_fast, many_fast) = (
+        [averaged_losses(ranks, lr, seed)[-1] for ranks in some]
+        for lr, some in ((0.01, (1, 2, 16)), (0.02, (2, 16)), (0.05, (2, 16)))
+    )
+    assert one < two < many
+    assert two_faster < two_fast and many_fast < many_faster
 
 
 @pytest.mark.parametrize("lr", [0.001, 0.1])
@@ -349,7 +349,7 @@ def test_a_checkpoint_of_zero(two_ranks):
 
 @pytest.mark.parametrize("lost", [None, "parameters", "buffers", "count", "steps"])
 def test_what_a_checkpoint_must_hold(lost):
-    """Nothing is lost but time, because the checkpoint holds all that this run depends on.
+    """Nothing is lost but time: the checkpoint holds all that this run depends on.
     That is the parameters, Adam's buffers and count, and the number of steps, from which epoch and place follow; \
 Dropout's draws or a schedule would have to be in it too.
     """
@@ -456,7 +456,7 @@ def test_a_step_on_two_ranks():
 
 @pytest.mark.parametrize(("lr", "steps"), [(0.01, 60), (0.1, 200)])
 def test_rounding_may_grow_into_another_training(lr, steps):
-    """For such rounding a training at a large rate can end elsewhere."""
+    """Because of such rounding a training at a large rate can end elsewhere."""
     ends = []
     for shares in (1, 2):
         net = small_net(64, 48, 48, 10, seed=1)
