@@ -264,7 +264,6 @@ def average() -> Experiment:
     """Adam where ranks average their parameters after each step, beside one that has the whole batch.
 
     >>> print(average().at(lr=0.02))
-    ranks: 2
     learning rate: 0.02
     loss, gradients: 0.204
     loss, parameters: 0.186
