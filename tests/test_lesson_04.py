@@ -267,7 +267,7 @@ def looks_ahead_twice(gradient, p, lr, momentum, steps):
         (
             lambda k: round(1 - 2 / (math.sqrt(2 * k) + 1), 3),
             "best_momentum",
-            "your answer is within a thousandth of the right one, but not right",
+            "every number is within a thousandth of the right one",
         ),
         (
             looks_ahead_twice,

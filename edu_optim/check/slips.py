@@ -128,16 +128,6 @@ def _relation(pairs):
     return _entry(names[0], f"So it is with all {count} numbers that were compared.") if len(names) == 1 else None
 
 
-def _near(pairs):
-    if any(abs(x - y) > 1e-3 * abs(y) for x, y in pairs) or sum(x != y for x, y in pairs) < 2:
-        return None
-    return edit(
-        "your answer is within a thousandth of the right one, but not right",
-        why="So it is with all the numbers that were compared: a formula or a search that is only nearly right.",
-        ask="What would make it exact?",
-    )
-
-
 def _holds(pairs, change):
     """Whether an answer is always what ``change`` makes of the right one, and that differs for two right ones."""
     told = set()
@@ -180,11 +170,11 @@ def _entry(name, why):
 
 def _near(pairs):
     """What is true where every number is nearly right, and none of the right ones is a whole number."""
-    near = all(abs(x - y) <= 0.02 * abs(y) and not float(y).is_integer() for x, y in pairs)
-    if not near or all(alike(x, y, *CLOSE) for x, y in pairs):
+    far = max(math.inf if float(y).is_integer() else abs(x / y - 1) for x, y in pairs)
+    if not far <= 0.02 or all(alike(x, y, *CLOSE) for x, y in pairs):
         return None
     return edit(
-        "every number is within 2 % of the right one",
+        f"every number is within {'a thousandth' if far <= 1e-3 else '2 %'} of the right one",
         why="A grid, rounding, an approximation or a small part that is wrong leaves such a gap.",
         ask="Which step of yours is not exact?",
     )
