@@ -579,7 +579,7 @@ WRONG = [
     (lambda: (1, 0.99), "sign_descent", "the newest gradient has no say"),
     (late_warmup, "warmup_cosine", "every step is one late"),
     (smaller_of_both, "warmup_cosine", None),
-    (stops_early, "largest_factor", "every number is within 2 % of the right one"),
+    (stops_early, "largest_factor", "every number is within a thousandth of the right one"),
     (upper_median, "clip_factor", "the upper of the middle two lengths"),
     (walks_without_abs, "steps_needed", "it stops as soon as a step has crossed the minimum"),
     (
