@@ -133,7 +133,7 @@ def _kernel(rule, kinds, dtype, device):
 
 def _wide(tensor):
     """Half precision is worked out in single precision, so that a step is rounded once: when it is written."""
-    return tensor.to(WIDE.get(tensor.dtype, tensor.dtype))
+    return tensor.to(WIDE[tensor.dtype]) if tensor.dtype in WIDE else tensor
 
 
 def _written(arguments):

@@ -97,15 +97,16 @@ def moves(state):
 
 
 def cells_of_experiments(notebook):
-    """The sources of the cells that show experiments, and of all before the last one that bind a name they use."""
+    """The sources of the cells that show experiments, and of those before them that last bound a name they use."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     tagged = [index for index, cell in enumerate(cells) if "experiment" in cell.metadata.get("tags", [])]
     names = [names_in(cell.source) for cell in cells[: tagged[-1] + 1]]
     needed, more = set(), set(tagged)
     while more:
         needed |= more
-        used = set().union(*(names[index][0] for index in needed))
-        more = {index for index, (_, bound) in enumerate(names) if used & bound} - needed
+        wanted = [(name, index) for index in more for name in names[index][0] - names[index][1]]
+        binders = [[at for at, (_, bound) in enumerate(names[:index]) if name in bound] for name, index in wanted]
+        more = {found[-1] for found in binders if found} - needed
     return [cells[index].source for index in sorted(needed)]
 
 

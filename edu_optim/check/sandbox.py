@@ -101,7 +101,7 @@ def undone(answer=None):
     states = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None
     threads, dtype, limit = torch.get_num_threads(), torch.get_default_dtype(), sys.getrecursionlimit()
     torch.set_default_dtype(torch.float32)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # and no accelerator's, whose state is not put back
     random.seed(0)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(_Nowhere()), contextlib.redirect_stderr(_Nowhere()):
@@ -110,11 +110,11 @@ def undone(answer=None):
                 yield
     finally:
         for module, names in before:
-            for name, value in names.items():
-                if vars(module).get(name) is not value:
-                    setattr(module, name, value)
-            for name in vars(module).keys() - names.keys():
-                if not inspect.ismodule(vars(module)[name]):  # such as one that was imported meanwhile
+            now = vars(module)
+            for name in [name for name, value in names.items() if now.get(name) is not value]:
+                setattr(module, name, names[name])
+            for name in now.keys() - names.keys():
+                if not inspect.ismodule(now[name]):  # such as one that was imported meanwhile
                     delattr(module, name)
         for container, content in own:
             if container != content or len(container) != len(content):

@@ -1,5 +1,6 @@
 """Data to learn from, and small networks that learn it."""
 
+import functools
 import itertools
 
 import torch
@@ -16,10 +17,16 @@ def digits() -> tuple[Tensor, Tensor]:
     >>> images.shape, labels[:5]
     (torch.Size([1797, 64]), tensor([0, 1, 2, 3, 4]))
     """
+    images, labels = _stored_digits()
+    return images / 16, labels.clone()
+
+
+@functools.cache
+def _stored_digits() -> tuple[Tensor, Tensor]:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    return torch.from_numpy(images) / 16, torch.from_numpy(labels)
+    return torch.from_numpy(images), torch.from_numpy(labels)
 
 
 def line_model() -> torch.nn.Linear:
