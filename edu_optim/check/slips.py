@@ -197,12 +197,12 @@ def _one_change(trial, family, rounding, pairs):
 def _changed(reference):
     """A function for each change of one place in the text of another, and what is changed."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(reference)))
-    for index, node in enumerate(ast.walk(tree)):
+    for node in list(ast.walk(tree)):
         for name, other in _others(node):
-            changed = copy.deepcopy(tree)
-            _Put(list(ast.walk(changed))[index], other).visit(changed)
+            _Put(node, other).visit(tree)
             space = dict(vars(sys.modules[reference.__module__]))
-            exec(compile(ast.fix_missing_locations(changed), f"<{reference.__name__}>", "exec"), space)
+            exec(compile(ast.fix_missing_locations(tree), f"<{reference.__name__}>", "exec"), space)
+            _Put(other, node).visit(tree)
             yield name, space[reference.__name__]
 
 
