@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch.distributed import TCPStore
 
-PRELOADED = ["torch._dynamo", "torch.distributed.fsdp", "sympy", "sklearn.datasets", "ipykernel.kernelapp", "edu_optim"]
+PRELOADED = ["torch._dynamo", "torch.distributed.fsdp", "sympy", "ipykernel.kernelapp"]
+PRELOADED += ["edu_optim.lab", "edu_optim.check"]
 
 
 def prepared():

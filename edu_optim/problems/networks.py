@@ -1,9 +1,9 @@
 """Networks that look before they sum up, convolution and attention, and a text to learn spelling from."""
 
-from importlib.resources import files
-
 import torch
 from torch import Tensor, nn
+
+from .data import of_scikit_learn
 
 
 def small_cnn(seed: int = 0) -> nn.Sequential:
@@ -37,9 +37,8 @@ def descriptions() -> tuple[Tensor, str]:
     >>> len(alphabet), "".join(alphabet[letter] for letter in text[28:51])
     (92, 'Breast cancer Wisconsin')
     """
-    told = files("sklearn.datasets.descr")
-    names = sorted(file.name for file in told.iterdir() if file.name.endswith(".rst"))
-    text = "".join((told / name).read_text("utf-8") for name in names)
+    told = sorted(of_scikit_learn("datasets", "descr").glob("*.rst"))
+    text = "".join(path.read_text("utf-8") for path in told)
     alphabet = "".join(sorted(set(text)))
     return torch.tensor([alphabet.index(letter) for letter in text]), alphabet
 
