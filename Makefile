@@ -21,15 +21,13 @@ lab: .venv/lab  ## open the first lesson in JupyterLab; LAB_FLAGS='--port=9000 -
 	@exec $(PY) -m edu_optim lab $(LAB_FLAGS)
 
 test: $(TESTS)  ## check everything: style, tests, examples in docstrings, every output of every lesson
-	@echo "== 1 of 3: ruff, the style of modules, tests and lessons"
+	@echo "== 1 of 2: ruff, the style of modules, tests and lessons"
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@echo "== 2 of 3: pytest, which also checks the types, runs the examples in docstrings and, with nbval, every lesson," \
+	@echo "== 2 of 2: pytest, which also checks the types, runs the examples in docstrings and, with nbval, every lesson," \
 		"whose outputs it compares; lessons are opened in the browser named here:"
 	@$(PY) tests/browser.py
 	@$(PYTEST) $(NBVAL) notebooks tests edu_optim
-	@echo "== 3 of 3: the outputs of lessons 05 and 08 on a machine without a C compiler; test-cpus runs the others so"
-	@CC=none $(PYTEST) -o addopts= $(NBVAL) $(wildcard notebooks/0[58]_*)
 
 quick: .venv/test  ## check in a minute what a change breaks most often: style, fast tests, examples in docstrings
 	@$(PY) -m ruff check .

@@ -203,6 +203,16 @@ def test_strict_nbval_finds_a_changed_number_and_a_moved_point_and_nothing_else(
     assert {int(case.get("name").removeprefix("Cell ")) + 1 for case in red} == cells and len(red) == 2
 
 
+@pytest.mark.slow
+def test_lessons_have_the_same_outputs_without_a_c_compiler():
+    """Two here; `make test-cpus` runs the others so."""
+    command = [sys.executable, "-m", "pytest", "-p", "tests.kernels", "-p", "no:cacheprovider", "-o", "addopts="]
+    command += ["--nbval", "--nbval-cell-timeout=60", *sorted((ROOT / "notebooks").glob("0[58]_*.ipynb"))]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")} | {"CC": "none"}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert run.returncode == 0, run.stdout
+
+
 def test_a_lesson_with_a_missing_execution_count_is_refused():
     notebook = read(FIRST)
     next(cell for cell in notebook.cells if cell.cell_type == "code").execution_count = None
