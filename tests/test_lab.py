@@ -16,6 +16,7 @@ from edu_optim import lab, problems, race, rules
 from edu_optim.lab import Experiment, Player, choice, lesson_01, overlay, rate, rivals, slider, switch
 from edu_optim.lab.comparison import as_class
 from edu_optim.lab.maps import CURVED, EVEN, LRS, _measured_rates, larger_root
+from edu_optim.lab.picture import Picture
 from edu_optim.lab.steps import RATE, _dissected
 from edu_optim.plot import BLUE, DENSITY, RED, bundle, contour, describe, figure
 
@@ -144,6 +145,33 @@ def test_the_ground_is_drawn_anew_only_when_what_it_depends_on_moves():
     assert drawn == [4]
     experiment.controls["span"].value = 6
     assert drawn == [4, 6] and experiment.picture.fig.axes[0].get_xlim() == (0, 6)
+
+
+def test_another_ground_in_the_same_axes_leaves_them_as_they_are(monkeypatch):
+    def ground(ax, span, gap):
+        ax.axhspan(-1, span, color="0.9", label="below")
+        ax.set(xlim=(0, 12), ylim=(0, 9), xticks=range(0, 12, gap))
+        ax.legend()
+
+    def line(ax, *, span, gap, words):
+        """A line."""
+        ax.plot([0, 12], [0, span])
+        ax.set_title(f"{words}, span {span}")
+        return {"span": span}
+
+    def made(**values):
+        return Experiment(line, ground, **{name: slider(name, "", value, 1, 9) for name, value in values.items()})
+
+    experiment, frames = made(span=4, gap=2, words=1), []
+    monkeypatch.setattr(
+        Picture, "_draw_frame", lambda self, draw=Picture._draw_frame: frames.append(self) or draw(self)
+    )
+    for name, value, framed in (("span", 6, 0), ("gap", 3, 1), ("words", 2, 0), ("span", 9, 0), ("gap", 2, 1)):
+        frames.clear()
+        experiment.controls[name].value = value
+        assert len(frames) == framed, (name, value)
+        fresh = made(**{key: control.value for key, control in experiment.controls.items()})
+        assert experiment.image.value == fresh.image.value, (name, value)
 
 
 def test_a_legend_is_made_anew_only_if_it_says_something_else(monkeypatch):

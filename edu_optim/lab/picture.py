@@ -69,7 +69,7 @@ class Picture:
         self.canvas = FigureCanvasAgg(self.fig)
         self.blank = self.rest = set(self._artists())
         self.legends: dict[Axes, tuple[Any, Any]] = {}
-        self.stands_for = self.frame = self.backdrop = None
+        self.stands_for = self.frame = self.ticks = self.titles = self.empty = self.backdrop = None
 
     def snapshot(self, values: Mapping[str, Any]) -> tuple[Figure, dict[str, Any]]:
         """A figure of its own with the picture, and what ``draw`` measured."""
@@ -85,28 +85,20 @@ class Picture:
         """What ``draw`` measured, and the picture as JPEG."""
         needed = {name: values[name] for name in self.needs}
         if needed != self.stands_for:
-            self.stands_for, self.frame, self.rest = None, None, self.blank
-            self._take_off()
-            for ax in _listed(self.axes):
-                ax.set(title="", xlabel="", ylabel="", aspect="auto", xscale="linear", yscale="linear")
-                ax.set(xlim=(0, 1), ylim=(0, 1), autoscale_on=True)
-            self._prepare(self.axes, values)
-            self.stands_for, self.rest = needed, set(self._artists())
+            self._lay_ground(needed, values)
         for ax in _listed(self.axes):
             if ax.get_legend() not in self.rest:
                 ax.before, ax.legend_ = ax.get_legend(), None
         self._take_off()
         numbers = self.draw(self.axes, **values)
         frame = [_frame(ax) for ax in self.fig.axes]
-        if frame != self.frame:
-            for ax in _listed(self.axes):
-                legend_below(ax)
-                if place := ax.get_subplotspec():
-                    ax.set_subplotspec(place)  # the layout depends on where it starts
-            for artist in self._moving():
-                artist.set_animated(True)
-            self.canvas.draw()
-            self.frame, self.backdrop, self.legends = frame, self.canvas.copy_from_bbox(self.fig.bbox), {}
+        if frame != self.frame or (self.backdrop is None and self._ticks() != self.ticks):
+            self._draw_frame()
+            self.frame, self.ticks = frame, self._ticks()
+        titles = [ax.get_title() for ax in _listed(self.axes)]
+        if self.backdrop is None or titles != self.titles:
+            self._draw_ground()
+            self.titles = titles
         self.canvas.restore_region(self.backdrop)
         for ax in _listed(self.axes):
             self._draw_legend(ax)
@@ -114,6 +106,49 @@ class Picture:
             if not isinstance(artist, Legend):
                 artist.draw(self.canvas.get_renderer())
         return numbers, as_jpeg(self.canvas)
+
+    def _lay_ground(self, needed: dict[str, Any], values: Mapping[str, Any]) -> None:
+        """Another ground, on the same Axes as if they were new."""
+        self.stands_for, self.backdrop, self.rest = None, None, self.blank
+        self.frame = None if self._beside() else self.frame
+        for ax in _listed(self.axes):
+            ax.before, ax.legend_ = ax.get_legend(), None
+        self._take_off()
+        for ax in _listed(self.axes):
+            ax.set(title="", xlabel="", ylabel="", aspect="auto", xscale="linear", yscale="linear")
+            ax.set(xlim=(0, 1), ylim=(0, 1), autoscale_on=True)
+        self._prepare(self.axes, values)
+        self.stands_for, self.rest = needed, set(self._artists())
+
+    def _draw_frame(self) -> None:
+        """Draw what takes longest: the Axes with their numbers, and nothing in them."""
+        for ax in _listed(self.axes):
+            legend_below(ax)
+            if place := ax.get_subplotspec():
+                ax.set_subplotspec(place)  # the layout depends on where it starts
+        for artist in [*self._grounds(), *self._moving()]:
+            artist.set_animated(True)
+        self.canvas.draw()
+        self.empty, self.backdrop, self.legends = self.canvas.copy_from_bbox(self.fig.bbox), None, {}
+
+    def _draw_ground(self) -> None:
+        self.canvas.restore_region(self.empty)
+        for artist in sorted(self._grounds(), key=lambda artist: artist.zorder):
+            artist.draw(self.canvas.get_renderer())
+        self.backdrop = self.canvas.copy_from_bbox(self.fig.bbox)
+
+    def _grounds(self) -> list[Artist]:
+        """What the ground has put into the Axes, with what lies over it: their titles and edges."""
+        laid, axes = self.rest - self.blank, _listed(self.axes)
+        within = [artist for ax in axes for artist in ax.get_children() if artist in laid]
+        return within + [artist for ax in axes for artist in (ax.title, *ax.spines.values())]
+
+    def _ticks(self) -> list[Any]:
+        return [_numbers(axis) for ax in self.fig.axes for axis in (ax.xaxis, ax.yaxis)]
+
+    def _beside(self) -> list[Axes]:
+        """Axes that the ground has added, such as those of a color bar."""
+        return self.fig.axes[len(_listed(self.axes)) :]
 
     def _take_off(self) -> None:
         """Take off all but the rest. The Axes stay, since new ones, with all their ticks, take as long as the rest."""
@@ -153,24 +188,28 @@ def _listed(axes: Any) -> list[Any]:
 
 
 def _frame(ax: Axes) -> tuple[Any, ...]:
-    """All that stands in the backdrop and that drawing may change."""
+    """All that stands around the Axes and that drawing may change, but for the numbers that follow from it."""
     ax.autoscale_view()
-    labels = ax.get_title(), ax.get_xlabel(), ax.get_ylabel(), len(_entries(ax.get_legend()))
-    return *ax.get_xlim(), *ax.get_ylim(), ax.get_xscale(), ax.get_yscale(), *labels
+    labels = _lines(ax.get_title()), ax.get_xlabel(), ax.get_ylabel(), len(_entries(ax.get_legend()))
+    shape = ax.get_aspect(), ax.axison
+    return *ax.get_xlim(), *ax.get_ylim(), ax.get_xscale(), ax.get_yscale(), *labels, *shape
 
 
 def _room(ax: Axes) -> tuple[Any, ...]:
     """What the room depends on that an Axes needs around it: its texts, by lines or letters, and its legend."""
-    texts = [text.count("\n") + bool(text) for text in (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())]
-    letters = [_letters(axis) for axis in (ax.xaxis, ax.yaxis)]
+    texts = [_lines(text) for text in (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())]
+    letters = [max(map(len, _numbers(axis)[1:])) for axis in (ax.xaxis, ax.yaxis)]
     return *texts, *letters, *[name for name, color in _entries(ax.get_legend())]
 
 
-def _letters(axis: Axis) -> int:
-    """The length of the longest number along an axis."""
-    formatter = axis.get_major_formatter()
-    numbers = formatter.format_ticks(list(axis.get_majorticklocs()))
-    return max(map(len, [*numbers, formatter.get_offset()]))
+def _lines(text: str) -> int:
+    return text.count("\n") + bool(text)
+
+
+def _numbers(axis: Axis) -> list[Any]:
+    """Where an axis has ticks, the numbers along it, and what is added to them all."""
+    formatter, places = axis.get_major_formatter(), [*axis.get_majorticklocs()]
+    return [(*places, *axis.get_minorticklocs()), *formatter.format_ticks(places), formatter.get_offset()]
 
 
 def _entries(legend: Legend | None) -> list[tuple[Any, ...]]:
