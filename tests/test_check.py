@@ -553,6 +553,18 @@ def test_a_stub_is_not_attempted_and_nothing_else_is():
     assert check(gradient_descent).kind == "error"
 
 
+def test_a_number_that_is_not_returned_is_an_attempt():
+    def distance_without_zero_grad():
+        """Python compiles such a line to nothing."""
+        0.1 * (1 + 2 + 3 + 4)
+
+    def adam(p, g, m, v, *, t, lr, betas, eps):
+        1.0  # noqa: B018
+
+    for answer in (distance_without_zero_grad, adam):
+        assert check(answer).headline == "not yet: it returns nothing"
+
+
 @pytest.mark.parametrize(
     ("answer", "like", "error", "match"),
     [
