@@ -139,7 +139,7 @@ def test_a_prediction_in_a_tensor_has_a_name():
         names["train"](model, torch.optim.Adam(model.parameters(), lr=0.01), epochs)
         return model(torch.tensor([[5.0]]))
 
-    assert check(prediction_after).name == "the answer is a tensor, not a plain number"
+    assert check(prediction_after).name == "the answer is in a tensor or an array, not a plain number"
 
 
 @pytest.mark.parametrize(

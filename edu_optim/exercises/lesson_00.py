@@ -1,5 +1,6 @@
 """Lesson 00, start here: its exercises, their hints, and the answers that go wrong."""
 
+import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector
 
@@ -76,7 +77,8 @@ def _watch_prediction(answer):
     first, second = answer(2), answer(2)
     found = {str(first), str(second)}
     yield "how many different numbers two calls of prediction_after(2) give", len(found)
-    yield "how many numbers of prediction_after(2) are still in a tensor", int(isinstance(first, torch.Tensor))
+    inside = isinstance(first, torch.Tensor | np.ndarray)
+    yield "how many numbers of prediction_after(2) are still in a tensor or an array", int(inside)
     if len(found) == 1:
         yield from at("prediction_after", (37,), (1,), (113,))(answer)
 
@@ -233,10 +235,10 @@ EXERCISES = [
                 ask="About which x does the exercise ask?",
             ),
             edit(
-                "the answer is a tensor, not a plain number",
+                "the answer is in a tensor or an array, not a plain number",
                 {".item()": ""},
-                why="The number is right, and it is still part of a tensor.",
-                ask="Which method takes the number out of a tensor of one element?",
+                why="The number is right, and it is still inside.",
+                ask="Which method takes the number out of a tensor or an array of one element?",
             ),
             edit(
                 "the prediction is rounded",
