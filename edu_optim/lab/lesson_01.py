@@ -188,6 +188,36 @@ def ravine_of_the_line(hessian: Tensor, lr: float, steps: int = 50) -> Figure:
     return fig
 
 
+def touching_bowl(start: float, lr: float) -> Figure:
+    """The loss log cosh, the bowl of curvature 1 that touches it at the start, and one step on both.
+
+    >>> [text.get_text() for text in touching_bowl(2, lr=1).axes[0].texts]
+    ['start', 'step']
+    """
+    across = torch.linspace(-1.5, 3.5, 201, dtype=torch.float64)
+    p = torch.tensor(start, dtype=torch.float64)
+    (after,) = gradient_descent(p, p.tanh(), lr=lr)
+
+    def loss(place: Tensor) -> Tensor:
+        return place.cosh().log()
+
+    def bowl(place: Tensor) -> Tensor:
+        return loss(p) + p.tanh() * (place - p) + (place - p) ** 2 / 2
+
+    fig, ax = figure(width=6.5)
+    ax.plot(across, loss(across), color=BLUE, label="the loss, log cosh")
+    ax.plot(across, bowl(across), "--", color=RED, label="bowl of curvature 1")
+    ax.axvline(after, color="0.6", linestyle=":")
+    ax.plot(p, loss(p), "ko")
+    ax.plot(after, bowl(after), "o", color=RED)
+    ax.plot(after, loss(after), "o", color=BLUE)
+    ax.annotate("start", (p, loss(p)), (8, -10), textcoords="offset points")
+    ax.annotate("step", (after, 0), (4, 4), textcoords="offset points")
+    ax.set(xlabel="theta", ylabel="loss", ylim=(0, 3))
+    ax.legend()
+    return fig
+
+
 def training_at(lr: float, reach: float = 80, every: float = 2, rounds: int = 12, seed: int = 2) -> Tensor:
     """lr * steps, loss, largest curvature and curvature along the gradient of a network in training, ``[n, 4]``.
 

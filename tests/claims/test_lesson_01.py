@@ -1,6 +1,7 @@
 """What lesson 01 claims, tried on bowls that it does not show."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -169,8 +170,8 @@ def test_rates_below_the_edge_from_a_start_off_the_floor():
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (2.0, 3.0), (5.0, -0.9)])
 @pytest.mark.parametrize("condition", [10, 25])
 def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condition, start):
-    """From this start the best rate lies a little below $2/(m+L) = 0.0769$: there the wall's part dies out much sooner,
-    and the floor's part hardly later.
+    """From the first start the best rate lies a little below $2/(m+L) = 0.0769$: there the wall's part dies out much
+    sooner, and the floor's part hardly later.
     The more steps you take, the closer the best rate comes to $2/(m+L)$
     """
     crossing, best = 2 / (1 + condition), []
@@ -184,6 +185,53 @@ def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condi
     wall, floor = ((1 - rates[0] * c) / (1 - rates[1] * c) for c in (condition, 1))
     assert wall**60 < 0.05 and 1 < floor**60 < 1.6
     assert best[2] == pytest.approx(crossing, rel=2e-3)
+
+
+@pytest.mark.parametrize(("condition", "height"), [(25, 0.001), (25, 0.003), (10, 0.0005)])
+def test_from_close_to_the_floor_few_steps_do_best_past_the_edge(condition, height):
+    """From the second, 30 steps do best past $2/L$: the wall's part grows, and is still the smaller one at the end.
+    The more steps you take, the closer the best rate comes to $2/(m+L)$."""
+    crossing, best = 2 / (1 + condition), []
+    rates = torch.linspace(0.9 * crossing, 1.3 * crossing, 40001, dtype=torch.float64)
+
+    def parts(lr, steps):
+        start = torch.tensor([16 / 2, condition * height**2 / 2], dtype=torch.float64)
+        factors = torch.stack([1 - lr, 1 - condition * lr]).abs().log()
+        return start.log()[:, None] + 2 * steps * factors
+
+    for steps in (30, 300, 3000):
+        best.append(rates[parts(rates, steps).logsumexp(0).argmin()].item())
+    floor, wall = parts(torch.tensor([best[0]], dtype=torch.float64), 30)
+    assert best[0] > 2 / condition and abs(1 - condition * best[0]) > 1 and wall < floor
+    assert best[0] > best[1] > best[2] > crossing and best[2] == pytest.approx(crossing, rel=2e-3)
+
+
+@pytest.mark.parametrize("start", [-3.0, 0.4, 2.0])
+@pytest.mark.parametrize("lr", [0.3, 1.0, 1.7])
+def test_the_loss_lies_below_the_bowl_that_touches_it(start, lr):
+    """then the loss lies below a bowl of curvature $L$ that touches it where you stand, and one step lowers it by at
+    least as much as it would lower that bowl."""
+    p, places = torch.tensor(start, dtype=torch.float64), torch.linspace(-6, 6, 1001, dtype=torch.float64)
+
+    def bowl(place):
+        return p.cosh().log() + p.tanh() * (place - p) + (place - p) ** 2 / 2
+
+    assert (places.cosh().log() <= bowl(places) + 1e-12).all() and bowl(p) == p.cosh().log()
+    after = p - lr * p.tanh()
+    assert after.cosh().log() <= bowl(after)
+
+
+def test_momentum_saves_more_steps_on_longer_ravines():
+    """the larger it is, the more steps momentum can save"""
+    saved = []
+    for condition in (2, 10, 50):
+        root, bowl = condition**0.5, problems.quadratic(condition, angle=40)
+        counts = []
+        for lr, momentum in ((2 / (1 + condition), 0.0), ((2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2)):
+            run = descend(bowl, partial(torch.optim.SGD, momentum=momentum), steps=14 * condition, lr=lr)
+            counts.append((run.losses > 1e-12 * run.losses[0]).sum().item())
+        saved.append(counts[0] - counts[1])
+    assert saved == sorted(set(saved)) and saved[0] > -3
 
 
 @CONDITIONS
