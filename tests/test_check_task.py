@@ -17,7 +17,7 @@ from judged import built, changes
 from edu_optim.check import check, hint
 from edu_optim.check.kinds import came, fitted, wanted
 from edu_optim.check.tasks import returned_by_reference
-from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_04_path, lesson_08, lesson_09
+from edu_optim.exercises import EXERCISES, lesson_00, lesson_03, lesson_03_drop, lesson_04_path, lesson_08, lesson_09
 from edu_optim.later import rules
 from edu_optim.problems import line_model, line_points
 from edu_optim.rules import adagrad
@@ -165,7 +165,7 @@ RIGHT = [
     (lambda lr, beta: fractions.Fraction(lr) * (1 - fractions.Fraction(beta)), "to_torch"),
     (lambda lr, beta: torch.tensor(lr) * (1 - beta), "to_torch"),
     (lambda: (0.1, 0.99, 1500), "negative_variance"),
-    (lambda *given: iter(lesson_03.travel_after_drop(*given)), "travel_after_drop"),
+    (lambda *given: iter(lesson_03_drop.travel_after_drop(*given)), "travel_after_drop"),
     (lambda name, lr, t: {**lesson_08.disguise(name, lr, t), "eps": 1e-9}, "disguise"),
     (lambda *given: [lesson_04_path.look_ahead_path(*given)[k].clone() for k in range(given[-1])], "look_ahead_path"),
 ]
@@ -580,6 +580,12 @@ WRONG = [
     (late_warmup, "warmup_cosine", "every step is one late"),
     (smaller_of_both, "warmup_cosine", None),
     (stops_early, "largest_factor", "every number is within a thousandth of the right one"),
+    (lambda t: round(2 / (t + 1), 4), "weighted_mean_rate", "every number is within a thousandth of the right one"),
+    (
+        lambda lr, c, v, g, b: lr * v / (2 * b * c - lr * g - lr * c**2),
+        "noise_ball",
+        "as if the rate were divided by the batch, not the variance",
+    ),
     (upper_median, "clip_factor", "the upper of the middle two lengths"),
     (walks_without_abs, "steps_needed", "it stops as soon as a step has crossed the minimum"),
     (

@@ -169,8 +169,9 @@ def _entry(name, why):
 
 
 def _near(pairs):
-    """What is true where every number is nearly right, and none of the right ones is a whole number."""
-    far = max(math.inf if float(y).is_integer() else abs(x / y - 1) for x, y in pairs)
+    """What is true where every number is nearly right, and where the right one is whole, exactly."""
+    gaps = [abs(x - y) * math.inf if float(y).is_integer() else abs(x / y - 1) for x, y in pairs if x != y]
+    far = max(gaps, default=0)
     if not far <= 0.02 or all(alike(x, y, *CLOSE) for x, y in pairs):
         return None
     return edit(

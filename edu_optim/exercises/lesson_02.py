@@ -176,14 +176,14 @@ EXERCISES = [
                 ask="By what does the variance of a mean of 16 numbers differ from that of one?",
             ),
             edit(
-                "the rate is divided by the batch, not the variance",
+                "as if the rate were divided by the batch, not the variance",
                 {
                     "    keeps": "    lr = lr / batch\n    keeps",
                     "growth / batch": "growth",
                     "variance / batch": "variance",
                 },
-                why="With the rate divided, every step is shorter; a batch makes the errors smaller, not the steps.",
-                ask="By what does the variance of a mean of 16 numbers differ from that of one?",
+                why="Then the batch makes 2 - lr * curvature larger, too; it divides the error's variance alone.",
+                ask="In formula (2), which letters stand for the step, and which one holds the batch?",
             ),
             edit(
                 "what a step keeps of the distance, not of its square",
@@ -349,7 +349,8 @@ EXERCISES = [
                         "2 * lr / (2 * batch / new_batch - (1 - batch / new_batch) * lr * curvature)"
                     )
                 },
-                why="The denominator falls to zero where the batch grows, so no rate would be too large.",
+                why="As the new batch grows, the denominator falls to zero and below: the rate passes 2 / curvature, "
+                "then turns negative.",
                 ask="Bring all terms with the new rate to one side: with which sign does the batch's growth enter?",
             ),
         ],

@@ -1,6 +1,7 @@
 """Lesson 03, momentum: its exercises, their hints, and the answers that go wrong."""
 
 from .exercise import Exercise, at, convention, edit
+from .lesson_03_drop import EXERCISE as TRAVEL_AFTER_DROP
 
 RULES = {
     "momentum": [
@@ -96,33 +97,6 @@ def critical_momentum(lr, curvature):
     return ((1 - x) / (1 + x)) ** 2
 
 
-def travel_after_drop(lr, momentum, steps):
-    torch_velocity = torch_place = velocity = place = 0.0
-    for t in range(steps):
-        rate = lr if t < steps // 2 else lr / 10
-        torch_velocity = momentum * torch_velocity + 1
-        torch_place += rate * torch_velocity
-        velocity = momentum * velocity + rate
-        place += velocity
-    return torch_place, place
-
-
-def _watch_travel(answer):
-    for given in [(0.23, 0.83, 14), (0.7, 0.4, 6), (0.05, 0.92, 40)]:
-        numbers = answer(*given)
-        yield f"how many numbers travel_after_drop{given} returns", len(numbers)
-        for word, number in zip(["first", "second"], numbers, strict=False):
-            yield f"the {word} number of travel_after_drop{given}", number
-
-
-MEANS = [
-    ("momentum * torch_velocity + 1\n", "momentum * torch_velocity + (1 - momentum)\n"),
-    ("momentum * velocity + rate\n", "momentum * velocity + (1 - momentum) * rate\n"),
-]
-MOVES = ["        torch_place += rate * torch_velocity\n", "        place += velocity\n"]
-DROP = "        rate = lr if t < steps // 2 else lr / 10\n"
-STOP = "        if t == steps // 2:\n            "
-
 EXERCISES = [
     Exercise(
         "to_torch",
@@ -155,6 +129,12 @@ EXERCISES = [
                 {"lr * (1 - beta)": "0.1 * lr"},
                 why="A tenth is 1 - beta for a beta of 0.9 alone.",
                 ask="At which weight does the newest gradient enter a running mean with a beta of 0.8?",
+            ),
+            edit(
+                "beta is taken from lr, not from 1",
+                {"lr * (1 - beta)": "lr * 1 - beta"},
+                why="lr * 1 - beta is (lr * 1) - beta: without brackets the product comes first.",
+                ask="By how much is torch's velocity larger, and does that depend on lr?",
             ),
             edit(
                 "beta is squared",
@@ -207,6 +187,12 @@ EXERCISES = [
                 ask="With this momentum, are the two roots of the recurrence equal?",
             ),
             edit(
+                "1 - lr * curvature is not squared",
+                {"((1 - x) / (1 + x)) ** 2": "(1 - x) / (1 + x) ** 2"},
+                why="With x = lr * curvature this is (1 - x) / (1 + x)**2, whose denominator alone is squared.",
+                ask="What do the two roots multiply to, and what is each of them if they are equal?",
+            ),
+            edit(
                 "the factor of plain gradient descent",
                 {"((1 - x) / (1 + x)) ** 2": "1 - x"},
                 why="1 - lr * curvature is what a step without momentum leaves of the distance.",
@@ -245,117 +231,5 @@ EXERCISES = [
         ],
         at("critical_momentum", (0.17, 1.3), (0.013, 31.0), (0.9, 0.71)),
     ),
-    Exercise(
-        "travel_after_drop",
-        travel_after_drop,
-        [
-            "Nothing here needs a formula: a loop of `steps` rounds with a velocity and a place for each form.",
-            "In one form the velocity is a sum of gradients and lr multiplies all of it; in the other it is a sum of "
-            "lr times gradient, and what has been added stays.",
-        ],
-        [
-            edit(
-                "both numbers are right, in the other order",
-                {"return torch_place, place": "return place, torch_place"},
-                why="The form with lr inside comes first, and lr falls after half the steps: one of these is swapped.",
-                ask="Which form brakes at once when lr drops, torch's or the one with lr inside?",
-            ),
-            edit(
-                "both numbers are those of torch's form",
-                {"return torch_place, place": "return torch_place, torch_place"},
-                why="In the second form the velocity must keep the old, larger learning rates.",
-                ask="With lr inside, what is in the velocity at the moment of the drop?",
-            ),
-            edit(
-                "both numbers are those of the form with lr inside",
-                {"return torch_place, place": "return place, place"},
-                why="In torch's form a smaller lr makes the whole step smaller, what older gradients gave to it too.",
-                ask="In torch's form, what does lr multiply?",
-            ),
-            edit(
-                "lr multiplies the velocity that has lr inside",
-                {"place += velocity\n": "place += rate * velocity\n"},
-                why="The velocity has been scaled by lr already, and the step scales it once more.",
-                ask="With lr inside, by what is the velocity multiplied in a step?",
-            ),
-            edit(
-                "how fast the balls are in the last step, not how far they have come",
-                {"return torch_place, place": "return rate * torch_velocity, velocity"},
-                why="A place is the sum of all steps.",
-                ask="What adds up to the way that a ball has come?",
-            ),
-            edit(
-                "both balls have their terminal speed in all steps",
-                {"return torch_place, place": "return (1.1 * lr / (1 - momentum) * (steps // 2),) * 2"},
-                why="From rest it takes many steps to that speed, and after a drop many to the new one.",
-                ask="How fast is each ball in the first step, and how fast in the first one after the drop?",
-            ),
-            edit(
-                "the learning rate never drops",
-                {" if t < steps // 2 else lr / 10": ""},
-                why="The learning rate is the same all the way.",
-                ask="Which learning rate holds in the second half of the steps?",
-            ),
-            *[
-                edit(
-                    f"the learning rate drops in {where} alone",
-                    places,
-                    why="In the other form the learning rate is the same all the way.",
-                    ask="Which learning rate holds in the second half of the steps?",
-                )
-                for where, places in [
-                    ("torch's form", {"momentum * velocity + rate\n": "momentum * velocity + lr\n"}),
-                    ("the form with lr inside", {"rate * torch_velocity\n": "lr * torch_velocity\n"}),
-                ]
-            ],
-            *[
-                edit(
-                    f"{whose} a running mean",
-                    dict(places),
-                    why="The new gradient enters at the weight 1 - momentum, which is lesson 03's other convention.",
-                    ask="In torch's form, and with lr inside, by what is a new gradient multiplied?",
-                )
-                for whose, places in [
-                    ("the velocity of torch's form is", [MEANS[0]]),
-                    ("the velocity with lr inside is", [MEANS[1]]),
-                    ("each velocity is", MEANS),
-                ]
-            ],
-            *[
-                edit(
-                    f"{which} at the drop",
-                    {DROP: DROP + STOP + f"{velocity} = 0.0\n"},
-                    why="The velocity begins again at zero, as if the second half were a run of its own.",
-                    ask="Who touches the velocity when a learning rate drops?",
-                )
-                for which, velocity in [
-                    ("both balls stop", "torch_velocity = velocity"),
-                    ("the ball of torch's form stops", "torch_velocity"),
-                    ("the ball with lr inside stops", "velocity"),
-                ]
-            ],
-            edit(
-                "the learning rate drops again in every later step",
-                {"lr if t < steps // 2 else lr / 10": "lr if t < steps // 2 else rate / 10"},
-                why="It is divided by ten anew in each step of the second half.",
-                ask="In the last step, which learning rate should hold?",
-            ),
-            *[
-                edit(
-                    f"the drop comes one step {late}",
-                    {"t < steps // 2": cut},
-                    why=f"One step of the {half} half is taken at the other half's learning rate.",
-                    ask="If the first step has the number 0, which is the last one of the first half?",
-                )
-                for late, cut, half in [("late", "t <= steps // 2", "second"), ("early", "t + 1 < steps // 2", "first")]
-            ],
-            edit(
-                "the place uses the velocity from before the step",
-                dict.fromkeys(MOVES, "") | {DROP: DROP + "".join(MOVES)},
-                why="Each step is one gradient late: the first does not move.",
-                ask="Which comes first in a step, the velocity or the place?",
-            ),
-        ],
-        _watch_travel,
-    ),
+    TRAVEL_AFTER_DROP,
 ]
