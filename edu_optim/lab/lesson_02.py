@@ -78,13 +78,13 @@ def _paths(
 
 
 def _late_as_dots(ax: Axes) -> None:
-    """Draw the paths as lines to step 20 alone, and every later place as a dot."""
+    """Draw the paths as lines to step 20 alone, and every later place as a dot below the lines."""
     for line in ax.get_lines():
         name, (x, y) = line.get_label(), numpy.asarray(line.get_xydata()).T
         if len(x) > 21:
             line.set_data(x[:21], y[:21])
             size = 1.5 * line.get_linewidth() + 1.5
-            ax.plot(x[21:], y[21:], ".", color=line.get_color(), markersize=size, label=f"_{name}, late")
+            ax.plot(x[21:], y[21:], ".", color=line.get_color(), markersize=size, zorder=1.9, label=f"_{name}, late")
 
 
 def _runs(lr: float, batch: int, seed: int, broken: bool, optimizer: Callable[..., Any] | None) -> dict[str, Tensor]:
@@ -280,13 +280,13 @@ def draw_steps(steps: Mapping[int, int]) -> Figure:
     """Steps to a loss against the batch, and a line on which every batch would need as many images as the smallest.
 
     >>> [text.get_text() for text in draw_steps({4: 100, 16: 40}).axes[0].texts]
-    ['if images were all that counts', 'needed']
+    ['if twice the images halved the steps', 'needed']
     """
     fig, ax = figure(width=7.5, height=4)
     sizes, needed = numpy.array(list(steps)), numpy.array(list(steps.values()))
     ax.plot(sizes, needed, "o-", color=BLUE, label="needed")
     ax.plot(sizes, needed[0] * sizes[0] / sizes, "--", color="0.4")
-    ax.text(2 * sizes[1], 0.76 * needed.min(), "if images were all that counts", color="0.4")
+    ax.text(2 * sizes[1], 0.76 * needed.min(), "if twice the images halved the steps", color="0.4")
     ax.set(xscale="log", yscale="log", xlabel="images a step, log scale", ylabel="steps to the loss, log scale")
     ax.set(ylim=(0.7 * needed.min(), 1.1 * needed.max()))
     ax.set_xticks(sizes, [str(size) for size in sizes])

@@ -22,31 +22,34 @@ from edu_optim.rules import gradient_descent
 RATES = torch.tensor([0.5, 1, 2, 4], dtype=torch.float64)
 
 
-def lowest(width, seed, steps):
-    """The lowest loss among the rates, for each batch, after so many steps."""
+def lowest(width, seeds, steps):
+    """The lowest losses among the rates, one of each network, for each batch, after so many steps."""
     images, labels = digits()
-    net, ends = small_net(64, width, 10, seed=seed), {}
+    nets, ends = [small_net(64, width, 10, seed=seed) for seed in seeds for _ in RATES], {}
     for name, batch in (("all 1797", None), ("128", 128), ("16", 16)):
-        copies = train_many(net, SGD, images, labels, steps[name], batch=batch, seed=seed, lr=RATES)
-        ends[name] = _losses(copies, images, labels).min()
+        rates = RATES.repeat(len(seeds))
+        copies = train_many(nets, SGD, images, labels, steps[name], batch=batch, seed=seeds[0], lr=rates)
+        ends[name] = _losses(copies, images, labels).view(len(seeds), -1).min(1).values
     return ends
 
 
-@pytest.mark.parametrize(("width", "seed"), [(16, 1), (32, 3)])
-def test_smaller_batches_descend_further_in_ten_passes(width, seed):
-    """After ten passes, each at the best of these rates, the smaller of these three has the smaller loss."""
-    ends = lowest(width, seed, {"all 1797": 10, "128": 140, "16": 1120})
-    assert ends["16"] < ends["128"] < ends["all 1797"]
+@pytest.mark.slow
+def test_smaller_batches_descend_further_in_ten_passes():
+    """After ten passes, each at its best of these rates, a smaller batch has a smaller loss.
+    Three other networks gave the same order."""
+    ends = lowest(16, (1, 2, 3), {"all 1797": 10, "128": 140, "16": 1120})
+    assert (ends["16"] < ends["128"]).all() and (ends["128"] < ends["all 1797"]).all()
 
 
-@pytest.mark.parametrize(("width", "seed", "slack"), [(16, 1, 1.2), (16, 2, 0.8), (32, 3, 1.0)])
-def test_by_the_stored_clock_128_is_ahead(width, seed, slack):
-    """By this clock 128 is lowest: a step with 16 images took three quarters of the time of one with 128.
-    Of three batches 16 was best after equal images, 128 in equal time on one core."""
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "seeds", "slack"), [(16, (1, 2, 3), 1.0), (32, (3,), 0.8)])
+def test_by_the_stored_clock_128_is_ahead(width, seeds, slack):
+    """By this clock 128 is lowest, in those three, too: a step with 16 images took three quarters of the time of one with 128.
+    Of three batches 16 was best after equal images, 128 in equal time on one core."""  # noqa: E501
     assert STEP_SECONDS["16"] / STEP_SECONDS["128"] == pytest.approx(0.75, abs=0.03)
     steps = {name: round(slack * 140 * STEP_SECONDS["128"] / seconds) for name, seconds in STEP_SECONDS.items()}
-    ends = lowest(width, seed, steps | {"128": 140})
-    assert ends["128"] < ends["16"] and ends["128"] < ends["all 1797"]
+    ends = lowest(width, seeds, steps | {"128": 140})
+    assert all((ends["128"] < ends[other]).all() for other in ("16", "all 1797"))
 
 
 @pytest.mark.parametrize("size", [3, 7])
@@ -178,6 +181,15 @@ def test_a_decay_that_keeps_both_conditions_goes_on_and_the_others_do_not():
         assert last > 0.8 * first
 
 
+@pytest.mark.parametrize("bowl", [((1.0, 25.0), 1.0, 4.0), ((0.5, 8.0), 2.0, -30.0), ((2.0, 3.0), 0.1, 1.0)])
+def test_doubling_from_too_small_a_rate_finds_the_best_of_its_rates(bowl):
+    """The rate: start too small, double it until the run ends worse, and go one back."""
+    rates = [2**k / 20_000 for k in range(16)]
+    ends = [mean_losses(lambda t, lr=lr: lr, *bowl, (1000,))[0] for lr in rates if lr < 2 / bowl[0][1]]
+    first_worse = next(k for k in range(1, len(ends)) if ends[k] > ends[k - 1])
+    assert ends[first_worse - 1] == min(ends)
+
+
 @pytest.mark.parametrize(("m", "noise", "start"), [(0.5, 2.0, 3.0), (2.0, 0.5, -40.0)])
 def test_how_large_the_constant_of_a_decay_must_be(m, noise, start):
     """So in the long run the loss falls like $1/T$ if **$a$ is above $1/(2m)$**, $m$ the smallest curvature; if $a$ is below, more slowly, like $T^{-2am}$.
@@ -221,7 +233,7 @@ def test_larger_batches_save_steps_up_to_a_point(loss, seed):
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
     """With 16 units each doubling of the passes leaves about half of the loss or less, and no floor is in sight.
     The error of one example shrinks too, from 2.4 at the start to 0.9: this net can fit every image.
-    With 3 it cannot: there the noise stays, and four passes at 0.1 bring the loss from 0.64 to 0.55."""
+    With 3 the error is 3.1 after 32 passes: the noise stays, and four passes at 0.1 bring the loss from 0.64 to 0.55."""  # noqa: E501
     images, right = digits()
     draws = torch.Generator().manual_seed(seed)
     guessed = torch.rand(len(right), generator=draws) < 0.5
@@ -264,19 +276,19 @@ def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
 
 def test_held_out_images_tell_batches_apart_less():
     """Keep 500, drawn at random, away from training and ask for their loss too, at the best rates of ten passes.
-    On those held out it leads by less, 0.12 against 0.19."""
+    On the images that were seen, the loss with 16 is a third of that with 128, on those held out two thirds."""
     images, labels = digits()
-    nets, leads = [small_net(64, 16, 10, seed=seed) for seed in range(4)], []
+    nets, shares = [small_net(64, 16, 10, seed=seed) for seed in range(4)], []
     for draw in (1, 2):
         mixed, ends = torch.randperm(1797, generator=torch.Generator().manual_seed(draw)), {}
         for steps, batch, lr in ((101, 128, 2), (811, 16, 1)):
             seen = mixed[500:]
             copies = train_many(nets, SGD, images[seen], labels[seen], steps, batch=batch, seed=draw, lr=lr)
             ends[batch] = torch.stack([_losses(copies, images[part], labels[part]) for part in (seen, mixed[:500])])
-        leads.append(ends[128] - ends[16])
-    on_seen, held_out = torch.cat(leads, 1)
-    assert all((lead > 0).double().mean() > 0.8 for lead in (on_seen, held_out))
-    assert 0 < held_out.mean() < on_seen.mean()
+        shares.append(ends[16] / ends[128])
+    on_seen, held_out = torch.cat(shares, 1)
+    assert all((share < 1).double().mean() > 0.8 for share in (on_seen, held_out))
+    assert on_seen.mean() < 0.75 * held_out.mean() < 0.75
 
 
 def _losses(copies, images, labels):
@@ -285,7 +297,7 @@ def _losses(copies, images, labels):
 
 @pytest.mark.parametrize("begin", [(-4.0, 1.0), (-40.0, 10.0)])
 def test_an_average_of_all_places_carries_its_start(begin):
-    """Here an average from step 1 on ends at 0.0004, not 0.0001: the far first places are in it."""
+    """Here the average of all places ends at 0.0004, not at 0.0001: the far first ones are in it."""
     p = torch.tensor(begin, dtype=torch.float64).repeat(300, 1)
     curvatures, draws = torch.tensor([1.0, 25.0], dtype=torch.float64), torch.Generator().manual_seed(7)
     of_all, late = p, p
