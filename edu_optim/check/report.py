@@ -201,7 +201,7 @@ def _buffer(found, family):
 
 
 RETURNS_NOTHING = (
-    "The function comes to its end without giving back a result.",
+    "The function gives back None, which is no result.",
     "What does whoever calls it get, and which word would do that?",
 )
 

@@ -37,6 +37,10 @@ UP, DOWN = ([4 + turn + 0.3 * k for k in range(9)] for turn in (0.0, 0.1))
 CASES = {
     "the seeds are lucky in turn": ({**EVEN, "racing": [UP] * 3}, {**EVEN, "racing": [DOWN[::-1]] * 3}),
     "the means are 0.4 apart": (_one([7, 4.0, 5], [7, 4.0, 5], 1), _one([6, 5, 4.4, 8], [6, 5, 4.4, 8], 2)),
+    "the largest errors are inside of the grid": (
+        _one([6, 8, 4, 5], [6, 8, 4, 5], 27),
+        _one([7, 8, 4.5, 6], [7, 8, 4.5, 6], 28),
+    ),
     "the second is the better one": (_one([7, 4.6, 5], [7, 4.6, 5], 3), _one([6, 5, 4.3, 8], [6, 5, 4.3, 8], 4)),
     "the differences are of both signs": (_one([7, 4, 5], [7, 4, 5], 5, 0.6), _one([7, 4, 5], [7, 4.1, 5], 6, 0.6)),
     "the first is still falling": (_one([7, 5, 3.9], [7, 5, 3.9], 7), _one([6, 5, 8], [6, 5, 8], 8)),
@@ -126,6 +130,21 @@ VERDICT = [
             "(len(means) - 1 if one is a else 0)",
             "(0 if one is a else len(means) - 1)",
         )
+    ),
+    edit(
+        "every case is told to tune again",
+        {"    chosen = []\n": '    return "tune again"\n    chosen = []\n'},
+        why="At the first case nobody is at an edge.",
+        ask="Over what do you take each mean, and which is the last index of those means?",
+    ),
+    *(
+        edit(
+            "index 1 counts as an edge",
+            {"len(means) - 1)": last},
+            why="The last index of a grid of n learning rates is n - 1; `len(one)` counts the entries of a dict.",
+            ask='How many rows has `one["tuning"]`, and how many has a grid whose last index is 1?',
+        )
+        for last in ("len(one) - 1)", "1, len(means) - 1)")
     ),
     *(
         edit(

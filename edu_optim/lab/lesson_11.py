@@ -273,8 +273,8 @@ def differences(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequenc
     >>> [text.get_text() for text in fig.axes[0].texts]
     ['p', '0.008']
     """
-    rows = [len(pairs) for pairs in panels.values()]
-    fig, axes = figure(1, len(rows), 8, 1.0 + 0.5 * sum(rows) / len(rows), squeeze=False, height_ratios=rows)
+    rows, gray = [len(pairs) for pairs in panels.values()], {}
+    fig, axes = figure(1, len(rows), 8, 1.2 + 0.5 * sum(rows) / len(rows), squeeze=False, height_ratios=rows)
     for ax, (unit, pairs) in zip(axes.flat, panels.items(), strict=True):
         ax.use_sticky_edges = False  # or the widest gray would touch the frame on its left
         ax.annotate("p", (1.03, 1), (0, 4), xycoords="axes fraction", textcoords="offset points")
@@ -282,12 +282,14 @@ def differences(panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequenc
             apart = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)
             for reach, shade in ((1.5, "0.92"), (1, "0.8")):
                 far = reach * apart.std().item()
-                ax.barh(row, 2 * far, 0.8, -far, color=shade, label=f"noticed, {name}")
+                gray[reach] = ax.barh(row, 2 * far, 0.8, -far, color=shade, label=f"noticed, {name}")
             ax.plot(apart, [row] * len(apart), "o", color=BLUE, alpha=0.6, label=name)
             ax.plot(apart.mean(), row, "|", color="0", markersize=24, markeredgewidth=2, label=f"_mean of {name}")
             ax.text(1.03, row, f"{flip_test(a, b):.3f}", va="center", transform=ax.get_yaxis_transform())
         ax.axvline(0, color="0.5", linewidth=1, label="_zero")
         ax.set(xlabel=unit, yticks=range(len(pairs)), yticklabels=pairs, ylim=(len(pairs) - 0.5, -0.5))
+    often = "a true difference as large is noticed every second time", "nine times in ten"
+    fig.legend([gray[1], gray[1.5]], often, loc="outside lower center", ncols=2)
     return fig
 
 

@@ -108,8 +108,8 @@ def test_a_small_rate_is_still_on_its_way(lr, seed, monkeypatch):
 @pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.001), (Adam, 0.002)])
 def test_who_calls_everything_positive(optimizer, lr, given):
     """Gradient descent is right about both.
-    The adaptive three put 0.25 on each feature that they use, and call everything positive.
-    They divide each gradient by its own size: all weights go equally far, and rare features weigh as much as telling
+    The adaptive three put 0.25 or -0.25 on each feature that they use, and call everything positive.
+    They divide each gradient by its own size, so all weights go equally far: the two features that are always 1 lean
     """
     (X, y) = wilson_example(*given)
     w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
@@ -125,6 +125,20 @@ def test_who_calls_everything_positive(optimizer, lr, given):
     assert positive > 0 and (negative < 0) == (optimizer is SGD)
     if optimizer is not SGD:
         assert w[w != 0].abs().max() == pytest.approx(1 / (3 + given[2]), rel=3e-2)
+        assert w[1] > 0 and w[1] + w[2] > w[0]
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [(Adagrad, 0.1), (Adam, 0.001)])
+def test_where_the_other_label_is_the_majority_they_are_right(optimizer, lr):
+    """the two features that are always 1 lean to the majority, +1, and together outweigh the label."""
+    X, y = wilson_example(1, 5)
+    w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
+    runner = optimizer([w], lr=lr)
+    for _ in range(3000):
+        w.grad = X.T @ (X @ w.detach() - y) / len(y)
+        runner.step()
+    label, one, two, *_ = w.tolist()
+    assert label > abs(one + two)  # right about both
 
 
 @pytest.mark.parametrize("start", [0.007, 3.0, 900.0])
@@ -249,8 +263,12 @@ def test_between_whom_the_cnn_does_not_tell():
 
 
 def test_equal_at_the_end_is_not_equal_on_the_way():
-    """On the way they are not equal: Nesterov took 41 steps to the level, SGD 74."""
+    """On the way they are not equal: Nesterov took 41 steps to the level, SGD 74.
+    for the small MLP we do not know, but Nesterov was first at the level;
+    """
     nesterov, sgd = (RESULTS["digits, MLP"][name] for name in ("Nesterov", "SGD"))
+    medians = {name: sorted(row["steps"])[4:6] for name, row in RESULTS["digits, MLP"].items()}
+    assert sum(medians.pop("Nesterov")) < min(map(sum, medians.values()))
     assert max(nesterov["steps"]) < min(sgd["steps"]) and flip_test(nesterov["held_out"], sgd["held_out"]) > 0.01
 
 
