@@ -46,6 +46,21 @@ CLIPPING = [
         ask="What is the limit after a length of 1000 has been seen?",
     ),
     edit(
+        "the shortest so far",
+        {"statistics.median(before)": "min(before)"},
+        why="After one gradient that was nearly zero, the usual ones are cut.",
+        ask="What is the limit after lengths of 1, 1, 1 and 0.001?",
+    ),
+    *(
+        edit(
+            "not all of the lengths before are looked at",
+            {"statistics.median(before)": f"statistics.median(before[-{last}:])"},
+            why="The median is that of the last few.",
+            ask="Of how many lengths do you take the median, and how many came before?",
+        )
+        for last in (2, 3, 4, 5)
+    ),
+    edit(
         "the length before the last",
         {"statistics.median(before)": "before[-1]"},
         why="One length says little about what is usual: after one spike the next one passes.",

@@ -111,6 +111,15 @@ ENDS = [
         why="A whole turn of the cosine comes back to the peak.",
         ask="What is the cosine of your angle at the last step?",
     ),
+    *(
+        edit(
+            "it goes a quarter of the way round",
+            {"(1 + math.cos(math.pi * share)) / 2": quarter},
+            why="After a quarter turn a cosine is at its steepest; after half a turn it is flat.",
+            ask="What is the angle of your cosine at the last step?",
+        )
+        for quarter in ("math.cos(math.pi * share / 2)", "(1 + math.cos(math.pi * share / 2)) / 2")
+    ),
     edit(
         "it falls in a straight line",
         {"(1 + math.cos(math.pi * share)) / 2": "(1 - share)"},

@@ -192,6 +192,17 @@ EXERCISES = [
                 ask='What else does `saved["scheduler"]` hold, and which method loads all of it?',
             ),
             edit(
+                "the learning rate is set back to its first value",
+                {
+                    'scheduler.load_state_dict(saved["scheduler"])\n': (
+                        'scheduler.load_state_dict(saved["scheduler"])\n'
+                        '    optimizer.param_groups[0]["lr"] = scheduler.base_lrs[0]\n'
+                    )
+                },
+                why="The optimizer's entry had brought back the rate of the next step, and then it is overwritten.",
+                ask="What does your function leave in `optimizer.param_groups`, and what does `saved` hold there?",
+            ),
+            edit(
                 "the scheduler moves once more",
                 {
                     'scheduler.load_state_dict(saved["scheduler"])\n': (
@@ -231,6 +242,15 @@ EXERCISES = [
                 {"range(1, 1001)": "[1000]"},
                 why="The longest step need not be the last of all.",
                 ask="What does the factor without a warmup do in its first hundred steps?",
+            ),
+            *(
+                edit(
+                    "not all of the first 1,000 steps are looked at",
+                    {"range(1, 1001)": f"range(1, {last + 1})"},
+                    why="With a warmup that is long, a step comes later that is longer.",
+                    ask="At which step does a warmup of 2,500 steps end?",
+                )
+                for last in (100, 200, 500)
             ),
             edit(
                 "which step is the longest, not how long it is",

@@ -378,7 +378,7 @@ def paired(*runs: Tried, titles: Sequence[str] = ()) -> Figure:
 
     Args:
         runs: a panel for each.
-        titles: of the panels; else they name the first shape.
+        titles: what each panel adds to the name of the first shape.
 
     >>> shapes = {"constant": constant, "cosine": cosine}
     >>> found = Tried(shapes, [1], torch.ones(T, 2, 1, 1), torch.ones(2, 1, 1), torch.tensor([[0.3] * 8, [0.2] * 8]))
@@ -388,10 +388,8 @@ def paired(*runs: Tried, titles: Sequence[str] = ()) -> Figure:
     rows = [len(found.shapes) - 1 for found in runs]
     height = 0.7 + 0.4 * sum(rows) / len(rows)
     fig, axes = figure(1, len(runs), 8, height, sharex=True, squeeze=False, height_ratios=rows)
-    for ax, found, title in zip(
-        axes.flat, runs, titles or [f"less {[*found.shapes][0]}" for found in runs], strict=True
-    ):
-        names, apart = [*found.shapes][1:], found.held_out[1:] - found.held_out[0]
+    for ax, found, title in zip(axes.flat, runs, titles or [""] * len(runs), strict=True):
+        (first, *names), apart = found.shapes, found.held_out[1:] - found.held_out[0]
         ax.annotate("p", (1.03, 1), (0, 6), xycoords="axes fraction", textcoords="offset points")
         for row, (name, one) in enumerate(zip(names, apart, strict=True)):
             ax.plot(one, [row] * len(one), "o", color=BLUE, alpha=0.4, label=name)
@@ -399,7 +397,7 @@ def paired(*runs: Tried, titles: Sequence[str] = ()) -> Figure:
             ax.text(1.03, row, luck(one), va="center", transform=ax.get_yaxis_transform())
         ax.axvline(0, color="0.5", linewidth=1, label="_zero")
         ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
-        ax.set_title(title, loc="left")
+        ax.set_title(f"{title}: less {first}" if title else f"less {first}", loc="left")
     axes[-1, 0].set(xlabel="difference of the loss held out")
     axes[-1, 0].locator_params("x", nbins=6)
     return fig

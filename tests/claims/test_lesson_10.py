@@ -56,7 +56,8 @@ def test_a_schedule_reaches_only_who_reads_the_groups():
 
 def test_the_peak_is_chosen_with_other_seeds_and_images_than_it_is_judged_with():
     """
-    Each of the seven then ran at its best peak with 48 new seeds, judged on images that chose nothing
+    All seven at seven peaks, with the same 16 seeds, measured on 197 of the images held out;
+    Each of the seven then ran at its best peak with 48 new seeds, judged on the other 200 images, which happen to be
     """
     found = lab.tried(SGD, named(lab.cosine), [0.01, 0.3], range(3, 5), momentum=0.9)
     assert found.tuning[0, 1].mean() < found.tuning[0, 0].mean()
@@ -153,42 +154,46 @@ def test_what_decay_removes_is_the_noise_of_the_batches():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [2000, 3000])
-def test_where_steps_are_many_a_low_end_gains_nothing(first):
+def test_where_steps_are_many_a_low_end_gains_little(first):
     """
     Here the constant rate and the cosine train for 100 to 800 steps, each at the best of six peaks
-    Here 800 steps give a small constant rate the time that it needs; with batches of 8 they do not.
-    So let the rate end low where noise is left: few steps, small batches.
+    Its gain shrinks: 800 steps give a small constant rate nearly the time that it needs.
+    So let the rate end low where noise is left: few steps, small batches (*Deeper*).
     """
     runs = (
         (100, 32, 0.14, 0.4, True),
         (800, 32, 0.1, 0.14, False),
-        (800, 8, 0.05, 0.1, True),
         (100, 128, 0.4, 0.6, False),
     )
+    gains = []
     for steps, batch, small, peak, counts in runs:
         rates = torch.tensor([[small, peak * lab.cosine(t * 200 / steps)] for t in range(steps)])
         _, _, (constant, cosine) = lab._together(
             SGD, rates.double(), range(first, first + 24), batch, {"momentum": 0.9}
         )
         assert (p_of(cosine, constant, 24) < 0.01) == counts == (cosine.mean() < 0.9 * constant.mean())
+        gains.append(constant.mean() - cosine.mean())
+    assert 0 < gains[1] < gains[0] / 3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("peak, seeds", [(0.4, range(100, 116)), (0.3, range(50, 66)), (0.8, range(100, 116))])
+@pytest.mark.parametrize("peak, seeds", [(0.33, range(100, 116)), (0.3, range(50, 66)), (0.8, range(100, 116))])
 def test_under_its_noise_a_high_rate_learns(peak, seeds):
     """
-    Where the rate falls, the loss drops with it: the noise of the minibatches goes.
-    From 0.4, the later the fall, the lower the end: under its noise the network was learning all the time.
-    From 0.8 it is the other way round: there it was not.
+    Where the rate falls, the loss drops: the noise of the minibatches goes.
+    From 0.28, the later the fall, the lower the end, and a fall at 40 ends above none: under its noise the network
+    From 0.8 it is the other way round: there it did not.
     """
     starts = 40, 80, 160
     shapes = {"stays": lab.constant} | {str(first): lab.falls_at(first) for first in starts}
-    stays, *falls = lab.tried(SGD, shapes, [peak], seeds, momentum=0.9).losses[:, :, 0].mean(-1).T
+    found = lab.tried(SGD, shapes, [peak], seeds, momentum=0.9)
+    stays, *falls = found.losses[:, :, 0].mean(-1).T
     rested = [fall[first + 20 : first + 40].mean() for fall, first in zip(falls, starts, strict=True)]
     assert all(end < 0.85 * stays[at + 20 : at + 40].mean() for end, at in zip(rested, starts, strict=True))
-    assert rested == sorted(rested, reverse=peak < 0.5) and (stays[155:160].mean() < stays[35:40].mean()) == (
-        peak < 0.5
-    )
+    learns = peak < 0.5
+    for ends in (rested, found.tuning[1:, 0].mean(-1).tolist()):
+        assert ends == sorted(ends, reverse=learns)
+    assert learns == (stays[155:160].mean() < stays[35:40].mean()) == (falls[0][-20:].mean() > stays[-20:].mean())
 
 
 @pytest.mark.slow
@@ -230,7 +235,7 @@ def test_much_of_the_harm_is_done_in_the_first_five_steps(peak):
 
 @pytest.mark.slow
 def test_where_a_warmup_makes_no_difference():
-    """Not here: at its best peak 20 steps make no difference."""
+    """Not here: at its best peak 20 steps make no difference that counts."""
     lengths = {str(length): lab.warmed(length) for length in (1, 20)}
     none, some = lab.tried(SGD, lengths, [0.2, 0.28, 0.4], range(10, 26), momentum=0.9).held_out
     assert p_of(some, none, 16) > 0.01
@@ -284,11 +289,12 @@ def test_the_first_rate_is_skipped():
 
 @pytest.mark.parametrize("seed", range(5, 9))
 def test_a_restarted_schedule_costs_the_end(seed):
-    """After the restart the loss lies above the right one, to the end."""
+    """After the restart the loss rises, and it ends above the right one."""
     right, restarted = (
         torch.tensor(lab.trained(SGD, lambda t, n=n: lab.cosine(t % n), lr=0.4, momentum=0.9, seed=seed).losses)
         for n in (200, 100)
     )
+    assert restarted[105:120].mean() > 1.2 * restarted[85:100].mean()
     assert restarted[110:].mean() > 1.2 * right[110:].mean() and restarted[180:].mean() > right[180:].mean()
 
 
@@ -393,7 +399,6 @@ def test_who_ends_worse(seed):
     """
     At these peaks SGD does: its step grows with the gradient, and it ends at
     Clipped at 1, SGD ends at 0.054, with the bad batch or without.
-    At twice the peak it is hit harder, 0.149 instead of 0.053 with seed 0; try the others.
     """
 
     def end(make, clip=math.inf, bad=False, **options):
@@ -402,7 +407,6 @@ def test_who_ends_worse(seed):
 
     adam, sgd = {"make": Adam, "lr": 0.04}, {"make": SGD, "lr": 0.4, "momentum": 0.9}
     assert end(bad=True, **sgd) / end(**sgd) > 1.15 * end(bad=True, **adam) / end(**adam)
-    assert end(bad=True, make=Adam, lr=0.08) < 2 * end(make=Adam, lr=0.08)
     assert end(bad=True, clip=1, **sgd) == pytest.approx(end(clip=1, **sgd), rel=0.05)
 
 
