@@ -289,12 +289,11 @@ def test_the_first_rate_is_skipped():
 
 @pytest.mark.parametrize("seed", range(5, 9))
 def test_a_restarted_schedule_costs_the_end(seed):
-    """After the restart the loss rises, and it ends above the right one."""
+    """Restarted, the loss ends above the right one."""
     right, restarted = (
         torch.tensor(lab.trained(SGD, lambda t, n=n: lab.cosine(t % n), lr=0.4, momentum=0.9, seed=seed).losses)
         for n in (200, 100)
     )
-    assert restarted[105:120].mean() > 1.2 * restarted[85:100].mean()
     assert restarted[110:].mean() > 1.2 * right[110:].mean() and restarted[180:].mean() > right[180:].mean()
 
 
