@@ -221,12 +221,19 @@ def starts_with_no_gradient(step):
     return torch.allclose(step(p, g).flatten(), torch.cat([step(p[i, j], g[i, j]).view(1) for i, j in PLACES]))
 
 
+def cuts_off_a_row_and_a_column(step):
+    p, g = torch.randn(3, 4), torch.randn(3, 4)
+    parts = [(slice(1, None), slice(None)), (slice(None), slice(1, None))]
+    return all(torch.allclose(step(p, g)[part], step(p[part], g[part])) for part in parts)
+
+
 PLACES = [(i, j) for i in range(3) for j in range(2)]
 PROBES = {
     shuffles_a_vector: "the elements are only moved about",
     flips: "the elements are only moved about",
     rows_in_a_loop: "steps that mix the elements of a row pass",
     columns_in_a_loop: "steps that mix the elements of a column pass",
+    cuts_off_a_row_and_a_column: "a step whose elements feel the one to their right passes",
 }
 
 

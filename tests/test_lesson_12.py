@@ -117,6 +117,13 @@ def test_the_clock_is_read_when_it_is_ticked():
     assert all(0 < value < 1000 for value in clock.values())
 
 
+def test_lists_have_no_clock_beside_a_bill_with_memory_kept():
+    seen = lab.play(lambda rule: (17, 152), lab.PRICES).at(weights=200, mine=True, kept=True)
+    assert seen.numbers["lists, milliseconds by the clock"] == "none with memory kept"
+    (marks,) = seen.fig.axes[0].get_lines()
+    assert list(marks.get_ydata()) == [list(lab.RUNS).index("loop in C")]
+
+
 def test_a_temporary_lives_from_its_launch_to_the_last_that_reads_it():
     """Momentum, by hand: momentum * b, (1 - dampening) * g, their sum, lr * b, the new p; then p and b are written."""
     assert lab.lives(rules.momentum) == [("mul", 1, 3), ("mul", 2, 3), ("add", 3, 7), ("mul", 4, 5), ("sub", 5, 7)]

@@ -54,6 +54,10 @@ def steps():
         left = torch.cat([torch.zeros_like(x[..., :1]), x[..., :-1]], -1)
         return x + torch.arange(1, x.shape[-2] + 1).view(-1, 1) * left
 
+    def from_the_right(x):
+        right = torch.cat([x[..., 1:], torch.zeros_like(x[..., :1])], -1)
+        return x + torch.arange(x.shape[-2], 0, -1).view(-1, 1) * right
+
     def unit(x, **along):
         return x / ((x**2).sum(**along, keepdim=True) ** 0.5 + 1e-8)
 
@@ -71,6 +75,7 @@ def steps():
         "a gradient whose first and last element feel all others": along(at_the_ends),
         "a toy Muon": along(newton_schulz),
         "a gradient whose elements feel the one to their left, more in lower rows": along(from_the_left),
+        "a gradient whose elements feel the one to their right, more in upper rows": along(from_the_right),
         "a weight pulled towards its mean": pulled(lambda p: p - p.mean()),
         "a weight of which each row is divided by its length": pulled(lambda p: p - unit(p, dim=1)),
     }
@@ -203,6 +208,15 @@ ELEMENTWISE = [
         {COMPARE: "torch.allclose(step(p, g), torch.stack([step(a, b) for a, b in zip(p, g)]))"},
         why="You never part the elements of a row.",
         ask="What would you have to compare with, so that an element has no neighbor at all?",
+    ),
+    edit(
+        "a step whose elements feel the one to their right passes",
+        {
+            COMPARE: "all(torch.allclose(a, b) for a, b in [(step(p, g)[1:], step(p[1:], g[1:])), "
+            "(step(p, g)[:, 1:], step(p[:, 1:], g[:, 1:]))])"
+        },
+        why="It passes, though all elements but those at the right end feel a neighbor.",
+        ask="Which elements would you have to leave out, so that another one moves otherwise?",
     ),
     edit(
         "steps that mix the elements of a column pass",

@@ -273,6 +273,31 @@ EXERCISES = [
                 ask="Which tensors does a rule return, and is the gradient among them?",
             ),
             edit(
+                "one launch too many for Nesterov",
+                {"6 + 2": "7 + 2"},
+                why="RMSprop with momentum has the right number.",
+                ask="In each of the two lines of `nesterov`, how many signs have a tensor beside them?",
+            ),
+            edit(
+                "one launch is missing for Nesterov",
+                {"6 + 2": "5 + 2"},
+                why="RMSprop with momentum has the right number.",
+                ask="Line (2) has two products, a sum and a difference. How many signs has line (1), and how many "
+                "results are written back?",
+            ),
+            edit(
+                "one launch is missing for RMSprop with momentum",
+                {"11 + 3": "10 + 3"},
+                why="Nesterov has the right number. A power is a launch, and so is the sum with `eps`.",
+                ask="How many signs beside a tensor has line (2), and how many results are written back?",
+            ),
+            edit(
+                "one launch is missing for either rule",
+                {"6 + 2": "5 + 2", "11 + 3": "10 + 3"},
+                why="Each sign beside a tensor is one, and so is each result that is written back.",
+                ask="Which tensors does a rule return, and are all of them written back?",
+            ),
+            edit(
                 "each `=` is counted too",
                 {"6 + 2": "8 + 2", "11 + 3": "14 + 3"},
                 why="The signs are counted right, and `=` only gives a result its name.",

@@ -17,6 +17,12 @@ FIT = [
         ask="Which tensor does the rule read and never return?",
     ),
     edit(
+        "one tensor too many is counted",
+        {"2 + buffers": "3 + buffers"},
+        why="Your count leaves room for three tensors beside the buffers.",
+        ask="Which tensors does the rule of gradient descent take, which has no buffer?",
+    ),
+    edit(
         "the parameters and gradients are forgotten",
         {"2 + buffers": "buffers"},
         why="Beside the buffers, each setting has parameters and gradients of its own.",

@@ -78,6 +78,9 @@ SHARED_AGAIN = [
     ("lists", [365.9e-3, 211.2e-3, 209.9e-3, 210.1e-3, 212.8e-3, 94.5e-3, 156.2e-3]),
 ]
 SHARED_FAULTS = {"one by one": [6_772, 4_819, 5_828, 30_993], "lists": [93_689, 85_907, 85_907, 22_429]}
+# Seconds and page faults of a step over lists of one tensor of ten million weights on that machine, 28 November 2026,
+# without and with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment; medians of three programs each.
+BY_PAGES = {"pages of 4,096 bytes": (259e-3, 136_725), "larger pages": (71e-3, 7_442)}
 # Then what the loop takes off a step of training on the digits, gradients and all, of small_net(64, n, n, 10).float()
 # for n in NEURONS with so many images, in place of Adam's other ways, in percent. Each way is a program of its own, so
 # that none gets another's memory; they step in turn, a quarter of a second and more together, and CPU times are
@@ -123,14 +126,8 @@ def clock() -> Figure:
     for name, (color, dash, marker) in shown.items():
         times = [1e3 * seconds for seconds in MEASURED[name]]
         ax.plot(MEASURED_AT, times, color=color, linestyle=dash, marker=marker, markersize=5, label=name)
-    kink = MEASURED_AT.index(120_000)
-    ax.annotate(
-        "a kink (see Deeper)",
-        (120_000, 1e3 * MEASURED["lists"][kink]),
-        (-125, 12),
-        color=RED,
-        textcoords="offset points",
-    )
+    kink = 120_000, 1e3 * MEASURED["lists"][MEASURED_AT.index(120_000)]
+    ax.annotate("a kink (see Deeper)", kink, (-125, 12), color=RED, textcoords="offset points")
     ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
     label_ends(ax)
     return fig
@@ -344,22 +341,26 @@ def _shown(price: float) -> str:
 def bills_and_clocks() -> Figure:
     """The bills of Adam against the number of weights, as lines, and what the clock said, as marks.
 
-    >>> len(bills_and_clocks().axes[0].get_lines())
-    6
+    Left without, right with memory kept.
+
+    >>> [len(ax.get_lines()) for ax in bills_and_clocks().axes]
+    [4, 2]
     """
-    fig, ax = figure(width=7.4, height=4.2)
-    ways = {"lists": (RED, "o", False), "lists, memory kept": (ORANGE, "s", True), "loop in C": (GREEN, "D", False)}
+    fig, (left, right) = figure(2, width=11, height=4, sharey=True)
+    ways = {"lists": (left, RED, "o"), "loop in C": (left, GREEN, "D"), "lists, memory kept": (right, ORANGE, "s")}
     at = numpy.geomspace(MEASURED_AT[0], MEASURED_AT[-1], 301)  # fine, so that the jump to fresh memory is upright
-    for name, (color, marker, kept) in ways.items():
-        costs = [bills(17, 152, 7, weights, kept)[name.split(",")[0]] for weights in at]
-        billed = [1e3 * sum(items.values()) for items in costs]
-        ax.plot(at, billed, color=color, linewidth=4 if name == "lists" else 1, label=name)  # two lie on each other
+    for name, (ax, color, marker) in ways.items():
+        way, _, kept = name.partition(",")
+        costs = [bills(17, 152, 7, weights, bool(kept))[way] for weights in at]
+        ax.plot(at, [1e3 * sum(items.values()) for items in costs], color=color, label=way)
         clocked = [1e3 * seconds for seconds in MEASURED[name]]
-        ax.plot(MEASURED_AT, clocked, marker, color=color, markersize=5, label=f"_{name}, the clock")
+        ax.plot(MEASURED_AT, clocked, marker, color=color, markersize=5, label=f"_{way}, the clock")
+        ax.set(xscale="log", yscale="log", xlabel="weights, log scale", title=kept.strip() or "as it comes")
+    left.set_ylabel("milliseconds a step, log scale")
     looks = [Line2D([], [], color=GRAY), Line2D([], [], color=GRAY, marker="o", linestyle="")]
-    ax.legend(looks, ["the bill", "the clock"], loc="upper left")
-    ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
-    label_ends(ax)
+    left.legend(looks, ["the bill", "the clock"], loc="upper left")
+    for ax in (left, right):
+        label_ends(ax)
     return fig
 
 
@@ -489,7 +490,7 @@ def grid(
         for (row, column), share in numpy.ndenumerate(numpy.array(rows)):
             color, said = "white" if share > 60 or share < -14 else "black", f"{round(share)} %"
             if shares is TAKEN_OFF and (row, column) == NOISY:
-                ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="0.8", label="noise"))
+                ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="0.65", label="noise"))
                 said += f"\n{AGAIN[way]} %"
             ax.text(column, row, said.replace("-", "−"), color=color, ha="center", va="center", fontsize=11)
         ax.set(title=f"in place of {way}", xlabel="images a step", xticks=range(len(images)))
@@ -537,8 +538,10 @@ def _bills(
     totals = {name: 1e3 * sum(items.values()) for name, items in costs.items()}
     measured = {}
     if mine:
-        measured = {way: 1e3 * seconds(make, options | {"run": run}, int(weights)) for way, run in RUNS.items()}
-        ax.plot(list(measured.values()), range(2), "D", color=BLACK, label="the clock")
+        ways = [way for way in RUNS if not (kept and way == "lists")]
+        measured = {way: 1e3 * seconds(make, options | {"run": RUNS[way]}, int(weights)) for way in ways}
+        rows = [list(costs).index(way) for way in ways]
+        ax.plot(list(measured.values()), rows, "D", color=BLACK, label="the clock")
     ax.set_xlim(0, 1.05 * max(*totals.values(), *measured.values()))
     ax.set_title(f"{rule}, {int(weights):,} weights")
     largest = max(costs["lists"], key=lambda item: costs["lists"][item])
@@ -547,7 +550,7 @@ def _bills(
         f"of it {largest}": f"{100e3 * costs['lists'][largest] / totals['lists']:.0f} %",
         "loop in C, milliseconds by the bill": totals["loop in C"],
         "lists against the loop": totals["lists"] / totals["loop in C"],
-        **{f"{name}, milliseconds by the clock": value for name, value in measured.items()},
+        **{f"{way}, milliseconds by the clock": measured.get(way, "none with memory kept") for way in RUNS if mine},
     }
 
 

@@ -32,8 +32,10 @@ ALONE = 2.09
 # step and with 797; rounded medians, 28 November 2026, on such a core, which others used too.
 NETS_TOOK = {16: (0.1, 0.6), 64: (0.3, 1.0), 128: (0.4, 1.4)}
 WILD, LOST = (-0.97311, -4.72709), (4.936867, 4.452523)  # at 0.95 borders go on for long there; beside lost starts, on
+SPECK = 4.8075265378, 4.92561976  # beside starts that are lost at 0.8
 ZOOMS = [((0.0, 0.0), 10.0), ((-1.0, -4.45), 1.0), *((WILD, 10.0**-k) for k in (1, 3, 5, 7, 9)), (LOST, 1e-9)]
 MIDDLES = {"of the zooms": WILD, "near that of the zooms": (-0.99, -4.7), "of the last map": LOST}
+MIDDLES |= {"beside black of the first map": SPECK}
 COLORS = ListedColormap([*list(dict(BASINS))[: len(himmelblau.minima)], BLACK])
 Table = tuple[Tensor, Tensor]  # learning rates, and the loss that each ends at
 
@@ -94,7 +96,7 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
         ax.collections[0].set_clim(1e-4, 100)  # one scale for all
         ax.plot(LRS[best // len(momenta)], momenta[best % len(momenta)], label="_best of the first", **RING)
         for part, dash in outlines.values():
-            ax.contour(LRS, momenta, part.T.double(), [0.5], colors=RED, linestyles=dash, linewidths=2)
+            _outline(ax, part, dash)
         ax.set(title=f"from {start}", xlabel="learning rate, log scale", xlim=(8.9e-5, 0.0282))
     axes[0].set_ylabel("momentum")
     handles = [
@@ -102,6 +104,15 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
     ]
     axes[-1].legend(handles=handles, loc="lower right", frameon=True, facecolor="white", framealpha=1)
     return fig
+
+
+def _outline(ax: Axes, part: Tensor, dash: str, fine: int = 20) -> None:
+    """Draw the outline of ``part`` of a map of `from_start` along its squares: each is ``fine`` by ``fine`` here."""
+    squares = part.repeat_interleave(fine, 0).repeat_interleave(fine, 1).T.double()
+    places = [(numpy.arange(fine * count) + 0.5) / fine - 0.5 for count in part.shape]
+    momenta = AGAINST["momentum"][2]
+    rates, kept = LRS[0] * (LRS[1] / LRS[0]) ** places[0], momenta[0] + (momenta[1] - momenta[0]) * places[1]
+    ax.contour(rates, kept, squares, [0.5], colors=RED, linestyles=dash, linewidths=2)
 
 
 def nets(rates: Tensor, read: Mapping[str, Tensor]) -> Figure:
