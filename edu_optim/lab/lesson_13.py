@@ -109,7 +109,7 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
 def _outline(ax: Axes, part: Tensor, dash: str, fine: int = 20) -> None:
     """Draw the outline of ``part`` of a map of `from_start` along its squares: each is ``fine`` by ``fine`` here."""
     squares = part.repeat_interleave(fine, 0).repeat_interleave(fine, 1).T.double()
-    places = [(numpy.arange(fine * count) + 0.5) / fine - 0.5 for count in part.shape]
+    places = [(torch.arange(fine * count, dtype=torch.float64) + 0.5) / fine - 0.5 for count in part.shape]
     momenta = AGAINST["momentum"][2]
     rates, kept = LRS[0] * (LRS[1] / LRS[0]) ** places[0], momenta[0] + (momenta[1] - momenta[0]) * places[1]
     ax.contour(rates, kept, squares, [0.5], colors=RED, linestyles=dash, linewidths=2)
