@@ -796,6 +796,15 @@ def test_what_cannot_be_used_is_told_apart_from_what_raises():
     assert "What parameter_groups(...) returns cannot be used: KeyError: 'params'" in check(parameter_groups).text
 
 
+def test_a_generator_raises_where_its_own_line_does():
+    def ring(mine, rank):
+        arrived = yield mine[rank + 1]
+        mine[rank] += arrived
+
+    said = check(ring).text
+    assert "cannot be used" not in said and "IndexError" in said and "in ring, line" in said
+
+
 # One number and another
 
 RELATED = [

@@ -37,7 +37,7 @@ def test_the_rules_of_the_lesson_are_those_of_the_module():
     shipped, typed = functions(inspect.getsource(rules)), {}
     for cell in tagged(read(Lesson("15").path), "rule"):
         typed |= functions(cell.source)
-    assert list(typed) == ["nadam", "radam", "schedule_free_sgd", "adam_ema", "orthogonal"]
+    assert list(typed) == ["radam", "schedule_free_sgd", "adam_ema", "orthogonal", "nadam"]
     for name, function in typed.items():
         assert bare(function) == bare(shipped[name])
 

@@ -1,12 +1,13 @@
 """What an answer to a task of a lesson does when it is tried."""
 
 import collections
+import inspect
 
 from ..exercises.exercise import short
 from .compare import Seen
 from .kinds import Wrong, fitted, refuse, wanted
 from .observe import Trial
-from .sandbox import in_words
+from .sandbox import in_words, own_frames
 
 
 def returned_by_reference(exercise):
@@ -34,12 +35,13 @@ def trials_of_task(answer, exercise):
     3.0
     """
     rights = returned_by_reference(exercise)
-    calls, running = [], []
+    calls, running, generators = [], [], []
 
     def attempt(*given, **named):
         running.append(answer)
         value = answer(*given, **named)
         running.clear()
+        generators.extend([value] if inspect.isgenerator(value) else [])
         plain = all(isinstance(one, int | float | str | list) for one in given)
         calls.append(f"{exercise.name}({', '.join(map(short, given))})" if plain else f"{exercise.name}(...)")
         right = rights[min(len(calls), len(rights)) - 1]
@@ -57,6 +59,7 @@ def trials_of_task(answer, exercise):
 
     trial = Trial(lambda function, condition: (Seen(*pair) for pair in exercise.observe(function)), rtol=exercise.rtol)
     trial.collect(trial.watch(attempt, {}))
-    if trial.error and not isinstance(trial.error, Wrong) and rights[0] is not None and not running:
+    inside = running or (generators and trial.error and own_frames(trial.error, answer))
+    if trial.error and not isinstance(trial.error, Wrong) and rights[0] is not None and not inside:
         trial.error = Wrong(f"what {calls[-1]} returns cannot be used: {in_words(trial.error, answer)}")
     yield trial

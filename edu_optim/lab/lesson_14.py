@@ -238,7 +238,7 @@ def play() -> Experiment:
 
 
 def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[str, Any]:
-    """Milliseconds until all ranks have the sum, for 1,000 to 100 million weights, and a dot for yours."""
+    """Milliseconds until all ranks have the sum; dots for your weights, and gray where both take as long."""
     several = [10 ** (power / 20) for power in range(60, 161)]
     times = zip(*(round_trip(ranks, count, delay) for count in several), strict=True)
     mine = round_trip(ranks, weights, delay)
@@ -247,6 +247,8 @@ def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[s
     ):
         ax.plot(several, line, dash, color=color, label=name)
         ax.plot(weights, dot, "o", color=color, markersize=9)
+    if ranks > 2:
+        ax.axvline(SPEED / 4 * delay / 1e6 / (1 - 2 / ranks), color="0.5", linewidth=1)
     ax.legend()
     return {
         "whole gradients, milliseconds": mine[0],
@@ -257,7 +259,14 @@ def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[s
 
 
 def _milliseconds(ax: Axes) -> None:
-    ax.set(xlabel="weights, log scale", ylabel="milliseconds, log scale", xscale="log", yscale="log", ylim=(3e-3, 5e3))
+    ax.set(
+        xlabel="weights, log scale",
+        ylabel="milliseconds, log scale",
+        xscale="log",
+        yscale="log",
+        xlim=(1e3, 1e8),
+        ylim=(3e-3, 5e3),
+    )
 
 
 def average() -> Experiment:
@@ -267,52 +276,61 @@ def average() -> Experiment:
     learning rate: 0.02
     loss, gradients: 0.204
     loss, parameters: 0.186
+    a step, in steps of the mean gradient: 0.8
     """
     return Experiment(
-        _averaged, _losses, ranks=choice("ranks", "2", "4", "8", "16"), lr=rate("learning rate", "", 0.01, 0.001, 0.1)
+        _averaged,
+        _losses,
+        ranks=choice("ranks", "2", "4", "8", "16"),
+        lr=rate("learning rate", "", 0.01, 0.001, 0.1),
+        seed=slider("seed of the first weights", "", 0, 0, 9),
     )
 
 
-def _averaged(ax: Axes, *, ranks: str, lr: float) -> dict[str, Any]:
+def _averaged(ax: Axes, *, ranks: str, lr: float, seed: int) -> dict[str, Any]:
     """The loss over 1,280 images in five epochs, with gradients averaged and with parameters averaged."""
-    ends = {}
+    ends, length = {}, 1.0
     for name, shares, look, color in (("gradients", 1, "-", BLUE), ("parameters", int(ranks), "--", RED)):
-        losses = averaged_losses(shares, lr)
+        losses, length = train_averaged(shares, lr, seed)
         ax.plot(range(0, 101, 5), losses, look, color=color, label=f"{name} averaged")
         ends[f"loss, {name}"] = losses[-1]
     ax.legend()
-    return ends
+    return ends | {"a step, in steps of the mean gradient": round(length, 2)}
 
 
-def averaged_losses(ranks: int, lr: float, seed: int = 0) -> list[float]:
-    """Each step of Adam is the mean over ranks that each had a share of the batch; the loss after every fifth.
+def train_averaged(ranks: int, lr: float, seed: int = 0) -> tuple[list[float], float]:
+    """Each step of Adam is the mean over ranks that each had a share of the batch.
 
-    With one rank it is the step of the mean gradient.
+    The loss after every fifth step, and how long a step was on average, in lengths of the step that one rank with the
+    mean gradients would have taken there. With one rank it is that step.
 
     Args:
         ranks: a divisor of 64.
         lr: the learning rate.
         seed: of the first weights.
 
-    >>> len(averaged_losses(2, 0.01))
-    21
+    >>> losses, length = train_averaged(2, 0.01)
+    >>> len(losses), f"{length:.2f}"
+    (21, '0.80')
     """
     (images, labels), net = (x[:1280] for x in digits()), small_net(64, 16, 10, seed=seed)
     weights = tuple(net.parameters())
     p = parameters_to_vector(weights).detach()
-    m = v = torch.zeros(ranks, len(p), dtype=p.dtype)
-    losses = [cross_entropy(net(images), labels).item()]
+    m = v = torch.zeros(1 + ranks, len(p), dtype=p.dtype)  # the first row is of one rank with the mean gradients
+    losses, lengths = [cross_entropy(net(images), labels).item()], 0.0
     for t in range(1, 101):
         batch = torch.arange(64 * (t - 1), 64 * t) % 1280
         found = [cross_entropy(net(images[share]), labels[share]) for share in (batch[r::ranks] for r in range(ranks))]
         g = torch.stack([parameters_to_vector(torch.autograd.grad(loss, weights)) for loss in found])
-        ends, m, v = adam(p, g, m, v, t=t, lr=lr)
-        p = ends.mean(0)
+        (whole, *ends), m, v = adam(p, torch.vstack([g.mean(0), g]), m, v, t=t, lr=lr)
+        mean = torch.stack(ends).mean(0)
+        lengths += ((mean - p).norm() / (whole - p).norm()).item()
+        p = mean
         vector_to_parameters(p, weights)
         if t % 5 == 0:
             with torch.no_grad():
                 losses.append(cross_entropy(net(images), labels).item())
-    return losses
+    return losses, lengths / 100
 
 
 def _losses(ax: Axes) -> None:

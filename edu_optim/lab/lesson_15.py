@@ -2,7 +2,8 @@
 
 ``python -m edu_optim.lab.lesson_15 FILE NEW`` holds the race on four tasks, in about an hour, and writes it to a file,
 and to another what each rule reaches on the first with a constant rate, a cosine and an average, and what Muon and a
-longer AdamW do on the last; what came of it is stored in ``after_adam.json`` and ``after_adam_treatments.json``.
+longer AdamW do on the last, and in other minibatches; what came of it is stored in ``after_adam.json`` and
+``after_adam_treatments.json``.
 """
 
 import functools
@@ -221,6 +222,7 @@ LOWER = (0.000215, 0.000464, *LRS)  # in 400 steps Lion's best rate is below 0.0
 RACES = {"digits, MLP": MATRIX, "digits, 400 steps": LONGER}
 TEXT = "text, transformer"
 RACES |= {name: TASKS[name] for name in ("digits, CNN", TEXT)}
+MINIBATCHES = {8: 6.21, 32: AS_LONG, 128: 1.45}  # of the digits, and how many AdamW's steps one of Muon's costs
 STORED = Path(__file__).with_name("after_adam.json")
 
 
@@ -498,10 +500,12 @@ def by_treatment(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     ticks = {"xticks": range(3), "xticklabels": TREATMENTS}
     fig = chart(lines, x="", y="held-out digits wrong, %", **ticks)
     (ax,) = fig.axes
+    ax.get_legend().remove()
+    label_ends(ax)
     ax.get_lines()[list(RULES).index(AVERAGED)].set_marker("s")
     spread = numpy.mean([numpy.std(race["held_out"], ddof=1) / len(race["held_out"]) ** 0.5 for race in shown])
-    ax.errorbar(1.5, 6.2, spread, color="0.3", capsize=4, label="± standard error")
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+    ax.errorbar(1.5, 6.2, spread, color="0.3", capsize=4, label="_")
+    ax.text(1.55, 6.2, "± standard error", va="center")
     return fig
 
 
@@ -523,8 +527,12 @@ def race_and_write(to: str, new: str) -> None:
     results = {name: raced(task, lrs=LOWER if task is LONGER else LRS) for name, task in RACES.items()}
     Path(to).write_text(as_text(circumstances(begun), results), "utf-8")
     begun = time.monotonic()
-    text = treated(RACES[TEXT], RACES[TEXT].tuning, RACING, ("Muon", LONG), AS_LONG_TEXT)
-    Path(new).write_text(as_text(circumstances(begun), {"digits, MLP": treated(), TEXT: text}), "utf-8")
+    found = {"digits, MLP": treated()}
+    found[TEXT] = treated(RACES[TEXT], RACES[TEXT].tuning, RACING, ("Muon", LONG), AS_LONG_TEXT)
+    for batch in (8, 128):
+        task, entrants = replace(MATRIX, batch=batch), ("AdamW", "Muon", LONG)
+        found[f"digits, minibatches of {batch}"] = treated(task, MATRIX.tuning, NEW, entrants, MINIBATCHES[batch])
+    Path(new).write_text(as_text(circumstances(begun), found), "utf-8")
 
 
 def stored() -> dict[str, Any]:
@@ -540,7 +548,7 @@ def treatments(task: str = "digits, MLP") -> dict[str, dict[str, Any]]:
     """What `treated` returned, stored with the course.
 
     Args:
-        task: or `TEXT`, with Muon and AdamW longer only.
+        task: or `TEXT`, with Muon and AdamW longer only, or the digits in minibatches of 8 or 128, and AdamW too.
 
     >>> {len(result["held_out"]) for result in treatments().values()}
     {40}
@@ -620,6 +628,7 @@ def near_one(rule: Callable[..., Any], layer: Mapping[int, Tensor]) -> Figure:
         seen = values[values > 1e-6]
         right.plot(seen, brought(rule, seen), marker, color=color, alpha=0.7, label=f"step {step}")
     right.set(xscale="log", xlabel="singular value over the matrix's length, log scale")
+    right.set(title="what five iterations make of it")
     right.legend(loc="upper left")
     return fig
 

@@ -16,8 +16,7 @@ from edu_optim import Adam, problems
 # The sizes of a network, the images in a batch, and how often a step is taken.
 TRAININGS = [
     ((64, 48, 48, 10), 64, 301),
-    ((64, 48, 48, 10), 1024, 101),
-    ((64, 512, 512, 10), 1024, 21),
+    ((64, 1024, 1024, 10), 1792, 7),
 ]
 
 

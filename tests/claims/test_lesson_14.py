@@ -21,7 +21,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, Muon, NAdam, RAdam, RMSprop
-from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, averaged_losses, round_trip
+from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, round_trip, train_averaged
 from edu_optim.problems import digits, small_net
 
 data = functools.cache(digits)
@@ -104,8 +104,7 @@ def test_weights_make_shares_unequal(ranks, option, same):
 @pytest.mark.parametrize("cls", [Adam, AdamW, NAdam, RAdam, Adagrad, SGD, Muon])
 def test_rows(cls, two_ranks):
     """Our `Adam` is *elementwise*, each weight steps by itself, and need not know.
-    [Lesson 15](15_after_adam.ipynb)'s Muon needs whole matrices: FSDP2's rows stop our class with an error, unless \
-`run="per_tensor"`.
+    our class then needs `run="per_tensor"`, for they lack an operation on lists.
     DDP copies everything, `ZeroRedundancyOptimizer` deals out the state, FSDP2 cuts all of it; an elementwise \
 optimizer need not know.
     """
@@ -128,7 +127,8 @@ optimizer need not know.
         optimizer = cls([p for p in net.parameters() if p.ndim == 2], lr=0.01, run=run)
         gradient(net, slice(8))
         stops = cls is Muon and run is None
-        with pytest.raises(NotImplementedError) if stops else contextlib.nullcontext():
+        error = pytest.raises(NotImplementedError, match="_foreach_copy_")
+        with error if stops else contextlib.nullcontext():
             optimizer.step()
 
 
@@ -193,17 +193,26 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 3])
-def test_averaged_parameters_are_another_training(seed):
-    """At 0.01 the loss ends higher with more ranks; at 0.05 those 16 end at 0.20.
+def test_averaged_parameters_are_another_training():
+    """At 0.01 the loss ends higher with more ranks.
+    At 0.05 those 16 end higher than the gradients with seed 0, lower with seed 1.
     It is another training, and its best rate depends on the number of ranks.
     """
-    (one, two, many), (two_faster, many_faster), (two_fast, many_fast) = (
-        [averaged_losses(ranks, lr, seed)[-1] for ranks in some]
-        for lr, some in ((0.01, (1, 2, 16)), (0.02, (2, 16)), (0.05, (2, 16)))
-    )
-    assert one < two < many
-    assert two_faster < two_fast and many_fast < many_faster
+    for seed in (1, 3):
+        ends = [train_averaged(ranks, 0.01, seed)[0][-1] for ranks in (1, 2, 16)]
+        assert ends == sorted(ends)
+    for seed in range(2, 6):
+        (two_faster, many_faster), (two_fast, many_fast) = (
+            [train_averaged(ranks, lr, seed)[0][-1] for ranks in (2, 16)] for lr in (0.02, 0.05)
+        )
+        assert two_faster < two_fast and many_fast < many_faster
+
+
+@pytest.mark.parametrize(("ranks", "length"), [(1, 1.0), (2, 0.8), (16, 0.4)])
+def test_how_much_shorter_the_steps_are(ranks, length):
+    """With two ranks a step is 0.8 as long as that of the mean gradient, with 16 it is 0.4."""
+    for seed, lr in ((0, 0.01), (1, 0.05)):
+        assert train_averaged(ranks, lr, seed)[1] == pytest.approx(length, abs=0.025)
 
 
 @pytest.mark.parametrize("lr", [0.001, 0.1])
@@ -251,7 +260,7 @@ def test_what_does_not_divide(count, ranks):
 @pytest.mark.parametrize("seed", [0, 3])
 @pytest.mark.parametrize("ranks", [2, 5])
 def test_a_sampler_without_its_epoch(ranks, seed):
-    """A sampler that is not told the epoch gives every epoch the same order, and each rank the same examples."""
+    """A sampler that is not told the epoch gives every epoch the same order, and each rank its own examples again."""
     for rank in range(ranks):
         sampler = DistributedSampler(range(100), ranks, rank, seed=seed)
         untold = [list(sampler) for _ in range(3)]
@@ -406,6 +415,49 @@ def test_where_parts_begin_to_be_faster(ranks, delay):
         assert counts[ahead[1].index(True)] == pytest.approx(83_000, rel=0.03)
 
 
+MUON = """
+import torch, torch.distributed as dist
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+from edu_optim import Muon
+from edu_optim.problems import digits, small_net
+dist.init_process_group("gloo")
+rank, (images, labels) = dist.get_rank(), digits()
+def matrices(way):
+    net = small_net(64, 12, 12, 10)
+    weights = [p for p in net.parameters() if p.ndim == 2]
+    if way == "zero":
+        net = DistributedDataParallel(net)
+        optimizer = ZeroRedundancyOptimizer(weights, Muon, lr=0.02)
+    else:
+        if way == "rows":
+            fully_shard(net)
+        weights = [p for p in net.parameters() if p.ndim == 2]
+        optimizer = Muon(weights, lr=0.02, run="per_tensor" if way == "rows" else None)
+    for start in range(0, 320, 64):
+        share = slice(start, start + 64) if way == "alone" else slice(start + rank, start + 64, 2)
+        net.zero_grad()
+        cross_entropy(net(images[share]), labels[share]).backward()
+        optimizer.step()
+    return [p.full_tensor() if way == "rows" else p for p in weights]
+alone, zero, rows = map(matrices, ("alone", "zero", "rows"))
+for p, q, r in zip(alone, zero, rows):
+    assert (p - q).abs().max() < 1e-12 and (p - r).abs().max() < 1e-12
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_where_muon_ends_on_two_ranks(tmp_path):
+    """`ZeroRedundancyOptimizer` deals out whole tensors, so it takes our class as it is.
+    Both end where one process ends.
+    """
+    (tmp_path / "muon.py").write_text(MUON)
+    on_ranks(tmp_path / "muon.py", ranks=2)
+
+
 START = """
 import torch, torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
@@ -433,7 +485,7 @@ def test_whose_start_it_is(tmp_path):
 def test_what_the_clock_said():
     """For small gradients whole ones take less time, as in the model, and for large ones parts, in Python too, so \
 it is not the language.
-    with ten million weights `all_reduce` needs most of its time when nothing is sent.
+    with ten million weights `all_reduce` takes most of its time without sending.
     """
     for ranks, ways in MEASURED.items():
         whole, unsent, ring, torchs = (dict(zip(MEASURED_AT, times, strict=True)) for times in ways.values())
@@ -448,16 +500,18 @@ it is not the language.
 
 
 def test_a_step_on_two_ranks():
-    """On two ranks the training of this lesson took eight times as long"""
+    """In each run two ranks took 6 to 15 times as long for the training of this lesson, and 0.6 to 0.9 times for the \
+large one.
+    """
     lesson = (Path(__file__).parents[2] / "notebooks" / "14_scale_out.ipynb").read_text()
-    rows = [tuple(map(int, row)) for row in re.findall(r"\| [\d,]+ \| (\d+) \| (\d+) \|", lesson)]
-    alone, two = rows[0]
-    assert len(rows) == 3 and two == 8 * alone
+    rows = [tuple(map(float, row)) for row in re.findall(r"\| [\d,]+ \| ([\d.]+) \| ([\d.]+) \|", lesson)]
+    (alone, two), (large, shared) = rows
+    assert 6 < two / alone < 15 and 0.6 < shared / large < 0.9
 
 
 @pytest.mark.parametrize(("lr", "steps"), [(0.01, 60), (0.1, 200)])
 def test_rounding_may_grow_into_another_training(lr, steps):
-    """Because of such rounding a training at a large rate can end elsewhere."""
+    """In many steps at a large rate such rounding can grow."""
     ends = []
     for shares in (1, 2):
         net = small_net(64, 48, 48, 10, seed=1)
