@@ -500,7 +500,7 @@ def by_treatment(results: Mapping[str, Mapping[str, Any]]) -> Figure:
     ticks = {"xticks": range(3), "xticklabels": TREATMENTS}
     fig = chart(lines, x="", y="held-out digits wrong, %", **ticks)
     (ax,) = fig.axes
-    ax.get_legend().remove()
+    ax.legend().remove()
     label_ends(ax)
     ax.get_lines()[list(RULES).index(AVERAGED)].set_marker("s")
     spread = numpy.mean([numpy.std(race["held_out"], ddof=1) / len(race["held_out"]) ** 0.5 for race in shown])

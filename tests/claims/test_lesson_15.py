@@ -182,11 +182,11 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
     """All but schedule-free gain here from both.
     The six draw together: from 4.01 to 6.69 at a constant rate, from 3.65 to 4.66 with the average
     In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, here by 0.5 to 0.8 points.
-    Yes, with an average or a cosine: on our MLP in 120 minibatches of 32, at the default betas, of these rules only Muon beats it with the same.
+    Use AdamW, with an average or a cosine: on our MLP in 120 minibatches of 32, at the default betas, of these rules only Muon beats it with the same.
     expecting much: no table here tells it from AdamW with the same treatment
     AdamW beats it on our MLP with a cosine and with an average
     But an average gains AdamW 1.7.
-    - There an average of its weights gained AdamW 1.7 points, a cosine 1.6: give its rivals both, too.
+    - There an average gained AdamW 1.7 points, a cosine 1.6: give its rivals both.
     at a constant rate in 120 or 200 steps: AdamW beats it there, on the MLP and the text
     """  # noqa: E501
     wins = won(counted(treatments()))
@@ -228,7 +228,7 @@ def test_what_takes_muon_apart():
     """It beats Muon in each column, at about twice its operations.
     With minibatches of 32, Muon's 120 steps cost as many operations as 320 of AdamW.
     AdamW with those, `AdamW longer`, beats Muon with each treatment
-    - By the operation, both averaged, AdamW is ahead there in minibatches of 8 and 32, Muon on the text.
+    - By the operation, both averaged, AdamW leads there in 8 and 32, Muon on the text.
     where its step costs more than the gradient of a minibatch, as with 32 digits
     """  # noqa: E501
     wins = won(counted(treatments()))
@@ -394,7 +394,7 @@ def test_muon_is_ahead_on_the_text_with_each_seed():
 def test_on_the_text_muon_pays_by_the_operation_too():
     """There a training step with Muon takes 1.4 times the operations.
     At a constant rate we do not know who is ahead; with the cosine, and with the average, Muon is.
-    - By the operation, both averaged, AdamW is ahead there in minibatches of 8 and 32, Muon on the text.
+    - By the operation, both averaged, AdamW leads there in 8 and 32, Muon on the text.
     """
     task, results = RACES[TEXT], treatments(TEXT)
     net, inputs = task.model(0).float(), task.data(0)[0][0][: task.batch]
