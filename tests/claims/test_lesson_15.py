@@ -322,15 +322,14 @@ def test_muons_lead_by_the_minibatch():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch, least, most", [(8, 1, 3), (128, -0.1, 0.6)])
-def test_muons_lead_by_the_minibatch_with_other_seeds(batch, least, most):
+def test_muons_lead_in_small_minibatches_with_other_seeds():
     """By the step Muon leads most in the smallest minibatches"""
-    task, ends = replace(MATRIX, batch=batch), {}
+    ends = []
     for rule in ("AdamW", "Muon"):
-        race = treatments(f"digits, minibatches of {batch}")[f"{rule}, average"]
-        assert race["lrs"][0] < race["best"] < race["lrs"][-1]
-        ends[rule] = trained(task, rule, [race["best"]], range(600, 620), [race["decay"]])[1][-1].mean()
-    assert least < ends["AdamW"] - ends["Muon"] < most
+        race = treatments("digits, minibatches of 8")[f"{rule}, average"]
+        task, lrs, decays = replace(MATRIX, batch=8), [race["best"]], [race["decay"]]
+        ends.append(trained(task, rule, lrs, range(600, 620), decays)[1][-1].mean())
+    assert 1 < ends[0] - ends[1] < 3
 
 
 @pytest.mark.slow
