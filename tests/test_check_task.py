@@ -957,6 +957,21 @@ def test_an_error_is_shown_at_the_line_of_the_reader():
     assert "NameError" in text and "return lr / nothing" in text
 
 
+def test_a_search_that_runs_dry_is_shown_at_its_line():
+    def burst_ends(alpha, times):
+        return next(t for t in range(1, 9) if (1 - alpha**t) ** -0.5 <= times)
+
+    head, said, line = check(burst_ends).text.splitlines()
+    assert said == "StopIteration" and "return next(t for t in range(1, 9)" in line
+
+
+def test_a_generator_of_the_reader_that_runs_dry_ends_with_what_python_makes_of_it():
+    def burst_ends(alpha, times):
+        return list(next(iter([])) for _ in range(3))
+
+    assert "RuntimeError: generator raised StopIteration" in check(burst_ends).text
+
+
 def test_a_loop_without_an_end_is_stopped():
     def training_loop(model, optimizer, x, y, epochs):
         while True:

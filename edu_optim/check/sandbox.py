@@ -206,6 +206,8 @@ def in_words(error, answer):
     >>> in_words(ZeroDivisionError("by nothing"), is_stub)
     'ZeroDivisionError: by nothing'
     """
+    if isinstance(error.__cause__, StopIteration) and not own_frames(error, answer):
+        error = error.__cause__  # Python made a RuntimeError of it, for the answer was called in a generator of ours
     try:
         says = str(error)
     except BaseException as other:
