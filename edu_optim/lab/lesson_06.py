@@ -75,9 +75,7 @@ def _before_and_after(ax: Axes) -> None:
 
 
 WHOLE = 1797  # digits
-FIRST = 0.003
 BATCHES = [5, 10, 20, 50, 100, 200, 500, 1000, WHOLE]
-MOST = 100  # updates
 
 
 def growing() -> Experiment:
@@ -89,46 +87,46 @@ def growing() -> Experiment:
     halvings among the changes: 40%
     typical step at the end: 0.000486
     """
-    _typical_steps()  # so that no move waits for them
     return Experiment(
         _steps_that_change,
         _typical_by_batch,
         columns=2,
         height=3.9,
         batch=rate("batch size", "digits", WHOLE, BATCHES[0], WHOLE),
-        updates=slider("updates", "", 20, 10, MOST, 10),
+        first=rate("first step", "", 0.003, 0.001, 0.1),
+        updates=slider("updates", "", 20, 10, 100, 10),
     )
 
 
-def _steps_that_change(axes: Any, *, batch: float, updates: int) -> dict[str, Any]:
+def _steps_that_change(axes: Any, *, batch: float, first: float, updates: int) -> dict[str, Any]:
     """Left, Rprop's steps, black the typical one; right, the typical step at the end, by batch size."""
-    sizes = rprop_on_digits(round(batch), updates=updates)
+    sizes = rprop_on_digits(round(batch), first=first, updates=updates)
     typical, changes = _typical(sizes), sizes.diff(dim=0)
     axes[0].plot(sizes[:, ::53], color=RED, linewidth=0.8, alpha=0.6, label="_steps")
     axes[0].plot(typical, color="black", linewidth=2.5, label="_typical")
     axes[1].plot(batch, typical[-1], "o", color="black", markersize=9, label="_here")
     return {
-        "steps longer than the first": f"{(sizes[-1] > FIRST).double().mean():.0%}",
+        "steps longer than the first": f"{(sizes[-1] > first).double().mean():.0%}",
         "halvings among the changes": f"{(changes < 0).sum() / (changes != 0).sum():.0%}",
         "typical step at the end": typical[-1],
     }
 
 
-def _typical_by_batch(axes: Any, updates: int) -> None:
+def _typical_by_batch(axes: Any, first: float, updates: int) -> None:
     for ax in axes:
-        ax.axhline(FIRST, color="0.4", linewidth=0.8, linestyle=":", label="_first")
+        ax.axhline(first, color="0.4", linewidth=0.8, linestyle=":", label="_first")
         ax.set(ylim=(2e-6, 0.2), yscale="log", ylabel="length of the step, log scale")
         ax.legend(handles=[])
     axes[0].set(xlim=(0, updates), title="Rprop's steps", xlabel="update")
-    axes[1].plot(BATCHES, _typical_steps()[:, updates], "-", color="black", linewidth=2.5, label="_ends")
-    axes[1].text(BATCHES[0], 1.1 * FIRST, "the first step", color="0.3", va="bottom")
+    axes[1].plot(BATCHES, _typical_steps(first, updates), "-", color="black", linewidth=2.5, label="_ends")
+    axes[1].text(BATCHES[0], 1.1 * first, "the first step", color="0.3", va="bottom")
     axes[1].set(xscale="log", xlabel="batch size, log scale", title="The typical step at the end")
 
 
 @functools.cache
-def _typical_steps() -> Tensor:
-    """The typical step for each of ``BATCHES`` from the first one on, ``[9, MOST + 1]``."""
-    return torch.stack([_typical(rprop_on_digits(batch, updates=MOST)) for batch in BATCHES])
+def _typical_steps(first: float, updates: int) -> Tensor:
+    """The typical step at the end for each of ``BATCHES``."""
+    return torch.stack([_typical(rprop_on_digits(batch, first=first, updates=updates))[-1] for batch in BATCHES])
 
 
 def _typical(sizes: Tensor) -> Tensor:
@@ -136,12 +134,13 @@ def _typical(sizes: Tensor) -> Tensor:
 
 
 @functools.cache
-def rprop_on_digits(batch: int, seed: int = 0, updates: int = 20) -> Tensor:
+def rprop_on_digits(batch: int, seed: int = 0, first: float = 0.003, updates: int = 20) -> Tensor:
     """The lengths ``[updates + 1, weights]`` of the steps of torch's Rprop, from the first one on.
 
     Args:
         batch: how many digits to draw, with replacement, for each update; all of them, undrawn, if there are no more.
         seed: of the net and of the draws.
+        first: the length of the first step of each weight.
         updates: how many.
 
     >>> rprop_on_digits(WHOLE).shape
@@ -151,7 +150,7 @@ def rprop_on_digits(batch: int, seed: int = 0, updates: int = 20) -> Tensor:
     net, dice = small_net(64, 16, 10, seed=seed), torch.Generator().manual_seed(seed)
     shapes = [p.shape for p in net.parameters()]
     flat = torch.nn.utils.parameters_to_vector(net.parameters()).detach()
-    before, size, sizes = torch.zeros_like(flat), torch.zeros_like(flat), [torch.full_like(flat, FIRST)]
+    before, size, sizes = torch.zeros_like(flat), torch.zeros_like(flat), [torch.full_like(flat, first)]
     for _ in range(updates):
         drawn = slice(None) if batch >= WHOLE else torch.randint(WHOLE, (batch,), generator=dice)
         leaf = flat.requires_grad_()
@@ -159,7 +158,7 @@ def rprop_on_digits(batch: int, seed: int = 0, updates: int = 20) -> Tensor:
         weights, biases, above, top = (part.view(shape) for part, shape in zip(parts, shapes, strict=True))
         scores = torch.addmm(top, torch.addmm(biases, images[drawn], weights.T).tanh(), above.T)
         (slopes,) = torch.autograd.grad(torch.nn.functional.cross_entropy(scores, labels[drawn]), leaf)
-        flat, before, size = rprop(leaf.detach(), slopes, before, size, lr=FIRST)
+        flat, before, size = rprop(leaf.detach(), slopes, before, size, lr=first)
         sizes.append(size)
     return torch.stack(sizes)
 
@@ -188,11 +187,11 @@ RATES = [10 ** (stop / 8 - 2) for stop in range(17)]  # to choose from, 0.01 to 
 ANGLES = range(0, 46, 5)
 LOOKS = {"Rprop": {"color": RED, "linestyle": "-", "marker": "h"}}
 LOOKS["signs"] = {"color": BLUE, "linestyle": "--", "marker": "<"}
-LOOKS["RMSprop, α = 0.9"] = look("RMSprop") | {"marker": "^"}
+LOOKS["RMSprop 0.9"] = LOOKS["RMSprop, α = 0.9"] = look("RMSprop") | {"marker": "^", "linestyle": "-."}
 
 
 def turned(start: tuple[float, float] = (-4, 1)) -> Experiment:
-    """A ravine of condition number 25 that turns, and how many steps four rules need down it, as in `quickest`.
+    """A ravine of condition number 25 that turns, and how many steps five rules need down it, as in `quickest`.
 
     Args:
         start: in the ravine before it is turned.
@@ -203,13 +202,14 @@ def turned(start: tuple[float, float] = (-4, 1)) -> Experiment:
     steps, momentum: 12
     steps, Rprop: 24
     steps, RMSprop: 56
+    steps, RMSprop 0.9: 41
     RMSprop's gradients, y over x: 0.943
     """
     return Experiment(
         _three_paths,
         _ravine_and_steps,
         columns=2,
-        height=3.9,
+        height=4.2,
         angle=slider("turn", "degrees", 0, 0, 45),
         start=start,
     )
@@ -248,16 +248,17 @@ def _look(name: str) -> dict[str, Any]:
 
 @functools.cache
 def quickest(angle: float, condition: float = 25, start: tuple[float, float] = (-4, 1)) -> dict[str, Tensor]:
-    """The paths of four rules down a ravine until the loss is below a two-thousandth of the first, ``[steps + 1, 2]``.
+    """The paths of five rules down a ravine until the loss is below a two-thousandth of the first, ``[steps + 1, 2]``.
 
-    Each is at that of 17 rates that comes down first, momentum also at that of five momenta; RMSprop has alpha = 0.99.
+    Each is at that of 17 rates that comes down first, momentum also at that of five momenta; RMSprop has
+    alpha = 0.99 unless its name says more.
 
     Args:
         angle: by how many degrees the ravine is turned, and the start with it.
         condition, start: of the ravine, before it is turned.
 
     >>> {name: len(path) - 1 for name, path in quickest(0).items()}
-    {'SGD': 43, 'momentum': 12, 'Rprop': 9, 'RMSprop': 5}
+    {'SGD': 43, 'momentum': 12, 'Rprop': 9, 'RMSprop': 5, 'RMSprop 0.9': 6}
     """
     bowl, paths = quadratic(condition, angle), {}
     c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -265,6 +266,7 @@ def quickest(angle: float, condition: float = 25, start: tuple[float, float] = (
     momenta = [{"momentum": mu} for mu in (0.5, 0.6, 0.7, 0.8, 0.9)]
     tried: dict[str, Any] = {"SGD": (gradient_descent, 0, [{}]), "momentum": (momentum, 1, momenta)}
     tried |= {"Rprop": (rprop, 2, [{}]), "RMSprop": (rmsprop, 1, [{}])}
+    tried["RMSprop 0.9"] = (rmsprop, 1, [{"alpha": 0.9}])
     for name, (rule, buffers, choices) in tried.items():
         most = STEPS
         for options, lr in itertools.product(choices, RATES):
@@ -384,7 +386,7 @@ def dots(kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mappin
                 ax.text(losses.max() + 0.02, row, f"{losses.median():.2f}", color=style["color"], va="center")
         ax.set_yticks(range(len(rows)), rows)
         ax.grid(axis="y", color="0.9")
-        ax.set(xlabel="loss on all digits", title=title)
+        ax.set(xlabel="loss on all digits; hollow, at a falling rate", title=title)
     highest = max(losses.max().item() for ends in (*kinds.values(), *falling.values()) for losses in ends.values())
     axes[0][0].set(xlim=(0, 1.2 * highest), ylim=(len(rows) - 0.5, -0.5))
     return fig

@@ -51,7 +51,7 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
 def test_small_batches_shrink_the_steps(seed):
     """Nine in ten have grown: without noise the same sign again means that the loss still falls that way.
     So where more than about one change in five is a halving, the typical step shrinks;
-    Here, in 20 updates, between 100 and 200 digits.
+    From 0.003, in 20 updates, between 100 and 200 digits.
     - Noise flips signs, and each flip halves Rprop's step: on small batches it freezes.
     """
     typical = {}
@@ -66,27 +66,23 @@ def test_small_batches_shrink_the_steps(seed):
     assert (sizes[-1] > 0.003).double().mean() > 0.85
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_in_more_updates_the_steps_shrink_without_noise(seed):
-    """After 100 it has shrunk on all digits, too: steps that have grown too long flip signs as well."""
-    sizes = rprop_on_digits(1797, seed, updates=100)
-    changes = sizes.diff(dim=0)[-40:]
-    assert sizes[-1].log().mean() < math.log(0.003)
-    assert (changes < 0).sum() > 0.25 * (changes != 0).sum()
-    net, flips, before = small_net(64, 16, 10, seed=seed), [], []
-
-    class Kept(SGD):
-        def step(self):
-            slopes = torch.cat([p.grad.flatten() for p in net.parameters()])
-            flips.extend([(slopes * before.pop() < 0).double().mean()] if before else [])
-            before.append(slopes)
-            for p in net.parameters():
-                p.grad.sign_()
-            return super().step()
-
-    train(net, Kept, *digits(), 100, lr=0.003)  # as long as Rprop's first steps, and no longer
-    assert max(flips[-40:]) < 0.15
+@pytest.mark.parametrize("seed, updates", [(1, 20), (2, 30)])
+def test_too_long_a_first_step_shrinks_without_noise(seed, updates):
+    """From 0.01, the luckiest above, six in ten grow; from 0.03 one in three, and the typical step shrinks.
+    That needs no noise: too long steps flip signs as well.
+    """
+    grown, halved = {}, {}
+    for first in (0.003, 0.01, 0.03, 0.06):
+        sizes = rprop_on_digits(1797, seed, first, updates)
+        changes = sizes.diff(dim=0)
+        grown[first] = (sizes[-1] > first).double().mean()
+        halved[first] = (changes < 0).sum() / (changes != 0).sum()
+        assert (sizes[-1].log().mean() < math.log(first)) == (first > 0.02) or updates > 20
+    assert list(halved.values()) == sorted(halved.values()) and halved[0.03] > math.log(1.2) / math.log(2.4)
+    assert updates > 20 or (0.5 < grown[0.01] < 0.65 and 0.25 < grown[0.03] < 0.4)
+    for batch in (50, 200, 600):
+        sizes = rprop_on_digits(batch, seed, 0.03, updates)
+        assert sizes[-1].log().mean() < math.log(0.015)
 
 
 @pytest.mark.parametrize("wrong", [0.02, 0.1, 0.3, 0.45])
@@ -192,15 +188,18 @@ def test_the_root_takes_the_first_ten_out(rule, factor):
 @pytest.mark.parametrize("condition", [10, 25, 100])
 def test_a_turned_ravine_takes_the_lead_away(condition, start):
     """each weight has a step to suit.
-    Momentum does not notice, nor does SGD, at 43 steps; RMSprop takes 56.
-    RMSprop's gradients are of nearly one size, 0.94 times, so it has one rate for the two, like SGD.
-    - A root for each weight helps in ravines along the axes
+    Momentum does not notice, nor does SGD, at 43 steps; RMSprop takes 56, or 41 at $\\alpha = 0.9$.
+    RMSprop's gradients are of nearly one size, 0.94 times, so it has nearly one rate for the two, like SGD.
+    along a ravine's axes it took 5 steps, SGD 43.
     """
     straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
     needed, after = ({name: len(path) - 1 for name, path in paths.items()} for paths in (straight, turned))
-    assert min(needed, key=needed.get) == "RMSprop" and min(after, key=after.get) == "momentum"
+    rooted = {"RMSprop", "RMSprop 0.9"}
+    assert max(needed[name] for name in rooted) <= min(needed[name] for name in needed.keys() - rooted)
+    assert min(after, key=after.get) == "momentum"
     assert needed["momentum"] == after["momentum"] and needed["SGD"] == after["SGD"] < 200
-    assert 0.8 < after["RMSprop"] / after["SGD"] < 1.5
+    for name in rooted:
+        assert 0.6 < after[name] / after["SGD"] < 1.5
     slopes = torch.tensor([quadratic(condition, 45).slope(*place) for place in turned["RMSprop"].tolist()])
     x, y = slopes.norm(dim=0)
     assert 0.7 < y / x < 1.4
@@ -210,7 +209,8 @@ def test_a_turned_ravine_takes_the_lead_away(condition, start):
     "dice, steps, batch, seeds", [(7, 100, 32, 30), pytest.param(2, 160, 12, 50, marks=pytest.mark.slow)]
 )
 def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
-    """In 200 steps at a falling rate, hardly: right, signs end at 0.26, RMSprop at 0.9 at 0.22, momentum at 0.40.
+    """In 200 steps at a falling rate, hardly: right, signs end at 0.26, RMSprop ($\\alpha = 0.9$) at 0.22, \
+momentum at 0.40.
     In 200 steps the falling rate harms Adagrad and RMSprop at 0.99, which loses most of its lead;
     But without it a falling rate does best at 0.03: it ends at 0.22, as at $\\alpha = 0.9$.
     - In 200 steps a falling lr helped at $\\alpha = 0.9$; at 0.99 it harmed until the burst was cut.
@@ -264,7 +264,7 @@ def test_the_burst_keeps_a_falling_rate_small(dice, seeds, batch):
 
 @pytest.mark.slow
 def test_in_a_longer_run_the_size_counts():
-    """In 1000 steps RMSprop at 0.9 ends far below signs."""
+    """In 1000 steps it is: RMSprop ends at 0.07, signs at 0.22."""
     dice = torch.Generator().manual_seed(3)
     units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
     how = {"seeds": range(40, 43), "steps": 1000, "falling": True}
@@ -281,7 +281,7 @@ def by_signs(p, g, *, lr):
 @pytest.mark.parametrize("hidden, seed, lr", [(16, 1, 0.03), (24, 2, 0.03), (64, 3, 0.02)])
 def test_the_burst_makes_the_climb(hidden, seed, lr):
     """Cut from the first eight steps, it still lifts the loss right after them.
-    With no burst this net's loss falls at once.
+    With no burst, at 0.03, this net's loss falls at once.
     With a *warm-up*, an lr that grows in a line for 20 steps, it never passes its start.
     """
     losses = {}
@@ -314,7 +314,7 @@ def test_a_faded_memory_passes_the_edge_of_lesson_01():
 def test_a_longer_memory_cancels_more(many):
     """So divide gradients that follow each other by nearly the *same* number, one that follows the size of the \
 gradients slowly.
-    At 0.9 it stays 0.68 away: the large square weighs most on its own step.
+    At 0.9 it stays 0.68 away: the large square shortens its own step most.
     """
     stream = ([0.3] * many + [-0.3 * many]) * 600
     drifts = []
@@ -359,7 +359,7 @@ def test_a_longer_memory_bursts_higher_and_longer():
 
 
 def test_eps_inside_halves_the_steps_of_far_larger_gradients():
-    """Keras halves the steps of gradients nearly twenty thousand times larger than those whose steps torch halves."""
+    """Torch halves the steps of gradients of 1e-8, Keras those of gradients nearly twenty thousand times larger."""
     halved_by_torch, halved_by_keras = 1e-8, (1e-7 / 3) ** 0.5
     assert halved_by_torch / (halved_by_torch + 1e-8) == pytest.approx(0.5)
     assert halved_by_keras / (halved_by_keras**2 + 1e-7) ** 0.5 == pytest.approx(0.5)
