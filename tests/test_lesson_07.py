@@ -153,12 +153,18 @@ def test_without_a_memory_the_steps_grow_with_the_root_of_time():
         assert distances(made.picture)[name] == pytest.approx(far, rel=1e-3)
 
 
+@pytest.mark.parametrize("moves", [{"broken": True}, {"unit": 10, "eps": 1e-2}, {"unit": 3, "two": True}], ids=str)
+def test_the_dashed_line_repeats_step_1(moves):
+    made = experiment(**moves)
+    assert distances(made.picture)["like step 1"][1] == pytest.approx(100 * made.numbers["first step along x"])
+
+
 @pytest.mark.parametrize("moves", [{}, {"eps": 1e-8}, {"eps": 1e-2}, {"window": 1}, {"window": 1000}], ids=str)
 def test_each_control_moves_the_lines_on_the_right(moves):
     settings = {"window": 10, "eps": 1e-4} | moves
     lines = distances(experiment(**moves).picture)
-    assert lines["like step 1"] == pytest.approx([0, 100 * (settings["eps"] * settings["window"]) ** 0.5])
-    *_, distance = steps_along_x(**settings)
+    lengths, distance = steps_along_x(**settings)
+    assert lines["like step 1"] == pytest.approx([0, 100 * lengths[0]])
     for name in ("torch", "ours", "yours"):
         assert lines[name][0] == 0
         assert lines[name][-1] == pytest.approx(distance, rel=1e-6)

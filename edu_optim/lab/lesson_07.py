@@ -66,12 +66,11 @@ def _path_and_distance(
         axes[1].plot(_along_x(plain.points), color=GREEN, linestyle=":", linewidth=3, label="_in meters")
     overlay(axes[0], meters)
     found = overlay(axes[1], {name: against_step(_along_x(points)) for name, points in meters.items()})
-    first = (eps * window) ** 0.5 / (1 if two else unit)
-    axes[1].plot([0, 100], [0, 100 * first], color=RED, linestyle="--", label="like step 1")
-    axes[1].text(100, 4.5, "two ε" if two else "one ε", ha="right")
-    axes[1].legend()
     along = _along_x(meters[runs[-1].name])
     lengths = along.diff().abs()
+    axes[1].plot([0, 100], [0, 100 * lengths[0]], color=RED, linestyle="--", label="like step 1")
+    axes[1].text(100, 4.5, "two ε" if two else "one ε", ha="right")
+    axes[1].legend()
     return {
         "rho": 1 - 1 / window,
         "first step along x": lengths[0],
@@ -241,8 +240,10 @@ def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[fl
         for name, losses in ends.items():
             style, low = look(name), min(losses)
             ax.plot(rates, [min(loss, 1) for loss in losses], label=name, linewidth=2, **style)
-            place = rates[losses.index(low)], 0.0 if name in ("SGD", "RMSprop") else -0.07
-            ax.text(*place, f"{name} {low:.2f}", color=style["color"], ha="center", va="top")
+            x, y = rates[losses.index(low)], 0.0 if name in ("SGD", "RMSprop") else -0.07
+            ax.plot([x, x], [y, low], color=style["color"], linewidth=1, linestyle=":", label="_lowest")
+            side = "right" if name == "RMSprop" else "center"
+            ax.text(x, y, f"{name} {low:.2f}", color=style["color"], ha=side, va="top")
         at_one = ends["Adadelta"][rates.index(1)]
         words = {"arrowprops": {"arrowstyle": "->"}, "color": look("Adadelta")["color"]}
         ax.annotate(f"lr 1: {at_one:.2f}", (1, at_one), (4, 0.6), **words)
