@@ -193,8 +193,8 @@ def _buffer(found, family):
             return
         other = right.get((one.part, one.label))
         if not one.judged and other is not None and not alike(one.value, other, *found.rounding):
-            if any(alike(one.value.abs(), value.abs(), *found.rounding) for value in usual(one)):
-                return
+            if not all(alike(value.abs(), other.abs(), *found.rounding) for value in usual(one)):
+                return  # which of them the answer means is not known
             yours, formulas = side_by_side(one.value, other)
             yield f"Before that, the buffer {one.label} is {yours}; in the formula it is {formulas}."
             return

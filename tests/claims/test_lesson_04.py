@@ -33,7 +33,7 @@ def test_looking_ahead_is_friction(lr, beta):
 @pytest.mark.parametrize("beta", [0.1, 0.5, 0.93])
 def test_friction_helps_where_the_ball_swings(beta):
     """Where Nesterov's ball still swings, the friction helps in the long run; where even momentum's creeps, it costs.
-    friction that grows with the curvature and helps where the ball swings"""
+    friction that grows with the curvature and helps where its ball swings"""
     products = torch.logspace(-6, -0.01, 400, dtype=torch.float64)
     ahead, plain = (rate(rule, products, 1.0, beta) for rule in (nesterov, momentum))
     critical = (1 - products.sqrt()) ** 2
@@ -44,7 +44,7 @@ def test_friction_helps_where_the_ball_swings(beta):
 
 @pytest.mark.parametrize("largest", [0.02, 0.9])
 def test_a_smaller_memory_leaves_fewer_that_swing(largest):
-    """On a bowl, too, a smaller $\\beta$ leaves fewer directions that swing and gain by friction."""
+    """On a bowl, too, the smaller $\\beta$, the fewer directions swing, and so gain by friction."""
     curves = torch.logspace(-5, 0, 400, dtype=torch.float64)
     for lr in (lambda beta: largest, lambda beta: largest * (1 - beta)):
         counts = []
@@ -84,6 +84,15 @@ def test_beyond_one_friction_is_a_drive(product, beta):
         velocity = kept + push
         before, ball = ball, ball - velocity
         assert kept * push >= 0 > before * ball
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 0.9, 0.99])
+def test_the_drive_is_weak_at_first(beta):
+    """Just beyond 1 the drive is weak, and Nesterov's rate still the lower of the two; near its edge it soars."""
+    products = torch.linspace(1.001, 1.05, 20, dtype=torch.float64)
+    assert (rate(nesterov, products, 1.0, beta) < rate(momentum, products, 1.0, beta)).all()
+    edge = torch.tensor([(2 + 2 * beta) / (1 + 2 * beta)], dtype=torch.float64)
+    assert rate(nesterov, edge, 1.0, beta) > rate(momentum, edge, 1.0, beta) + (1 - beta) / 10
 
 
 @pytest.mark.parametrize("place", [-3.0, 0.02, 700.0])
@@ -256,7 +265,7 @@ def test_held_out_loss_later():
 
 
 def test_held_out_is_what_train_many_teaches():
-    """At each $\\beta$ each rule has its best of four learning rates, $1-\\beta$ times 1/4 to 2"""
+    """At each $\\beta$ each rule has the best of four learning rates: $1-\\beta$ times 1/4, 1/2, 1 or 2"""
     images, labels = digits()
     rates = 0.3 * 2.0 ** torch.arange(-2, 2).double()
     losses = held_out(torch.tensor([0.7], dtype=torch.float64), [20], [0])[20][0, :, 0]
