@@ -298,7 +298,7 @@ def shares(found: Mapping[str, Mapping[str, tuple[Mapping[str, float], float]]])
     >>> [text.get_text() for text in fig.axes[0].get_yticklabels()]
     ['rare', 'equal']
     """
-    fig, axes = figure(len(found), height=4.4, squeeze=False, sharex=True, sharey=True)
+    fig, axes = figure(len(found), height=5, squeeze=False, sharex=True, sharey=True)
     for ax, (title, rows) in zip(axes[0], found.items(), strict=True):
         names = list(next(iter(rows.values()))[0])
         for i, name in enumerate(names):
@@ -312,5 +312,5 @@ def shares(found: Mapping[str, Mapping[str, tuple[Mapping[str, float], float]]])
         ax.set(xlabel="share of what can be learned", title=title, xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         ax.hlines([row + 0.5 for row in range(len(rows) - 1)], 0, 1, color="0.9", linewidth=0.8)
         ax.xaxis.set_major_formatter(PercentFormatter(1))
-    axes[0][0].legend(loc="lower left")
+    fig.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(names))
     return fig

@@ -1,6 +1,5 @@
 """What lesson 05 claims about Adagrad, tried at settings that it does not use."""
 
-import functools
 import math
 
 import pytest
@@ -124,20 +123,21 @@ def test_momentum_turns_with_the_ravine():
     assert all(steps_of_adagrad(25, angle, (-4.0, 1.0)) > 26 for angle in (10, 12, 19, 37))
 
 
-@functools.cache
-def learned_from(kind, pull, seed=5):
+def learned_from(inputs, need, mean, seed, rules=("plain", "ahead", "own")):
     """What some rules have learned after 50 steps on ten other collections, on another grid."""
-    return learned_from_kind(*HELD_OUT["kinds"][kind], pull, seed)
-
-
-def learned_from_kind(share, strength, number, pull, seed):
+    english, even, less = (HELD_OUT[name] for name in ("english", "even", "less"))
+    share, number = {
+        "no ravine": (english, 1 / less),
+        "rare": (english, 1.0),
+        "faint": (even, less),
+        "rare and faint": (0.3 * english.sqrt(), less.sqrt()),
+    }[inputs]
+    pull = number * {"smaller": less, "equal": less**0, "larger": 1 / less}[need]
+    known = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
+    known |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size")}
     rates = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64)
-    entrants = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
-    return read_words(entrants, share, pull * strength, number, rates, seed)[0]
-
-
-def leads_of_adagrad(kind, pull, seed=5):
-    return leads(learned_from(kind, pull, seed))
+    pull *= mean * share.sum() / (share @ pull)
+    return read_words({name: known[name] for name in rules}, share, pull, number, rates, seed)[0]
 
 
 def leads(learned):
@@ -145,46 +145,47 @@ def leads(learned):
 
 
 @pytest.mark.parametrize("seed", [5, 6])
-def test_it_is_the_mean_squares_and_not_the_rareness(seed):
-    """Compare *rare* with *rare and bright*, under clear labels: as rare, but bright, and Adagrad's lead is gone.
-    In *faint* no word is rarer than another, and its lead is largest.
-    A large lead needs not rareness but a ravine, unequal mean squares.
+def test_no_lead_without_a_ravine(seed):
+    """*No ravine* has words as rare as *rare* has, but bright, and Adagrad has next to no lead."""
+    assert all(leads(learned_from("no ravine", "equal", mean, seed)).min() < 0.012 for mean in (4, 0.25))
+
+
+@pytest.mark.parametrize("inputs, seed", [("rare", 5), ("faint", 6), ("rare and faint", 7)])
+def test_in_a_ravine_the_weights_decide(inputs, seed):
+    """In the ravines the weights decide.
+    Where small inputs need smaller ones, Adagrad is last.
+    Where all need equal ones, it leads under clear labels; under noisy the dice decide.
+    Where small inputs need larger ones, it leads by far under both.
     """
-    bright, rare, faint = (leads_of_adagrad(kind, 4, seed) for kind in ("rare and bright", "rare", "faint"))
-    assert (bright < 0).all() and (rare > 0.02).all() and (faint > 2 * rare).all()
-    assert (leads_of_adagrad("equal", 4, seed) < 0.035).all()
-    even, less = HELD_OUT["even"], HELD_OUT["less"]
-    for kind in ((even, 6 * less, 1), (even, 0.3 / less, 1), (HELD_OUT["english"], 1 / less, 1 / less)):
-        assert (leads(learned_from_kind(*kind, 4, seed)) < faint.min() / 3).all()
+    smaller, larger = (
+        [leads(learned_from(inputs, need, mean, seed)) for mean in (4, 0.25)] for need in ("smaller", "larger")
+    )
+    assert all((lead < -0.03).all() for lead in smaller)
+    assert (leads(learned_from(inputs, "equal", 4, seed)) > 0.02).all()
+    if inputs != "rare and faint":
+        leading, led = (leads(learned_from(inputs, "equal", 0.3, seed)) for seed in (11, 6))
+        assert (leading > 0.03).all() and led.min() < 0
+    assert (larger[0] > 0.15).all() and (larger[1] > 0.04).all()
+
+
+@pytest.mark.parametrize("inputs, seed", [("rare", 5), ("faint", 6)])
+def test_clock_or_size_on_words(inputs, seed):
+    """For rare words each alone has more than half of Adagrad's lead over SGD; for faint ones the size has most of it."""  # noqa: E501
+    learned = learned_from(inputs, "larger", 4, seed, ("plain", "clock", "size", "own"))
+    plain, clock, size, own = learned.values()
+    clock, size = (clock - plain) / (own - plain), (size - plain) / (own - plain)
+    assert 0.5 < min(clock, size) < max(clock, size) < 0.9 if inputs == "rare" else clock < 0.4 < 0.7 < size
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 6])
 def test_larger_batches_shrink_the_lead(seed):
-    """Larger batches shrink it: with clear labels, in batches of 512, Nesterov comes within three points."""
+    """Batches larger than 32 shrink that: with clear labels, in batches of 512, Nesterov comes within three points."""
     rules = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.9, "nesterov": True}), "own": (Adagrad, {})}
-    rates, (share, _, number) = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64), HELD_OUT["kinds"]["faint"]
+    rates, share, number = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64), HELD_OUT["even"], HELD_OUT["less"]
     found = [leads(read_words(rules, share, 3, number, rates, seed, batch)[0]) for batch in (32, 128, 512)]
     assert all((less < more).all() for less, more in zip(found[1:], found, strict=False))
     assert 0 < found[2][1] < 0.03
-
-
-@pytest.mark.parametrize("seed", [5, 6])
-def test_noisy_labels_take_the_lead_of_rareness_alone(seed):
-    """Labels this noisy take its lead among merely rare words; among faint ones it stays."""
-    rare, faint = (leads_of_adagrad(kind, 0.25, seed) for kind in ("rare", "faint"))
-    assert rare.min() < 0.01 and rare.max() < 0.02 < leads_of_adagrad("rare", 4, seed).min()
-    assert faint.min() > 0.2 * learned_from("faint", 0.25, seed)["plain"]
-
-
-@pytest.mark.parametrize(("pull", "seed"), [(4, 6), (0.5, 7)])
-def test_small_inputs_must_need_as_large_weights(pull, seed):
-    """And the small inputs must need weights as large as the others': where rare words are weak, Adagrad is last."""
-    assert (leads_of_adagrad("rare and weak", pull, seed) < -0.03).all()
-    english, even, less = (HELD_OUT[name] for name in ("english", "even", "less"))
-    for share in (english, even):  # faint, with weights that are as large, or smaller
-        assert (leads(learned_from_kind(share, 6 * less, less, 4, seed)) > 0.015).all()
-        assert leads(learned_from_kind(share, 12 * less**2, less, pull, seed)).min() < -0.015
 
 
 @pytest.mark.parametrize("seed, batch, steps", [(3, 16, 150), (4, 64, 150), (2, 1, 1500)])
@@ -219,7 +220,7 @@ def test_small_batches_of_digits():
 
 
 def test_read_digits_is_what_train_many_teaches():
-    """Each rule takes 50 steps, at that of fifteen learning rates with the lowest loss, the mean over twelve draws of 600 held-out images"""  # noqa: E501
+    """Each rule takes 50 steps, at the best of fifteen learning rates: lowest mean loss over twelve draws of 600 held-out images"""  # noqa: E501
     (images, labels), rates = problems.digits(), torch.logspace(-2, 1.5, 15, dtype=torch.float64)
     mixed = torch.randperm(1797, generator=torch.Generator().manual_seed(7))
     unseen, seen = mixed[:600], mixed[600:]
@@ -230,9 +231,7 @@ def test_read_digits_is_what_train_many_teaches():
 
 
 def test_the_rare_pixels_are_not_missed():
-    """The rare pixels have no part in it: without them, the clue among them, Adagrad does as well.
-    Few images light one."""
-    assert (HELD_OUT["images"][:, HELD_OUT["rare"]] > 0).any(1).double().mean() < 0.02
+    """The rare pixels have no part in it: without them, the clue among them, Adagrad does as well."""
     fewer = HELD_OUT["images"] * ~HELD_OUT["rare"]
     losses = [read_digits(Adagrad, 4, inputs, range(10, 12)) for inputs in (HELD_OUT["images"], fewer)]
     assert abs(losses[0] - losses[1]) < 0.01
@@ -271,8 +270,7 @@ def test_rareness_is_most_of_the_hundred(lr, seed, batch):
 @pytest.mark.parametrize("at", [3, 700])
 @pytest.mark.parametrize("size", [10.0, 100.0])
 def test_a_shock(size, at):
-    """The shock counts as ten thousand gradients of 1.
-    But it moves the weight by $\\eta$ at most, and SGD's by $100\\eta$."""
+    """The shock counts as ten thousand gradients of 1."""
     p = s = 0.0
     for t in range(1, 1001):
         before = p
