@@ -312,5 +312,6 @@ def shares(found: Mapping[str, Mapping[str, tuple[Mapping[str, float], float]]])
         ax.set(xlabel="share of what can be learned", title=title, xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         ax.hlines([row + 0.5 for row in range(len(rows) - 1)], 0, 1, color="0.9", linewidth=0.8)
         ax.xaxis.set_major_formatter(PercentFormatter(1))
-    fig.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(names))
+    marks, names = axes[0][0].get_legend_handles_labels()
+    fig.legend(marks, names, loc="outside upper center", ncols=len(names))
     return fig
