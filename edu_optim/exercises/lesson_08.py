@@ -40,14 +40,15 @@ def disguise(name, lr, t):
 
 
 def _watch_disguise(answer):
-    for name, lr, steps in [("sign descent", 0.13, 5), ("Adagrad", 0.37, 40)]:
+    for name, lr, steps in [("sign descent", 0.13, 5), ("Adagrad", 0.37, 500)]:
         draw = torch.Generator().manual_seed(8)
         p = m = v = torch.zeros(3, dtype=torch.float64)
         for t in range(1, steps + 1):
-            g = torch.randn(3, generator=draw, dtype=torch.float64) * 30 ** (t % 3)
+            g = torch.randn(3, generator=draw, dtype=torch.float64) * 30 ** (t % 3) / t
             before = p
             p, m, v = rules.adam(p, g, m, v, t=t, **dict(answer(name, lr, t)))
-            yield f"as {name}, step {t}", p - before
+            if t <= 40 or t == steps:
+                yield f"as {name}, step {t}", p - before
 
 
 def suspects():
@@ -117,6 +118,12 @@ EXERCISES = [
                 ask="How long is the step at the first gradient?",
             ),
             edit(
+                "the paper's bound for all gradients",
+                {"(1 - beta1) / (1 - beta2) ** 0.5": "max(1.0, (1 - beta1) / (1 - beta2) ** 0.5)"},
+                why="Kingma and Ba bound a step by lr times the larger of 1 and this; here a single gradient comes.",
+                ask="With betas (0.9, 0.95), how long is the step?",
+            ),
+            edit(
                 "v where its root belongs",
                 {"(1 - beta2) ** 0.5": "(1 - beta2)"},
                 why="The step divides by the root of v.",
@@ -153,7 +160,7 @@ EXERCISES = [
                 ask="After one gradient of 1, with a mean of 0 before it, what is m?",
             ),
         ],
-        at("step_after_silence", (0.87, 0.983), (0.41, 0.92), (0.0, 0.97)),
+        at("step_after_silence", (0.9, 0.95), (0.41, 0.92), (0.0, 0.97)),
         secret=True,
     ),
     Exercise(
@@ -252,11 +259,14 @@ EXERCISES = [
                 why="The sign descent is right.",
                 ask="A beta of 1 lets nothing in, and 1 - beta**t is 0. How close to 1 is close enough?",
             ),
-            edit(
-                "Adagrad's memory fades",
-                {"1 - 1e-9": "0.999"},
-                why="With Adam's usual beta2 = 0.999 old squares count for less, and Adagrad forgets nothing.",
-                ask="Which beta2 gives all squares nearly the same weight?",
+            *(
+                edit(
+                    "Adagrad's memory fades",
+                    {"1 - 1e-9": beta2},
+                    why="With this beta2 old squares count for less in 500 steps, and Adagrad forgets nothing.",
+                    ask="Which beta2 gives all squares nearly the same weight?",
+                )
+                for beta2 in ("0.999", "0.9999", "0.99999")
             ),
         ],
         _watch_disguise,

@@ -126,7 +126,7 @@ def anatomy(rule: Callable[..., Any], gradients: Sequence[float] = tuple(SERIES[
         ax.plot(at, plain, color=RED, linestyle="--", label=names[0])
         ax.plot(at, corrected, color=BLUE, label=names[1])
         ax.set_title(title)
-    mean.plot(at, gradients, ".", color="0.6", label="_gradients")
+    mean.plot(at, gradients, ".", color="0.6", label="gradients")
     average, spread = corrected_means(rule, len(gradients))
     mean.plot(at, average, color="0", linestyle=":", linewidth=1, label="_average")
     mean.fill_between(at, average - spread, average + spread, color=SKY, alpha=0.35, linewidth=0, zorder=0)
@@ -262,7 +262,7 @@ _MIDDLES = range(50, 2000, 100)
 def _yours(
     ax: Axes, *, lr: float, falling: bool, noise: float, window_m: float, window_v: float, rule: Callable[..., Any]
 ) -> dict[str, Any]:
-    """The distance from the minimum: yours broad and red; lr 0.1 stops at 0.08, 0.01 and a falling rate reach 0.02."""
+    """The distance from the minimum: yours broad and red; lr 0.1 dips, then ends at 0.08, the others at 0.02 or 0."""
     betas = 1 - 1 / window_m, 1 - 1 / window_v
     far = distances(rule, betas, lr, noise=noise, falling=falling)
     ax.plot(_MIDDLES, far, color=RED, linewidth=9, alpha=0.35, zorder=0, solid_capstyle="round", label="_yours")

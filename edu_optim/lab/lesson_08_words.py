@@ -52,19 +52,43 @@ def next_word(
     >>> f"{lr:.1f}: {left[0]:.1f}, {left[300]:.0e}"
     '1.0: 1.3, 1e-06'
     """
-    (odds, pairs), lrs = _language(rarity, seed), TRIED[optimizer][:, None, None]
+    lrs = TRIED[optimizer]
+    left = _by_word(optimizer, lrs, rarity, batch, seed, steps, falling, **options).sum(-1)
+    best = int(left[-1].nan_to_num(nan=torch.inf).argmin())
+    return lrs[best].item(), left[:, best]
+
+
+def by_word(lr: float, *, seed: int = 0, steps: int = 300) -> Tensor:
+    """What momentum leaves to learn of each word as frequent as 1/k, from exact gradients, ``[200]``.
+
+    >>> f"{by_word(32).sum():.0e}"
+    '3e-03'
+    """
+    return _by_word(SGD, torch.tensor([lr], dtype=torch.float64), 1, None, seed, steps, momentum=0.9)[-1, 0]
+
+
+def _by_word(
+    optimizer: MakeOptimizer,
+    lrs: Tensor,
+    rarity: float,
+    batch: int | None,
+    seed: int,
+    steps: int,
+    falling: bool = False,
+    **options: Any,
+) -> Tensor:
+    """What is left to learn of each word before each step and after the last, ``[steps + 1, rates, 200]``."""
+    (odds, pairs), lrs = _language(rarity, seed), lrs[:, None, None]
     table = torch.zeros(len(lrs), 200, 20, dtype=torch.float64, requires_grad=True)
     runner = optimizer([table], lr=lrs, **options)
     rows = []
     for step, seen in enumerate([*_batches(rarity, batch, seed, steps), pairs]):
         guess = torch.log_softmax(table.detach(), -1)
-        rows.append((pairs * (odds.log() - guess)).sum((-1, -2)))
+        rows.append((pairs * (odds.log() - guess)).sum(-1))
         table.grad = seen.sum(-1, keepdim=True) * guess.exp() - seen
         runner.param_groups[0]["lr"] = lrs * (1 - step / steps if falling else 1)
         runner.step()
-    left = torch.stack(rows)
-    best = int(left[-1].nan_to_num(nan=torch.inf).argmin())
-    return lrs[best].item(), left[:, best]
+    return torch.stack(rows)
 
 
 @functools.lru_cache(maxsize=3)
@@ -79,13 +103,13 @@ def _batches(rarity: float, batch: int | None, seed: int, steps: int) -> Tensor:
 
 
 def counted(rarity: float, batch: int, *, seed: int = 0, steps: int = 300) -> float:
-    """What is left to learn by counting the pairs in all batches, each once more than it is seen.
+    """What is left to learn by counting the pairs in all batches, each from a quarter.
 
     >>> f"{counted(1, 32):.1f}"
     '0.1'
     """
     odds, pairs = _language(rarity, seed)
-    counts = 1 + batch * _batches(rarity, batch, seed, steps).sum(0)
+    counts = 0.25 + batch * _batches(rarity, batch, seed, steps).sum(0)
     return (pairs * (odds.log() - (counts / counts.sum(-1, keepdim=True)).log())).sum().item()
 
 

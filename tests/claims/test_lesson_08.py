@@ -9,12 +9,13 @@ from cells import Lesson
 from edu_optim import SGD, Adam, from_rule
 from edu_optim.lab.lesson_08 import (
     corrected_means,
+    distances,
     held_out,
     lesson_00,
     on_digits,
     untuned,
 )
-from edu_optim.lab.lesson_08_words import RIVALS, TRIED, counted, next_word
+from edu_optim.lab.lesson_08_words import RIVALS, TRIED, by_word, counted, next_word
 from edu_optim.problems import quadratic
 from edu_optim.rules import adam, amsgrad
 
@@ -45,7 +46,7 @@ def test_a_factor_on_all_gradients_changes_no_step(factor, betas):
 @pytest.mark.parametrize("betas", BETAS)
 @pytest.mark.parametrize("g", [-3e5, -0.2, 1e-6, 40.0])
 def test_the_first_step_is_lr_long(g, betas):
-    """So unless $g$ is hardly larger than $\\varepsilon$, **the first step has length `lr`**."""
+    """So unless $g$ is no longer large beside $\\varepsilon$, **the first step has length `lr`**."""
     assert steps([g], betas, eps=1e-8)[0] == pytest.approx(math.copysign(1, g), rel=0.01)
     assert abs(steps([math.copysign(1e-8, g)], betas, eps=1e-8)[0]) == pytest.approx(0.5)
 
@@ -68,20 +69,6 @@ def test_two_gradients_of_one_size(g, betas):
     assert steps([g, g], betas)[1] == pytest.approx(1)
     assert abs(steps([g, -g], betas)[1]) < 0.06
     assert abs(steps([g, -g], (0.5, betas[1]))[1]) > 0.3
-
-
-@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95), (0.0, 0.9)])
-def test_where_gradients_shrink_the_steps_are_shorter_than_lr(betas):
-    """Where gradients shrink from the start, these betas make steps shorter than `lr`, even if all agree."""
-    falls = [[factor**t for t in range(200)] for factor in (0.5, 0.9, 0.97, 0.999)]
-    falls += [[t**-power for t in range(1, 2000)] for power in (0.1, 0.5, 3)]
-    falls += [[start, *(0.5 - 1e-4 * t for t in range(500))] for start in (0.6, 10.0)]
-    falls += [sorted((abs(g) for g in noise(500, seed)), reverse=True) for seed in range(5)]
-    for gradients in falls:
-        assert all(0 < step < 1 for step in steps(gradients, betas)[1:])
-        either = [g * (-1) ** (t % 3) for t, g in enumerate(gradients)]
-        assert all(abs(step) < 1 for step in steps(either, betas)[1:])
-    assert max(steps([0.9**t for t in range(200)], (0.9, 0.5))) > 5
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95)])
@@ -128,16 +115,23 @@ def test_no_gradients_make_a_longer_step(seed):
 
 @pytest.mark.parametrize("size", [1e-4, 1.0, 300.0])
 def test_a_jump_in_size_is_enough(size):
-    """A silence is not needed, only a jump in size.
+    """A silence is not needed, only a jump in size, late in the run.
     From 0.01 to 1 it makes steps of 6.57 lr, and from 0.1 to 1 of 5.20 lr."""
     for before, longest in ((0.01, "6.57"), (0.1, "5.20")):
         taken = steps([size * before] * 20_000 + [size] * 60)
         assert f"{max(taken):.2f}" == longest
+        assert max(steps([size * before] * 10 + [size] * 60)) < 1.2
+
+
+@pytest.mark.parametrize(("beta1", "longest"), [(0.9, 1.1), (0.95, 1.0), (0.5, 2.4), (0.0, 4.47)])
+def test_a_short_memory_of_v_needs_a_long_one_of_m(beta1, longest):
+    """$\\beta_2 = 0.95$ beside $\\beta_1 = 0.9$, keeps the leap in check."""
+    assert max(steps([1.0] * 200, (beta1, 0.95), first=10_001)) == pytest.approx(longest, rel=0.01)
 
 
 @pytest.mark.parametrize("s", [0.5, 2.0, 6.0])
 def test_the_mean_step_is_the_signal_against_the_noise(s):
-    """In such noise a weight advances on average about $1 / \\sqrt{1 + s^2}$ lr a step, so about
+    """In such symmetric noise a weight advances on average about $1 / \\sqrt{1 + s^2}$ lr a step, so about
     $1/s$ lr in deep noise.
     """
     there_and_back = [[1 + sign * s * g for g in noise(20_000, seed=7)] for sign in (1, -1)]
@@ -201,7 +195,7 @@ def test_rare_words_are_where_adam_wins(seed, steps, falling):
 def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
     """At a constant rate Adam is ahead as well.
     A rate that falls to zero helps the others more.
-    Then in 300 batches of 32 all three end about at the gray line, what counting the same pairs, from 1 each, leaves: so few pairs limit them more than the optimizer does.
+    Then in 300 batches of 32 all three end within half as much again of the gray line, what counting the same pairs leaves, from a quarter each: so few pairs limit them more than the optimizer does.
     At 2,048 Adam has about half as much left as momentum.
     """  # noqa: E501
     behind, constant = {}, {}
@@ -213,7 +207,7 @@ def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
         gained = {name: constant[batch][name] / behind[batch][name] for name in RIVALS}
         assert min(gained, key=gained.get) == "Adam"
         assert min(constant[batch]["SGD"], constant[batch]["momentum"]) > 1.4 * constant[batch]["Adam"]
-    assert all(0.7 < ratio < 1.2 for ratio in behind[32].values())
+    assert all(1.2 < ratio < 1.5 for ratio in behind[32].values())
     assert all(ratio > 1.3 for ratio in behind[2048].values())
     assert 0.4 < behind[2048]["Adam"] / behind[2048]["momentum"] < 0.7
 
@@ -226,6 +220,16 @@ def test_the_rates_of_frequent_words_are_too_small_for_rare_ones(options):
     assert left[-1] > 20 * left_alike[-1]  # at one rate each, the best
     rarest, alike = 1 / 200 / sum(1 / k for k in range(1, 201)), 1 / 200
     assert lr * rarest < 0.1 * lr_alike * alike  # the rarest word takes a tenth of what it could bear, or less
+
+
+@pytest.mark.parametrize(("seed", "steps"), [(1, 300), (2, 150)])
+def test_at_a_larger_rate_the_frequent_words_blow_up(seed, steps):
+    """Here it is at about its best rate, and at three times that.
+    At the larger rate the rare words are learned further, and the frequent ones blow up"""
+    assert next_word(SGD, 1, seed=seed, steps=steps, momentum=0.9)[0] == pytest.approx(32, rel=0.05)
+    tuned, larger = (by_word(lr, seed=seed, steps=steps) for lr in (32, 120))
+    assert larger[100:].sum() < 0.4 * tuned[100:].sum() and larger[:10].sum() > 1 > 1e3 * tuned[:10].sum()
+    assert (larger[100:] < tuned[100:]).double().mean() > 0.9
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -279,11 +283,10 @@ SETTINGS = [
 @pytest.mark.parametrize("betas", [(0, 0), (0, 0.9), (0.9, 0.95), (0.9, 0.999)])
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_in_noise_only_a_smaller_rate_brings_it_near(settings, betas):
-    """### It does not settle in noise
-    the noise stays, and dividing by its size keeps the steps from shrinking.
+    """### In steady noise it does not settle
     In noise a tenth of the rate comes nearer, and takes longer.
     A rate that falls to zero is both fast and near: lesson 10.
-    - In noise it does not settle at a constant `lr`; a rate that falls brings it near.
+    - In steady noise it does not settle at a constant `lr`, nor does SGD; a falling rate brings it near.
     """
     away, taken = wander(betas, **settings)
     assert away[-1] > 0.8 * away[4] and taken[-1] > 0.8 * taken[4]
@@ -291,6 +294,27 @@ def test_in_noise_only_a_smaller_rate_brings_it_near(settings, betas):
     assert slow[-1] < 0.5 * away[-1] and slow[0] > 1.5 * away[0]
     falling, _ = wander(betas, **settings, fall=1)
     assert falling[-1] < 0.5 * away[-1] and falling[0] < 1.1 * away[0]
+
+
+def sgd(p, g, m, v, *, t, lr, betas):
+    return p - lr * g, m, v
+
+
+@pytest.mark.parametrize("betas", [(0, 0.9), (0.9, 0.9), (0.9, 0.999)])
+def test_the_rate_decides_how_near_sgd_comes_too(betas):
+    """All end about 0.1 away: the noise stays, and so does the rate."""
+    ends = {(rule, lr): distances(rule, betas, lr)[-1] for rule in (adam, sgd) for lr in (0.1, 0.03)}
+    assert 0.07 < ends[adam, 0.1] < 0.11 and 0.07 < ends[sgd, 0.1] < 0.11
+    assert all(ends[rule, 0.03] < 0.7 * ends[rule, 0.1] for rule in (adam, sgd))
+
+
+@pytest.mark.parametrize("lr", [0.1, 0.05, 0.02])
+def test_the_usual_betas_dip_and_rise(lr):
+    """At both constant rates the distance dips and then grows: $v$ still holds the large gradients of the way,
+    and as it forgets them the steps grow."""
+    away = distances(adam, lr=lr)
+    assert away[-1] > 1.3 * away.min()
+    assert distances(adam, (0.9, 0.9), lr)[-1] < 1.1 * distances(adam, (0.9, 0.9), lr).min()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
