@@ -117,6 +117,10 @@ def _watch_groups(answer):
         group = settings.get(id(p), {"lr": "none, for it is in no group", "weight_decay": "none"})
         for key in ("lr", "weight_decay"):
             yield f"the {key} of {name}", group[key]
+        others = ("betas", "eps", "amsgrad", "maximize")
+        changed = [key for key in others if group.get(key) not in (optimizer.defaults[key], None)]
+        yield f"other options changed for {name}", changed
+    yield "parameters that ask for no gradient", [n for n, p in model.named_parameters() if not p.requires_grad]
 
 
 EXERCISES = [

@@ -20,7 +20,7 @@ from .comparison import overlay, rivals
 from .controls import choice, rate
 from .experiment import Experiment
 
-LOSS = "loss after 100 steps, cut at 1"
+LOSS = "loss of the means after 100 steps, cut at 1"
 LEVELS = [0, 0.003, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.4, 1]
 SHADES = BoundaryNorm(LEVELS, 256)
 LEARNING_RATES = torch.logspace(-3, -1, 41, dtype=torch.float64)
@@ -320,7 +320,7 @@ def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
             ax.plot(GRID[1:], above, label=name, **look("Adam" if name == "L2" else name))
         ax.axhline(0, color="0.5", linewidth=1, label="no decay")
         ax.set(title=title, xscale="log", xlabel="weight decay λ, log scale", ylim=(-6, 6))
-    axes[0, 0].set_ylabel("unseen error against no decay, %")
+    axes[0, 0].set_ylabel("unseen error against no decay, %, cut at 6")
     axes[0, 0].legend()
     return fig
 

@@ -9,6 +9,7 @@ import torch
 from edu_optim import SGD, Adam, AdamW, descend, from_rule
 from edu_optim.exercises.lesson_09 import l2_coefficient
 from edu_optim.lab import lesson_09
+from edu_optim.lab.lesson_09_net import mislabeled
 from edu_optim.rules import adam, adamw
 
 
@@ -51,7 +52,7 @@ def test_the_letter_cancels():
 @pytest.mark.parametrize("lr, decay", [(0.1, 0.3), (0.2, 2.0)])
 def test_the_running_mean_carries_a_weight_through_zero(lr, decay):
     """
-    one curve, which after 25 steps even runs through zero, carried there by Adam's running mean of gradients.
+    one curve, which even runs through zero, carried there by Adam's running mean of gradients.
     """
     with_mean, without = (
         gradient_free(Adam, 400, lr=lr, weight_decay=decay, betas=(beta1, 0.999)) for beta1 in (0.9, 0.0)
@@ -130,7 +131,7 @@ def test_l2_spares_the_loud():
 @pytest.mark.parametrize("form, kept", [(lesson_09.TORCH, "product"), (lesson_09.PAPER, "decay")])
 def test_what_the_valley_keeps(form, kept):
     """
-    Each step keeps $1 - \\eta\\lambda$ of both means, however loud their noise, so only the product counts
+    Each step keeps $1 - \\eta\\lambda$ of both means, however loud their noise, so for the means only
     its $\\lambda$ stands where PyTorch has $\\eta\\lambda$, and the valley lies flat.
     """
     experiment = lesson_09.play()
@@ -163,7 +164,7 @@ def test_no_weight_settles_beyond_one_over_the_decay(decay, error):
 
 def test_the_sum_of_the_rates_decides():
     """
-    What is left follows the sum of the rates, $e^{-\\lambda\\sum\\eta}$ very nearly.
+    What is left follows the sum of the rates, $e^{-\\lambda\\sum\\eta}$ very nearly, while $\\eta\\lambda$ is small.
     """
     weight = torch.ones(1, dtype=torch.float64, requires_grad=True)
     optimizer, total = AdamW([weight], lr=0.1, weight_decay=0.03), 0.0
@@ -180,7 +181,7 @@ def test_the_sum_of_the_rates_decides():
 def test_loud_noise_stops_a_bias_sooner(target, noise):
     """
     In noise of size 10 $u$ averages less, and the bias stops sooner, at 2.9.
-    Weights do not settle beyond $1/\\lambda$, and loud noise stops them sooner
+    With the usual betas weights do not settle beyond $1/\\lambda$, and loud noise stops them sooner
     """
     draw = torch.Generator().manual_seed(3)
 
@@ -246,7 +247,7 @@ def test_a_smaller_rate_scatters_less():
 @pytest.mark.slow
 @pytest.mark.parametrize(("spread", "steps"), [(0.5, 150), (0.4, 200)])
 def test_a_decay_leads_only_a_run_that_is_long_beside_the_mean(spread, steps):
-    """So in this model keep $\\lambda$, if the run is long beside $1/(\\eta\\lambda)$."""
+    """| data that pull, in a run long beside $1/(\\eta\\lambda)$ | $\\lambda$ |"""
     rates = lesson_09.RATES[5:10:2]  # of 0.0006, 0.002 and 0.006
     short, long = lesson_09.unseen_error(AdamW, spread, range(20, 40), (steps, 4000), rates).mean(1)
     best = lesson_09.GRID[short.argmin(1)]
@@ -257,7 +258,8 @@ def test_a_decay_leads_only_a_run_that_is_long_beside_the_mean(spread, steps):
 
 @pytest.mark.parametrize(("size", "betas"), [(0.1, (0.9, 0.999)), (3.0, (0.8, 0.95))])
 def test_under_a_normalization_the_product_sets_the_turn(size, betas):
-    """One product, one turn a step, whatever $\\eta$: only the length differs.
+    """| only noise, or noise before a normalization | $\\eta\\lambda$ |
+    One product, one turn a step, whatever $\\eta$: only the length differs.
     Ten times the product turns them three times as far.
     once the length has settled, it sets how fast such weights turn."""
     ends = []
@@ -301,7 +303,7 @@ def test_where_data_pull_the_decay_serves_all_rates_and_the_product_does_not(bet
 
 def test_the_decay_of_the_paper_is_the_product():
     """
-    But over different units its λ is the product, over which each rate had a best of its own.
+    But its $\\lambda$ is what PyTorch calls $\\eta\\lambda$
     """
     ours, theirs = adamw, lesson_09.paper
     start = torch.tensor([1.0, -2.0], dtype=torch.float64)
@@ -353,6 +355,23 @@ def test_l2_weighs_even_more_on_small_numbers():
     (small, large), (small_w, large_w) = kept[Adam], kept[AdamW]
     assert (small_w < 0.8 * large_w).all() and (small < 0.7 * small_w).all()
     assert (small / large < 0.7 * small_w / large_w).all()
+
+
+def test_a_network_keeps_the_decay_and_not_the_product():
+    """One decay at both rates, not one product, although nothing here is linear."""
+    rates, decays = [0.004, 0.012], [0.3, 1, 3]
+    assert mislabeled(rates, decays, hidden=24, starts=(2,), seed=1).argmax(1).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("aim", [4.0, -2.5])
+def test_a_weight_below_the_limit_falls_short_too(aim):
+    """Below the limit it falls short, too"""
+    start = torch.zeros(1, dtype=torch.float64)
+    ends = [
+        descend(lambda p: ((p - aim) ** 2 / 2).sum(-1), AdamW, steps, start, lr=0.05, weight_decay=0.2).points[-1]
+        for steps in (1000, 2000)
+    ]
+    assert 0.8 < ends[0] / aim < ends[1] / aim < 0.99
 
 
 @pytest.mark.parametrize(("lr", "decay"), [(0.03, 0.5), (0.001, 4.0)])
