@@ -20,7 +20,7 @@ from .comparison import overlay, rivals
 from .controls import choice, rate
 from .experiment import Experiment
 
-LOSS = "loss of the means after 100 steps, cut at 1"
+LOSS = "loss of the means, cut at 1"
 LEVELS = [0, 0.003, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.4, 1]
 SHADES = BoundaryNorm(LEVELS, 256)
 LEARNING_RATES = torch.logspace(-3, -1, 41, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """Lesson 09: weight decay in a network that is told some wrong labels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,9 @@ def mislabeled(
     told[:40] = torch.randint(10, (40,), generator=draw)
     lr, decay = (each.flatten() for each in torch.meshgrid(torch.tensor(lrs), torch.tensor(decays), indexing="ij"))
     nets = [small_net(64, hidden, 10, seed=start) for _ in lr for start in starts]
-    options = {"lr": lr.repeat_interleave(len(starts)), "weight_decay": decay.repeat_interleave(len(starts))}
+    options: dict[str, Any] = {
+        "lr": lr.repeat_interleave(len(starts)),
+        "weight_decay": decay.repeat_interleave(len(starts)),
+    }
     copies = train_many(nets, AdamW, images[seen], told, steps, batch=32, **options)
     return copies.accuracy(images[unseen], labels[unseen]).reshape(len(lrs), len(decays), -1).mean(-1)
