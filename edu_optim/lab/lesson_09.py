@@ -98,7 +98,7 @@ def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: An
     runners = rivals(AdamW, mine, lr=lr, weight_decay=weight_decay)
     clouds = {name: torch.stack(list(_weights(cls, **options))) for name, (cls, options) in runners.items()}
     _map(axes[0], form)
-    axes[0].text(0.5, 1.02, form[0].upper() + form[1:], ha="center", transform=axes[0].transAxes)
+    axes[0].set_title(form[0].upper() + form[1:])
     axes[0].plot(lr, weight_decay, "o", color=RED, markeredgecolor="1", markersize=12)
     found = overlay(axes[1], clouds)
     for line in axes[1].get_lines():
