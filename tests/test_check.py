@@ -483,7 +483,7 @@ WRONG = [
     (mean_of_all, "gradient_descent", "unknown", None, "p after step 1"),
     (falling_rate, "adam", "mistake", "lr is divided by the root of the step count", "Kingma & Ba 2015"),
     (half_corrected_over_lists, "adam", "mistake", "only the mean gradient is corrected", "far too small"),
-    (rebinds, "gradient_descent", "mistake", "returns nothing", "without giving back a result"),
+    (rebinds, "gradient_descent", "mistake", "returns nothing", "gives back none, which is no result"),
     (raises_late, "adam", "error", None, "KeyError: 'late'\nin raises_late, line"),
     (raises_mute, "gradient_descent", "error", None, "Mute: (its __str__ raises RuntimeError)"),
     (exits, "gradient_descent", "error", None, "it ended with SystemExit"),

@@ -202,7 +202,7 @@ def _buffer(found, family):
 
 RETURNS_NOTHING = (
     "The function gives back None, which is no result.",
-    "What does whoever calls it get, and which word would do that?",
+    "Which word hands its result to whoever calls it?",
 )
 
 

@@ -33,7 +33,8 @@ def mislabeled(
     seen, unseen = torch.randperm(len(images), generator=draw)[:1000].split([200, 800])
     told = labels[seen]
     told[:40] = torch.randint(10, (40,), generator=draw)
-    lr, decay = (each.flatten() for each in torch.meshgrid(torch.tensor(lrs), torch.tensor(decays), indexing="ij"))
+    axes = [torch.tensor(each, dtype=torch.float32) for each in (lrs, decays)]
+    lr, decay = (each.flatten() for each in torch.meshgrid(axes, indexing="ij"))
     nets = [small_net(64, hidden, 10, seed=start) for _ in lr for start in starts]
     options: dict[str, Any] = {
         "lr": lr.repeat_interleave(len(starts)),
