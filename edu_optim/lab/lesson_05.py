@@ -280,9 +280,9 @@ def read_words(
     """
     texts, labels, noise, known = words(share, pull, seed)
     rates = torch.logspace(-2, 3, 21, dtype=torch.float64) if rates is None else rates
-    learned = {}
+    learned, texts = {}, texts * size
     for name, (rule, options) in rules.items():
-        loss = learn_words(rule, texts * size, labels, rates, batch, **options).mean().item()
+        loss = learn_words(rule, texts, labels, rates, batch, **options).mean().item()
         learned[name] = (log(2) - loss) / (log(2) - known)
     return learned, noise
 

@@ -321,20 +321,14 @@ def trained(
         _groups(nets[0], state, torch.tensor(lrs, dtype=torch.float64).repeat(len(seeds)))
     )
     at_first = [group["lr"] for group in optimizer.param_groups]
+    seen = [torch.stack(part) for part in zip(*(learn for learn, *_ in data), strict=True)]
+    each = torch.arange(len(seeds))[:, None]
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
     means = [{key: torch.zeros_like(p) for key, p in state.items()} for _ in decays]
     answer = {key: p.detach() for key, p in state.items()}
     for step in range(task.steps):
-        rows = [
-            torch.randint(len(learn[0]), (task.batch,), generator=draw)
-            for (learn, *_), draw in zip(data, draws, strict=True)
-        ]
-        inputs, labels = (
-            torch.stack([learn[part][own] for (learn, *_), own in zip(data, rows, strict=True)]).repeat_interleave(
-                len(lrs), 0
-            )
-            for part in (0, 1)
-        )
+        rows = torch.stack([torch.randint(seen[0].shape[1], (task.batch,), generator=draw) for draw in draws])
+        inputs, labels = (part[each, rows].repeat_interleave(len(lrs), 0) for part in seen)
         loss = cross_entropies(scores(state, inputs), labels).sum()
         for p, gradient in zip(state.values(), torch.autograd.grad(loss, list(state.values())), strict=True):
             p.grad = gradient

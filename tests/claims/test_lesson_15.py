@@ -420,7 +420,7 @@ def test_on_the_text_muon_pays_by_the_operation_too():
 def test_muon_is_ahead_on_the_text_at_equal_cost_with_another_length():
     """So with either, Muon pays on the text by the operation, too."""
     ends = {}
-    for rule, lr, steps in (("Muon", 0.0215, 120), ("AdamW", 0.01, round(120 * AS_LONG_TEXT))):
+    for rule, lr, steps in (("Muon", 0.0215, 80), ("AdamW", 0.01, round(80 * AS_LONG_TEXT))):
         run = replace(RACES[TEXT], steps=steps)
         ends[rule] = trained(run, rule, [lr], range(200, 204), (0.95,))[1][-1, :, 0]
     assert (ends["Muon"] < ends["AdamW"]).all()
