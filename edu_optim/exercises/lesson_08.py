@@ -85,7 +85,7 @@ def _watch_suspects(answer):
     named = answer()
     yield "letters that your dict lacks", sorted(LINEUP.keys() - named.keys())
     for letter in sorted(named):
-        mistake = str(named[letter]).partition("(")[0].replace("-", " ").strip(" *.").lower()
+        mistake = str(named[letter]).partition("(")[0].replace("-", " ").replace("_", " ").strip(" *.").lower()
         known = mistake in LINEUP.values()
         yield f"suspect {letter}", mistake if known else f"{named[letter]!r}, which is none of the six"
 

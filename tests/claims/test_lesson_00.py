@@ -213,7 +213,7 @@ def test_beside_the_range_it_creeps_or_overshoots(lr):
 @pytest.mark.parametrize("lr", [0.003, 0.02, 0.1])
 @pytest.mark.parametrize("surface", first_race().controls["surface"].options)
 def test_six_paths_from_one_start(surface, lr):
-    """All six start at the same place and read the slope wherever they stand."""
+    """All six start at the same place and are told nothing but slopes."""
     race = first_race()
 
     def places(step):
@@ -258,7 +258,7 @@ def test_half_of_all_short_steps_go_down(length, seed):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_in_a_million_dimensions_random_directions_are_at_right_angles(seed):
-    """With a million knobs nearly every random direction is close to a right angle and changes the loss little;"""
+    """With a million knobs nearly every short random step is close to a right angle and changes the loss little;"""
     draws = torch.Generator().manual_seed(seed)
     gradient = torch.randn(1_000_000, generator=draws)
     for _ in range(20):
@@ -281,8 +281,8 @@ def test_too_large_a_rate_swings_and_does_not_settle_either(seed):
 
 @pytest.mark.parametrize(("lr", "seed"), [(0.05, 3), (0.2, 1)])
 def test_without_zero_grad_a_network_can_learn_faster(lr, seed):
-    """Here the loss falls without line (3), and even faster than with it.
-    So a good curve does not prove that the line is there: look at the code."""
+    """Here, with SGD, the loss falls even faster without line (3); with Adam it need not.
+    So a good curve does not prove the line: look at the code."""
     images, labels = digits()
     losses = {}
     for forget in (False, True):

@@ -269,8 +269,7 @@ def test_cauchys_rate_gains_or_not_by_the_start(condition):
 
 @pytest.mark.slow
 def test_from_other_first_weights_the_hump_is_shorter_or_there_is_none():
-    """From other first weights the loss can fall in some of those steps, or the line stays below the edge and there is
-    no hump."""
+    """From other first weights the loss can fall in some of those steps, and from some there is no hump."""
     for seed, hump in ((0, False), (4, True)):
         _, losses, largest, along = lesson_01.training_at(1, reach=45, every=1, rounds=1, seed=seed).T
         climbs, above = losses.diff() > 0, along[:-1] > 2

@@ -256,7 +256,7 @@ def test_on_the_digits_the_noise_fades_with_the_loss(seed):
 
 @pytest.mark.parametrize("batch", [4, 25])
 def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
-    """while the gradient hardly changes, 64 short steps of 16 images go as far as one long step of 1024, and err as much."""  # noqa: E501
+    """while the gradient hardly changes, 64 steps of 16 at a 64th of the rate go as far as one of 1024, and err as much."""  # noqa: E501
     images, labels = digits()
     model = small_net(64, 8, 10, seed=3)
     draws = torch.Generator().manual_seed(batch)
@@ -276,7 +276,7 @@ def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
 
 def test_held_out_images_tell_batches_apart_less():
     """Keep 500, drawn at random, away from training and ask for their loss too, at the best rates of ten passes.
-    On the images that were seen, the loss with 16 is a third of that with 128, on those held out two thirds."""
+    In this run the loss with 16 is a third of that with 128 on images seen, two thirds on those held out."""
     images, labels = digits()
     nets, shares = [small_net(64, 16, 10, seed=seed) for seed in range(4)], []
     for draw in (1, 2):

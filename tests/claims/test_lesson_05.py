@@ -146,7 +146,7 @@ def leads(learned):
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_no_lead_without_a_ravine(seed):
-    """*No ravine* has words as rare as *rare* has, but bright, and Adagrad has next to no lead."""
+    """*No ravine* has words as rare as *rare* has, but bright, and Adagrad is level or behind."""
     assert all(leads(learned_from("no ravine", "equal", mean, seed)).min() < 0.012 for mean in (4, 0.25))
 
 
@@ -180,7 +180,8 @@ def test_clock_or_size_on_words(inputs, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 6])
 def test_larger_batches_shrink_the_lead(seed):
-    """Batches larger than 32 shrink that: with clear labels, in batches of 512, Nesterov comes within three points."""
+    """Batches larger than 32 shrink that: with clear labels, in batches of 512, Nesterov comes within three points on
+    the faint."""
     rules = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.9, "nesterov": True}), "own": (Adagrad, {})}
     rates, share, number = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64), HELD_OUT["even"], HELD_OUT["less"]
     found = [leads(read_words(rules, share, 3, number, rates, seed, batch)[0]) for batch in (32, 128, 512)]

@@ -50,7 +50,7 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_small_batches_shrink_the_steps(seed):
     """Nine in ten have grown: without noise the same sign again means that the loss still falls that way.
-    So where more than about one change in five is a halving, the typical step shrinks;
+    Above about one halving in five changes the typical step shrinks;
     From 0.003, in 20 updates, between 100 and 200 digits.
     - Noise flips signs, and each flip halves Rprop's step: on small batches it freezes.
     """
@@ -68,8 +68,10 @@ def test_small_batches_shrink_the_steps(seed):
 
 @pytest.mark.parametrize("seed, updates", [(1, 20), (2, 30)])
 def test_too_long_a_first_step_shrinks_without_noise(seed, updates):
-    """From 0.01, the luckiest above, six in ten grow; from 0.03 one in three, and the typical step shrinks.
-    That needs no noise: too long steps flip signs as well.
+    """
+    From 0.01, the luckiest above, six in ten grow; from 0.03 one in three, and the typical step shrinks, as in the 60
+    from 0.01.
+    Too long steps flip signs as well.
     """
     grown, halved = {}, {}
     for first in (0.003, 0.01, 0.03, 0.06):
@@ -264,7 +266,7 @@ def test_the_burst_keeps_a_falling_rate_small(dice, seeds, batch):
 
 @pytest.mark.slow
 def test_in_a_longer_run_the_size_counts():
-    """In 1000 steps it is: RMSprop ends at 0.07, signs at 0.22."""
+    """In 1000 steps size is needed: RMSprop ends at 0.07, signs at 0.22."""
     dice = torch.Generator().manual_seed(3)
     units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
     how = {"seeds": range(40, 43), "steps": 1000, "falling": True}

@@ -159,7 +159,7 @@ def test_adadelta_is_ahead_where_pixels_are_large(setting):
     At times 10 and 100 Adadelta is ahead of all, on these batches of ten.
     On these minibatches of ten, at torch's numbers, RMSprop leads with pixels times 0.1 to 3, \
 Adadelta with 10 and 100.
-    But RMSprop at torch's lr, with the pixels as they are, ends at 0.10, lower than Adadelta in any of these units.
+    But RMSprop at torch's lr, with the pixels as they are, ends at 0.10, lower than that lr of 1 in any unit here.
     """
     scales = [0.3, 1, 3, 10, 100]
     rms, ada = (ends(name, [lr], scales, **setting)[:, 0] for name, lr in (("RMSprop", 0.01), ("Adadelta", 1)))
@@ -202,7 +202,7 @@ def test_the_larger_the_pixels_the_smaller_the_eps(setting):
 def test_on_the_whole_data_momentum_is_ahead(dice, seed, hidden):
     """Right, in this net and these units, momentum is ahead of RMSprop and Adadelta: what the minibatches \
 showed does not hold in these 100 steps.
-    Adam, with both, is ahead of it.
+    Adam, with momentum and roots, is ahead.
     """
     near = {"momentum": [0.3, 0.5, 0.8], "RMSprop": [0.006, 0.01, 0.015, 0.02], "Adadelta": [5, 10, 15]}
     near |= {"RMSprop 0.9": [0.01, 0.015, 0.02, 0.03, 0.04], "Adam": [0.02, 0.03, 0.05]}

@@ -46,7 +46,7 @@ def test_a_factor_on_all_gradients_changes_no_step(factor, betas):
 @pytest.mark.parametrize("betas", BETAS)
 @pytest.mark.parametrize("g", [-3e5, -0.2, 1e-6, 40.0])
 def test_the_first_step_is_lr_long(g, betas):
-    """So unless $g$ is no longer large beside $\\varepsilon$, **the first step has length `lr`**."""
+    """So while $g$ is large beside $\\varepsilon$, **the first step has length `lr`**."""
     assert steps([g], betas, eps=1e-8)[0] == pytest.approx(math.copysign(1, g), rel=0.01)
     assert abs(steps([math.copysign(1e-8, g)], betas, eps=1e-8)[0]) == pytest.approx(0.5)
 
@@ -195,7 +195,7 @@ def test_rare_words_are_where_adam_wins(seed, steps, falling):
 def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
     """At a constant rate Adam is ahead as well.
     A rate that falls to zero helps the others more.
-    Then in 300 batches of 32 all three end within half as much again of the gray line, what counting the same pairs leaves, from a quarter each: so few pairs limit them more than the optimizer does.
+    Then in 300 batches of 32 all three end at most half as much again above the gray line, which is what counting the same pairs leaves: so few pairs matter more than the optimizer.
     At 2,048 Adam has about half as much left as momentum.
     """  # noqa: E501
     behind, constant = {}, {}
@@ -285,7 +285,7 @@ SETTINGS = [
 def test_in_noise_only_a_smaller_rate_brings_it_near(settings, betas):
     """### In steady noise it does not settle
     In noise a tenth of the rate comes nearer, and takes longer.
-    A rate that falls to zero is both fast and near: lesson 10.
+    A rate that falls to zero is fast at first and near at the end: lesson 10.
     - In steady noise it does not settle at a constant `lr`, nor does SGD; a falling rate brings it near.
     """
     away, taken = wander(betas, **settings)

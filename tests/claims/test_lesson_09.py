@@ -358,20 +358,20 @@ def test_l2_weighs_even_more_on_small_numbers():
 
 
 def test_a_network_keeps_the_decay_and_not_the_product():
-    """One decay at both rates, not one product, although nothing here is linear."""
+    """One decay at both rates, not one product."""
     rates, decays = [0.004, 0.012], [0.3, 1, 3]
     assert mislabeled(rates, decays, hidden=24, starts=(2,), seed=1).argmax(1).tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("aim", [4.0, -2.5])
-def test_a_weight_below_the_limit_falls_short_too(aim):
-    """Below the limit it falls short, too"""
+def test_a_weight_below_the_limit_is_late(aim):
+    """Below the limit it is late"""
     start = torch.zeros(1, dtype=torch.float64)
     ends = [
         descend(lambda p: ((p - aim) ** 2 / 2).sum(-1), AdamW, steps, start, lr=0.05, weight_decay=0.2).points[-1]
-        for steps in (1000, 2000)
+        for steps in (1000, 2000, 40_000)
     ]
-    assert 0.8 < ends[0] / aim < ends[1] / aim < 0.99
+    assert 0.8 < ends[0] / aim < ends[1] / aim < 0.99 < ends[2] / aim < 1.01
 
 
 @pytest.mark.parametrize(("lr", "decay"), [(0.03, 0.5), (0.001, 4.0)])

@@ -144,7 +144,7 @@ def test_the_grid_holds_the_best():
 @pytest.mark.slow
 def test_what_decay_removes_is_the_noise_of_the_batches():
     """
-    with 128, where there is less noise to remove, it gains nothing.
+    with 128, which leave less noise, it gains nothing in 200 steps.
     """
     two = named(lab.constant, lab.cosine)
     for size, factor, lower in ((8, 0.25, True), (128, 1, False)):
@@ -159,7 +159,7 @@ def test_where_steps_are_many_a_low_end_gains_little(first):
     """
     Here the constant rate and the cosine train for 100 to 800 steps, each at the best of six peaks
     Its gain shrinks: 800 steps give a small constant rate nearly the time that it needs.
-    So let the rate end low where noise is left: few steps, small batches (*Deeper*).
+    So let the rate end low where noise is left: 100 steps, small batches (*Deeper*).
     """
     runs = (
         (100, 32, 0.14, 0.4, True),
@@ -182,7 +182,7 @@ def test_where_steps_are_many_a_low_end_gains_little(first):
 def test_under_its_noise_a_high_rate_learns(peak, seeds):
     """
     Where the rate falls, the loss drops: the noise of the minibatches goes.
-    From 0.28, the later the fall, the lower the end, and a fall at 40 ends above none: under its noise the network
+    From 0.28, the later the fall, the lower the end, and falls at 40 and 80 end above none
     From 0.8 it is the other way round: there it did not.
     """
     starts = 40, 80, 160
@@ -201,7 +201,7 @@ def test_under_its_noise_a_high_rate_learns(peak, seeds):
 @pytest.mark.parametrize("seeds, after", [(range(30, 54), lambda t: 1 - t / 200), (range(100, 124), lab.cosine)])
 def test_what_a_warmup_is_good_for(seeds, after):
     """
-    From 0.16 on five or twenty steps lower the loss: a short warmup makes a peak bearable that is too high to start
+    From 0.16 on five or twenty steps lower Adam's loss: a short warmup lets it bear a peak too high to start
     """
     lengths = {str(length): lab.warmed(length, after) for length in (1, 5, 20, 100)}
     none, five, twenty, many = lab.tried(Adam, lengths, [0.03, 0.05, 0.18, 0.25], seeds).tuning.mean(-1)
@@ -236,7 +236,7 @@ def test_much_of_the_harm_is_done_in_the_first_five_steps(peak):
 
 @pytest.mark.slow
 def test_where_a_warmup_makes_no_difference():
-    """Not here: at its best peak 20 steps make no difference that counts."""
+    """Not here: 20 steps make no difference that counts."""
     lengths = {str(length): lab.warmed(length) for length in (1, 20)}
     none, some = lab.tried(SGD, lengths, [0.2, 0.28, 0.4], range(10, 26), momentum=0.9).held_out
     assert p_of(some, none, 16) > 0.01
@@ -290,7 +290,7 @@ def test_the_first_rate_is_skipped():
 
 @pytest.mark.parametrize("seed", range(5, 9))
 def test_a_restarted_schedule_costs_the_end(seed):
-    """Restarted, the loss ends above the right one."""
+    """At this peak the restarted loss ends higher."""
     right, restarted = (
         torch.tensor(lab.trained(SGD, lambda t, n=n: lab.cosine(t % n), lr=0.4, momentum=0.9, seed=seed).losses)
         for n in (200, 100)

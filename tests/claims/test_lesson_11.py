@@ -218,7 +218,7 @@ def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
 @pytest.mark.slow
 def test_ten_draws_are_too_few_for_the_decay():
     """Light gray reaches 1.5, for AdamW a lead of 5 %: such a one is noticed nine times in ten.
-    A lead of 3 % is missed as often as not.
+    A lead of 3 % is missed six times in ten.
     """
     tuned = unseen_error(AdamW, 0.5, range(52), (2000,))[0]
     fine = unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0]
@@ -265,8 +265,8 @@ def test_between_whom_the_cnn_does_not_tell():
 
 
 def test_equal_at_the_end_is_not_equal_on_the_way():
-    """On the way they are not equal: Nesterov took 41 steps to the level, SGD 74.
-    for the small MLP we do not know, but Nesterov was first at the level;
+    """At these rates Nesterov took 41 steps to the level, SGD 74.
+    for the small MLP we do not know: Nesterov was first, at these rates;
     """
     nesterov, sgd = (RESULTS["digits, MLP"][name] for name in ("Nesterov", "SGD"))
     medians = {name: sorted(row["steps"])[4:6] for name, row in RESULTS["digits, MLP"].items()}
