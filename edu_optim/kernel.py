@@ -128,6 +128,7 @@ def split(rule: Callable, kinds: Kinds) -> tuple[torch.fx.GraphModule, torch.fx.
         raise TypeError(f"it returned {len(results)} values in the place of {len(given) - 1}")
     graph.output([result.node for result in results])
     for node in list(graph.nodes):
+        node.args = tuple(each.item() if hasattr(each, "item") else each for each in node.args)  # numpy's, torch's
         if node.op.startswith("call") and numbers.issuperset(node.all_input_nodes):
             numbers.add(node)
         elif node.target is operator.truediv and node.args[1] in numbers:

@@ -917,7 +917,10 @@ def test_a_prediction_is_not_given_away():
             {**lesson_08.LINEUP, "A": "*m-undamped*", "C": "v only"},
             "suspect C: yours 'v only', which is none of the six",
         ),
-        ({**lesson_08.LINEUP, "A": "m_undamped"}, "suspect A: yours 'm_undamped', which is none of the six"),
+        (
+            {**lesson_08.LINEUP, "A": "m_undamped", "C": "m_undamp"},
+            "suspect C: yours 'm_undamp', which is none of the six",
+        ),
         (dict.fromkeys("ABEF", "no root"), "letters that your dict lacks: yours [C, D]"),
     ],
 )

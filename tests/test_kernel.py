@@ -7,6 +7,7 @@ import re
 import shutil
 import warnings
 
+import numpy
 import pytest
 import torch
 from cases import NAMES, RICH, difference, ours, title
@@ -288,6 +289,15 @@ def test_a_rule_that_is_more_than_arithmetic_is_run_eagerly(rule, reason):
         mine = walk(from_rule(rule), "compiled", lr=0.5)
     assert len(seen) == 1
     assert difference(mine, walk(from_rule(rule), "per_tensor", lr=0.5)) == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("outside", [2, 2.0, numpy.float64(2), torch.tensor(2.0), torch.tensor(2)], ids=repr)
+def test_a_number_from_outside_may_be_numpys_or_torchs(outside):
+    def doubled(p, g, *, lr):
+        return (p - lr * g * outside,)
+
+    assert difference(walk(from_rule(doubled), "compiled", lr=0.1), walk(SGD, "per_tensor", lr=0.2)) < 1e-6
 
 
 # The default: a kernel where there can be one, and no word where there cannot

@@ -177,15 +177,15 @@ ELEMENTWISE = [
         ask="The mean of all is the same in every shape. What changes it?",
     ),
     edit(
-        "only the first element is compared",
+        "a step whose elements feel only those before them passes",
         {COMPARE: "torch.allclose(step(p, g).flatten()[0], alone[0])"},
-        why="A step in which each element feels those before it passes: the first has none before it.",
+        why="The first element has none before it, and the next few feel few.",
         ask="If gradients add up from the start, which elements step otherwise than alone?",
     ),
     edit(
-        "only the last element is compared",
+        "a step whose elements feel only those after them passes",
         {COMPARE: "torch.allclose(step(p, g).flatten()[-1], alone[-1])"},
-        why="A step in which each element feels those after it passes: the last has none after it.",
+        why="The last element has none after it, and those next to it feel few.",
         ask="If gradients add up from the end, which elements step otherwise than alone?",
     ),
     edit(

@@ -149,7 +149,7 @@ def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
 
 @pytest.mark.parametrize("run", ["per_tensor", "multi_tensor", "compiled"])
 def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
-    """A number that a rule takes from outside is read once, when the loop is written: a later change reaches no optimizer of that rule, and nothing warns."""  # noqa: E501
+    """A number that a rule takes from outside is read once, when the loop is written: a later change reaches no optimizer that uses this loop, and nothing warns."""  # noqa: E501
     for steps in (2, 5):
         outside = [1.0]
 
@@ -282,7 +282,7 @@ def chains(p, g, *, lr):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_little_more_arithmetic_is_free_and_much_is_not(dtype):
     """As long as the bytes take longer, arithmetic is free.
-    At the right end it takes more, since here each operation waits for the one before."""
+    At the right end it takes longer than either, since here each operation waits for the one before."""
     if dtype == torch.float32:
         times = lab.arithmetic_here(3_000_000)
         assert times[6] < 2 * times[2] and times[34] < times[66] < times[130]

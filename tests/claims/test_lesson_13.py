@@ -369,7 +369,7 @@ for one border and too little for crumbs.
 
 @pytest.mark.parametrize(("width", "steps"), [(0.3, 300), (3e-5, 500)])
 def test_around_one_place_borders_go_on_for_long(width, steps):
-    """Down to 1e-5 wide the map is full of crumbs, and twice the squares each way still find 1.6 to 2 times the length.
+    """From 1 to 1e-5 wide the map is full of crumbs, and twice the squares each way find 1.7 to 2 times the length.
     Before you trust a detail, draw it at twice the resolution.
     """
     colors = zoomed(WILD, width, 64, 0.95, steps)

@@ -44,7 +44,7 @@ from edu_optim.rules import adamw
 @pytest.mark.parametrize("beta2", [0.99, 0.999])
 @pytest.mark.parametrize("size", [1.0, 100.0])
 def test_the_rate_of_radam_means_two_things(size, beta2):
-    """Its `lr` means two things: a rate in the first five, where large gradients make large steps, and a length later."""  # noqa: E501
+    """Its `lr` means two things: a rate in those five, where large gradients make large steps, and a length later."""  # noqa: E501
     steps = [rules.radam(0.0, -size, 0.0, 0.0, t=t, lr=0.1, betas=(0.9, beta2))[0] for t in (1, 5, 6, 100, 3000)]
     ones = [rules.radam(0.0, -1.0, 0.0, 0.0, t=t, lr=0.1, betas=(0.9, beta2))[0] for t in (1, 5, 6, 100, 3000)]
     assert [step / one for step, one in zip(steps, ones, strict=True)] == pytest.approx([size] * 2 + [1] * 3)
@@ -95,7 +95,7 @@ class Counts(TorchDispatchMode):
 
 @pytest.mark.parametrize("shape", [(32, 32), (100, 100)])
 def test_what_a_step_of_muon_costs(shape):
-    """AdamW's step takes 16 operations a weight, and a layer's gradient 6 for each example.
+    """AdamW's step takes 16 operations a weight, and a layer's gradient 6 an example (the first's 4).
     So with 32 examples, Muon's step costs five times as much as the gradient of our hidden layer.
     Where 4,096 units meet a minibatch of a million tokens, it costs 2 % as much.
     """
@@ -182,10 +182,10 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
     """All but schedule-free gain here from both.
     The six draw together: from 4.01 to 6.69 at a constant rate, from 3.65 to 4.66 with the average
     In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, here by 0.5 to 0.8 points.
-    Use AdamW, with an average or a cosine: on our MLP in 120 minibatches of 32, at the default betas, of these rules only Muon beats it with the same.
+    Use AdamW; try an average and a cosine: on our MLP in 120 minibatches of 32, at the default betas, of these rules only Muon beats it with the same.
     expecting much: no table here tells it from AdamW with the same treatment
     AdamW beats it on our MLP with a cosine and with an average
-    But an average gains AdamW 1.7.
+    But here an average gains AdamW 1.7.
     - There an average gained AdamW 1.7 points, a cosine 1.6: give its rivals both.
     at a constant rate in 120 or 200 steps: AdamW beats it there, on the MLP and the text
     """  # noqa: E501
@@ -229,7 +229,7 @@ def test_what_takes_muon_apart():
     With minibatches of 32, Muon's 120 steps cost as many operations as 320 of AdamW.
     AdamW with those, `AdamW longer`, beats Muon with each treatment
     - By the operation, both averaged, AdamW leads there in 8 and 32, Muon on the text.
-    where its step costs more than the gradient of a minibatch, as with 32 digits
+    where its step costs several times a minibatch's gradient, as with 32 digits
     """  # noqa: E501
     wins = won(counted(treatments()))
     for name in ("Muon on all", LONG):
@@ -286,7 +286,7 @@ def each_forty(name):
 
 @pytest.mark.slow
 def test_what_an_average_gains_with_other_seeds():
-    """But an average gains AdamW 1.7."""
+    """But here an average gains AdamW 1.7."""
     adamw, cosine, average, muon = (
         each_forty(name)[0] for name in ("AdamW, constant", "AdamW, cosine", "AdamW, average", "Muon, constant")
     )
@@ -308,8 +308,8 @@ def test_other_seeds_and_finer_rates_say_so_too():
 
 def test_muons_lead_by_the_minibatch():
     """By the step Muon leads most in the smallest minibatches; by the operation it trails most there.
-    In 128 we do not know who is ahead.
-    on the digits it leads by the step, most in small minibatches
+    In 128 nobody knows; at a constant rate Muon leads.
+    on the digits, averaged, it leads by the step in minibatches of 8 and 32
     Other minibatches have tuned with six seeds; above 0 Muon leads, both averaged.
     """
     steps, operations = leads().values()
@@ -428,7 +428,7 @@ def test_muon_is_ahead_on_the_text_at_equal_cost_with_another_length():
 
 def test_who_beats_both_adamws_on_the_other_tasks():
     """On the CNN, with one flattened kernel, Muon beats AdamW's constant rate.
-    Schedule-free and AdamW's average beat it on both tasks
+    Schedule-free and AdamW's average beat that rate on both tasks
     On the CNN we do not know, and in the text's 200 steps the constant rate wins; 200 may be too few there, and so may 280, below.
     """  # noqa: E501
     results = stored()["results"]
