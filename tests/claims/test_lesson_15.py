@@ -317,6 +317,7 @@ def test_muons_lead_by_the_minibatch():
     for batch, signs in ((8, (True, True)), (128, (False, False))):
         results = counted(treatments(f"digits, minibatches of {batch}"))
         wins = won({name: results[name] for name in results if "average" in name})
+        assert ("Muon, constant", "AdamW, constant") in won(results)
         assert (("Muon, average", "AdamW, average") in wins, (f"{LONG}, average", "Muon, average") in wins) == signs
     assert all(abs(lead[128].mean()) < 2 * lead[128].std() / 40**0.5 for lead in (steps, operations))
 
