@@ -90,8 +90,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def check(self, options: Mapping[str, Any], tensors: list[torch.Tensor]) -> None:
         """Refuse options that are out of range, or that do not fit each other or the shapes of ``tensors``."""
         own = inspect.signature(type(self)).parameters.values()
-        switches = [option.name for option in own if isinstance(option.default, bool)]
-        check_options(options, tensors, switches, self.run)
+        check_options(options, tensors, [option.name for option in own if isinstance(option.default, bool)], self.run)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take one step with every parameter that has a gradient, and return the loss of ``closure``, if given.
