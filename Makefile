@@ -58,7 +58,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < tuple(map(int, "$(MINIMUM)
 	}; \
 	[ ! -d .venv ] || echo "== The .venv here is of another folder or another Python, or does not run: it is made anew"; \
 	echo "== Making a virtual environment in .venv with Python $$found"; \
-	$(PYTHON) -m venv --clear .venv && echo "$(CURDIR) $$($(PY) -c '$(WHICH)')" >$@
+	$(PYTHON) -m venv --clear .venv && $(INSTALL) --upgrade pip && echo "$(CURDIR) $$($(PY) -c '$(WHICH)')" >$@
 
 # What a learner needs, and no more.
 .venv/lab: .venv/made pyproject.toml constraints.txt

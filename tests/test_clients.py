@@ -1,6 +1,7 @@
 """What other people's code does with an optimizer: the same numbers as with the class of torch.optim."""
 
 import contextlib
+import gc
 import importlib
 import inspect
 import json
@@ -401,7 +402,9 @@ def test_adagrad_shares_what_torchs_adagrad_shares():
 
 def client(name):
     """A library of the extra `clients`: where it is not installed its tests are left out, except where CI runs."""
-    return importlib.import_module(name) if os.environ.get("CI") else pytest.importorskip(name)
+    library = importlib.import_module(name) if os.environ.get("CI") else pytest.importorskip(name)
+    gc.freeze()  # what it made stays: some collect their garbage after each training
+    return library
 
 
 BARE = {"max_epochs": 3, "accelerator": "cpu", "barebones": True}

@@ -9,6 +9,7 @@ import inspect
 import io
 import linecache
 import math
+import operator
 import random
 import sys
 import textwrap
@@ -113,6 +114,8 @@ def undone(answer=None):
     finally:
         for module, names in before:
             now = vars(module)
+            if [*now] == [*names] and not any(map(operator.is_not, now.values(), names.values())):
+                continue
             for name in [name for name, value in names.items() if now.get(name) is not value]:
                 setattr(module, name, names[name])
             for name in now.keys() - names.keys():
