@@ -1,6 +1,7 @@
 """For lesson 14: how it starts its scripts and reads them, and what each rank keeps, in pictures."""
 
 import ast
+import functools
 import itertools
 import os
 import subprocess
@@ -12,12 +13,12 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from torch.nn.functional import cross_entropy
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch import Tensor
 
 from ..plot import BLUE, GREEN, OTHERS, RED, figure
 from ..problems import digits, small_net
 from ..rules import adam
+from . import nets
 from .controls import choice, rate, slider
 from .experiment import Experiment
 
@@ -298,7 +299,8 @@ def _averaged(ax: Axes, *, ranks: str, lr: float, seed: int) -> dict[str, Any]:
     return ends | {"a step, in steps of the mean gradient": round(length, 2)}
 
 
-def train_averaged(ranks: int, lr: float, seed: int = 0) -> tuple[list[float], float]:
+@functools.cache
+def train_averaged(ranks: int, lr: float, seed: int = 0) -> tuple[tuple[float, ...], float]:
     """Each step of Adam is the mean over ranks that each had a share of the batch.
 
     The loss after every fifth step, and how long a step was on average, in lengths of the step that one rank with the
@@ -313,24 +315,29 @@ def train_averaged(ranks: int, lr: float, seed: int = 0) -> tuple[list[float], f
     >>> len(losses), f"{length:.2f}"
     (21, '0.80')
     """
-    (images, labels), net = (x[:1280] for x in digits()), small_net(64, 16, 10, seed=seed)
-    weights = tuple(net.parameters())
-    p = parameters_to_vector(weights).detach()
+    images, labels = (x[:1280] for x in digits())
+    layers = nets.copied([small_net(64, 16, 10, seed=seed)], 1)
+    p = torch.cat([layer.detach().flatten() for layer in layers])
+
+    def losses(points: Tensor, drawn: Tensor) -> Tensor:
+        parts = points.split([layer.numel() for layer in layers], 1)
+        own = [part.view(len(points), *layer.shape[1:]) for part, layer in zip(parts, layers, strict=True)]
+        return nets.losses(own, images[drawn], labels[drawn])
+
+    every = torch.arange(1280)[None]
     m = v = torch.zeros(1 + ranks, len(p), dtype=p.dtype)  # the first row is of one rank with the mean gradients
-    losses, lengths = [cross_entropy(net(images), labels).item()], 0.0
+    found, lengths = [losses(p[None], every).item()], 0.0
     for t in range(1, 101):
-        batch = torch.arange(64 * (t - 1), 64 * t) % 1280
-        found = [cross_entropy(net(images[share]), labels[share]) for share in (batch[r::ranks] for r in range(ranks))]
-        g = torch.stack([parameters_to_vector(torch.autograd.grad(loss, weights)) for loss in found])
+        shares = (torch.arange(64 * (t - 1), 64 * t) % 1280).view(-1, ranks).T
+        own = p.repeat(ranks, 1).requires_grad_()
+        (g,) = torch.autograd.grad(losses(own, shares).sum(), own)
         (whole, *ends), m, v = adam(p, torch.vstack([g.mean(0), g]), m, v, t=t, lr=lr)
         mean = torch.stack(ends).mean(0)
         lengths += ((mean - p).norm() / (whole - p).norm()).item()
         p = mean
-        vector_to_parameters(p, weights)
         if t % 5 == 0:
-            with torch.no_grad():
-                losses.append(cross_entropy(net(images), labels).item())
-    return losses, lengths / 100
+            found.append(losses(p[None], every).item())
+    return tuple(found), lengths / 100
 
 
 def _losses(ax: Axes) -> None:
