@@ -1,7 +1,5 @@
 """Experiments: controls beside a picture that follows them, driven by your own optimizer."""
 
-import gc
-
 from .comparison import OVERLAY, overlay, rivals
 from .controls import Player, Rate, Several, choice, rate, slider, switch
 from .experiment import Experiment
@@ -10,8 +8,6 @@ from .paths import FAMILY, descents, playground
 from .prediction import predict
 from .steps import microscope
 from .surfaces import EXACT, RAVINE, SURFACES
-
-gc.freeze()  # what imports made stays: to look through it in the midst of a move takes as long as three moves
 
 __all__ = [
     "AGAINST",

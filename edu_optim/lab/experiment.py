@@ -4,6 +4,8 @@ An experiment is a pure function of its controls. It draws on axes and returns n
 beside the picture and draws again when one moves. What does not move, the ground, is drawn once and kept.
 """
 
+import functools
+import gc
 import html
 import inspect
 import time
@@ -23,6 +25,12 @@ from .words import AGREEMENT, in_words, number
 
 STYLE = Path(__file__).with_name("experiment.css").read_text("utf-8")
 WIDTH = 9.0
+
+
+@functools.cache
+def _keep_imports() -> None:
+    """Look no more for garbage in what imports made, the first optimizer's too: it takes as long as three moves."""
+    gc.freeze()
 
 
 class Experiment(widgets.Box):
@@ -85,6 +93,7 @@ class Experiment(widgets.Box):
         super().__init__([widgets.HTML(f"<style>{STYLE}</style>"), table, self.image, self.readout])
         self.add_class("edu-optim")
         self.follow()
+        _keep_imports()
 
     @property
     def values(self) -> dict[str, Any]:
