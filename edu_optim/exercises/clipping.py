@@ -28,6 +28,18 @@ CLIPPING = [
         ask="Of 1, 3 and 1.9, which lengths came before the last?",
     ),
     edit(
+        "the longest length is judged, not the last",
+        {"*before, now = norms": "*before, now = sorted(norms)"},
+        why="Sorted, the list ends with the longest, whenever that came.",
+        ask="Of 1, 3 and 1.9, which length belongs to the gradient that waits?",
+    ),
+    edit(
+        "the first length is left out, not the last",
+        {"statistics.median(before)": "statistics.median(norms[1:])"},
+        why="The gradient that is to be judged is among those by which it is judged.",
+        ask="Which of 1, 3 and 1.9 came before the last?",
+    ),
+    edit(
         "the mean of the lengths",
         {"statistics.median(before)": "statistics.mean(before)"},
         why="One spike in the past pulls the mean up, and the next one passes.",
@@ -104,6 +116,12 @@ CLIPPING = [
         "short gradients are made longer",
         {"min(1, times * statistics.median(before) / now)": "times * statistics.median(before) / now"},
         why="Every gradient gets the length of the limit.",
+        ask="What should become of a gradient that is shorter than the limit?",
+    ),
+    edit(
+        "the factor may be as large as times",
+        {"min(1, times": "min(times, times"},
+        why="Short gradients are made longer.",
         ask="What should become of a gradient that is shorter than the limit?",
     ),
     edit(

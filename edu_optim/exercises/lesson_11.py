@@ -95,6 +95,12 @@ GO_ON = [
         ask="Which entry of the checkpoint knows the two means, and the learning rate with which they were made?",
     ),
     edit(
+        "the two means begin anew",
+        {LOAD: LOAD + "    optimizer.state.clear()\n"},
+        why="The options are those of the checkpoint; the means and the step count are those of a new optimizer.",
+        ask="Where in the checkpoint's optimizer are the two means?",
+    ),
+    edit(
         "the learning rate is not that of the checkpoint",
         {LOAD: LOAD + '    optimizer.param_groups[0]["lr"] = 0.001\n'},
         why="load_state_dict has set the learning rate of the run that was interrupted, and a later line sets another.",
@@ -326,17 +332,16 @@ EXERCISES = [
         ],
         [
             instead(
-                "P and T have changed places",
-                lambda: {**GUILTY, "P": GUILTY["T"], "T": GUILTY["P"]},
+                f"{one} and {other} have changed places",
+                lambda one=one, other=other: {**GUILTY, one: GUILTY[other], other: GUILTY[one]},
                 why="The other four are right.",
-                ask="In which of the two have both optimizers had the same seeds?",
-            ),
-            instead(
-                "Q and S have changed places",
-                lambda: {**GUILTY, "Q": GUILTY["S"], "S": GUILTY["Q"]},
-                why="The other four are right.",
-                ask="In which of the two is the chosen learning rate the best one of tuning?",
-            ),
+                ask=f"In which of the two {ask}?",
+            )
+            for one, other, ask in (
+                ("P", "T", "have both optimizers had the same seeds"),
+                ("Q", "S", "is the chosen learning rate the best one of tuning"),
+                ("R", "U", "have both optimizers had equally many learning rates"),
+            )
         ],
         _watch_unfair,
         secret=True,

@@ -146,6 +146,8 @@ AFTER = {
     "exponential": exponential,
     "stable, then decay": lambda t: min(1, (T - t) / 80),
     **{f"falls at {first}": falls_at(first) for first in (40, 80, 160)},
+    "per epoch": lambda t: cosine(t // 44),
+    "restarted": lambda t: cosine(t % 100),
 }
 
 
@@ -192,7 +194,7 @@ class Tried:
     >>> found = tried(SGD, {"constant": constant, "cosine": cosine}, [0.2, 0.4, 0.8], range(2), momentum=0.9)
     >>> print(found)
     constant: 0.146 ± 0.035 at 0.2
-    cosine: 0.143 ± 0.024 at 0.4
+    cosine: 0.143 ± 0.024 at 0.4, p 1
     """
 
     shapes: dict[str, Shape]
@@ -202,8 +204,10 @@ class Tried:
     held_out: Tensor
 
     def __repr__(self) -> str:
-        ends = zip(self.shapes, self.held_out, self.tuning.mean(-1).argmin(-1), strict=True)
-        return "\n".join(f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}" for name, end, at in ends)
+        found = zip(self.shapes, self.held_out, self.tuning.mean(-1).argmin(-1), strict=True)
+        rows = [f"{name}: {end.mean():.3f} ± {end.std():.3f} at {self.peaks[at]:g}" for name, end, at in found]
+        apart = self.held_out[1:] - self.held_out[0]
+        return "\n".join([rows[0], *(f"{row}, p {luck(one)}" for row, one in zip(rows[1:], apart, strict=True))])
 
     def lines(self, *names: str) -> dict[str, tuple[list[float], Tensor]]:
         """What `edu_optim.plot.chart` draws: the loss of tuning against the peak, a mean over the seeds."""

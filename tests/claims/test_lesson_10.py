@@ -3,7 +3,10 @@
 import functools
 import itertools
 import math
+import re
+from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -16,6 +19,7 @@ from edu_optim.lab import lesson_10 as lab
 from edu_optim.problems import small_net
 from edu_optim.trace import fit
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SHAPES = [lab.constant, lab.step_decay, lab.exponential, lab.cosine, lab.warmup, lab.warmup_stable_decay, lab.one_cycle]
 PEAKS = [0.1, 0.14, 0.2, 0.28, 0.4, 0.57, 0.8]
 
@@ -109,7 +113,7 @@ def test_which_shapes_end_below_the_constant_rate(first, peaks):
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "counts"), [(1000, False), (3000, None)])
 def test_step_decay_and_exponential_gain_little(first, counts):
-    """Step decay and exponential do so by less, which here does not count."""
+    """Step decay and exponential gain less, which here does not count."""
     ends = raced(first)
     for name in ("step_decay", "exponential"):
         assert ends["cosine"].mean() < ends[name].mean() < ends["constant"].mean()
@@ -129,16 +133,17 @@ def test_the_grid_holds_the_best():
     """
     The rates that fall bore a higher peak, 0.28 or 0.57, and the constant one 0.14.
     the best peaks of the seven shapes were 0.14 to 0.57.
-    Then tune the peak: the worst of our grid cost every shape more than the worst shape would.
+    Then tune the peak: our worst peak costs more than our worst shape.
     """
-    tuned = functools.partial(lab.tried, SGD, named(*SHAPES), PEAKS, racing=range(1), momentum=0.9)
-    found = tuned(range(16))
-    assert set(found.tuning.mean(-1).argmin(-1).tolist()) == {1, 2, 3, 5}
-    for losses in (found.tuning, tuned(range(100, 106)).tuning):
-        constant, step, exponential, cosine, _, *more = losses.mean(-1).argmin(-1)
-        assert min(step, exponential, cosine, *more) > constant
-        lowest, highest = losses.mean(-1).aminmax(dim=-1)
-        assert (highest / lowest).min() > 1.5 and lowest.max() / lowest.min() < 4 / 3
+    (path,) = NOTEBOOKS.glob("10_*.ipynb")
+    cell = next(cell for cell in nbformat.read(path, as_version=4).cells if cell.id == "paired-picture")
+    table = "".join(output.get("text", "") for output in cell.outputs)
+    assert set(re.findall(r" at ([\d.]+)", table)) == {"0.14", "0.2", "0.28", "0.57"}
+    found = lab.tried(SGD, named(*SHAPES), PEAKS, range(100, 106), racing=range(1), momentum=0.9)
+    constant, step, exponential, cosine, _, *more = found.tuning.mean(-1).argmin(-1)
+    assert min(step, exponential, cosine, *more) > constant
+    lowest, highest = found.tuning.mean(-1).aminmax(dim=-1)
+    assert (highest / lowest).min() > 1.5 and lowest.max() / lowest.min() < 4 / 3
 
 
 @pytest.mark.slow
@@ -158,8 +163,7 @@ def test_what_decay_removes_is_the_noise_of_the_batches():
 def test_where_steps_are_many_a_low_end_gains_little(first):
     """
     Here the constant rate and the cosine train for 100 to 800 steps, each at the best of six peaks
-    Its gain shrinks: 800 steps give a small constant rate nearly the time that it needs.
-    So let the rate end low where noise is left: 100 steps, small batches (*Deeper*).
+    The low end gains more in 100 steps than in 800, and more with batches of 8 than of 128 (*Deeper*).
     """
     runs = (
         (100, 32, 0.14, 0.4, True),
@@ -182,7 +186,7 @@ def test_where_steps_are_many_a_low_end_gains_little(first):
 def test_under_its_noise_a_high_rate_learns(peak, seeds):
     """
     Where the rate falls, the loss drops: the noise of the minibatches goes.
-    From 0.28, the later the fall, the lower the end, and falls at 40 and 80 end above none
+    From 0.28, the later the fall, the lower the end, and falls at 40 and 80 end higher than no fall: under the noise
     From 0.8 it is the other way round: there it did not.
     """
     starts = 40, 80, 160
@@ -201,7 +205,7 @@ def test_under_its_noise_a_high_rate_learns(peak, seeds):
 @pytest.mark.parametrize("seeds, after", [(range(30, 54), lambda t: 1 - t / 200), (range(100, 124), lab.cosine)])
 def test_what_a_warmup_is_good_for(seeds, after):
     """
-    From 0.16 on five or twenty steps lower Adam's loss: a short warmup lets it bear a peak too high to start
+    At 0.22 five or twenty steps lower the loss: with a short warmup Adam bears a higher peak.
     """
     lengths = {str(length): lab.warmed(length, after) for length in (1, 5, 20, 100)}
     none, five, twenty, many = lab.tried(Adam, lengths, [0.03, 0.05, 0.18, 0.25], seeds).tuning.mean(-1)
@@ -288,14 +292,14 @@ def test_the_first_rate_is_skipped():
         assert wrong[:3] == right[1:] and right[0] not in wrong
 
 
-@pytest.mark.parametrize("seed", range(5, 9))
-def test_a_restarted_schedule_costs_the_end(seed):
-    """At this peak the restarted loss ends higher."""
-    right, restarted = (
-        torch.tensor(lab.trained(SGD, lambda t, n=n: lab.cosine(t % n), lr=0.4, momentum=0.9, seed=seed).losses)
-        for n in (200, 100)
-    )
-    assert restarted[110:].mean() > 1.2 * right[110:].mean() and restarted[180:].mean() > right[180:].mean()
+def test_a_mistake_costs_the_end_at_a_high_peak_and_pays_at_a_low_one():
+    """both mistakes end higher, at 0.1 both lower: look at the rates, not at the loss."""
+    shapes = {"right": lab.cosine} | {bug: lab.AFTER[bug] for bug in ("per epoch", "restarted")}
+    found = lab.tried(SGD, shapes, [0.09, 0.1, 0.4, 0.5], range(100, 108), racing=range(1), momentum=0.9)
+    right, *bugs = found.losses[-20:].mean(0)
+    assert all((bug[:2] < right[:2]).all() and (bug[2:] > right[2:]).all() for bug in bugs)
+    right, *bugs = found.tuning.mean(-1)
+    assert all((bug[:2] < right[:2]).all() and (bug[2:] > right[2:]).all() for bug in bugs)
 
 
 def test_clipping_looks_at_all_weights_at_once():

@@ -217,8 +217,8 @@ def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
 
 @pytest.mark.slow
 def test_ten_draws_are_too_few_for_the_decay():
-    """Light gray reaches 1.5, for AdamW a lead of 5 %: such a one is noticed nine times in ten.
-    A lead of 3 % is missed six times in ten.
+    """For AdamW light gray ends at a lead of 5 %.
+    Its 3 % is 0.9 of the spread: such a lead is missed six times in ten.
     """
     tuned = unseen_error(AdamW, 0.5, range(52), (2000,))[0]
     fine = unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0]
@@ -231,22 +231,24 @@ def test_ten_draws_are_too_few_for_the_decay():
     assert all(ahead > 0.04 and p < 0.001 for ahead, p in (found[20], found[36]))
     share = ((theirs - ours)[10:20].std() / theirs[10:20].mean()).item()
     assert [1.5 * share, share] == pytest.approx([0.05, 0.033], abs=0.001)
+    assert found[10][0] / share == pytest.approx(0.9, abs=0.05)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_seeds_miss_much(seed):
-    """Dark gray reaches one spread of the dots to each side: a true difference as large is noticed about every second
-    such a one is noticed nine times in ten.
+    """Dark gray reaches one spread of the dots to each side of 0: a true difference as large is noticed about every
+    Light gray reaches 1.5: such a one is noticed nine times in ten.
+    such a lead is missed six times in ten.
     """
     draws = torch.Generator().manual_seed(seed)
     noise = torch.randn(300, 10, generator=draws, dtype=torch.float64)
-    for apart, low, high in ((1.0, 0.4, 0.6), (1.5, 0.85, 0.95)):
+    for apart, low, high in ((0.9, 0.35, 0.45), (1.0, 0.4, 0.6), (1.5, 0.85, 0.95)):
         noticed = sum(flip_test(row, [0.0] * 10) < 0.01 for row in (apart + noise).tolist()) / 300
         assert low < noticed < high
 
 
 def test_the_stored_valleys():
-    """At the worst of its nine rates each gets five times as many digits wrong as at its best, or more.
+    """Each gets at least five times as many digits wrong at its worst rate as at its best.
     SGD's chosen rate is the last one before a wall: the next rate of its grid gets most digits wrong.
     """
     for task in ("digits, MLP", "digits, CNN"):
@@ -257,21 +259,24 @@ def test_the_stored_valleys():
         assert sum(row["tuning"][row["lrs"].index(row["best"]) + 1]) / 6 > 50
 
 
-def test_between_whom_the_cnn_does_not_tell():
-    """for the CNN Nesterov, though between it and Adadelta or momentum we do not know, nor between those two and"""
-    first, *ends = (RESULTS["digits, CNN"][name]["held_out"] for name in ("Nesterov", "Adadelta", "momentum", "Adam"))
-    assert [flip_test(first, other) > 0.01 for other in ends] == [True, True, False]
+def test_whom_nesterov_beats_on_the_cnn():
+    """for the CNN Nesterov, which beat all but Adadelta and momentum; for the small MLP we do not know."""
+    errors = {name: row["held_out"] for name, row in RESULTS["digits, CNN"].items()}
+    first = errors.pop("Nesterov")
+    beaten = {name for name, other in errors.items() if sum(first) < sum(other) and flip_test(first, other) < 0.01}
+    assert errors.keys() - beaten == {"Adadelta", "momentum"}
+    ends = [row["held_out"] for row in RESULTS["digits, MLP"].values()]
     assert all(flip_test(one, other) > 0.01 for one, other in itertools.combinations(ends, 2))
 
 
-def test_equal_at_the_end_is_not_equal_on_the_way():
-    """At these rates Nesterov took 41 steps to the level, SGD 74.
-    for the small MLP we do not know: Nesterov was first, at these rates;
-    """
-    nesterov, sgd = (RESULTS["digits, MLP"][name] for name in ("Nesterov", "SGD"))
-    medians = {name: sorted(row["steps"])[4:6] for name, row in RESULTS["digits, MLP"].items()}
-    assert sum(medians.pop("Nesterov")) < min(map(sum, medians.values()))
-    assert max(nesterov["steps"]) < min(sgd["steps"]) and flip_test(nesterov["held_out"], sgd["held_out"]) > 0.01
+def test_a_rate_for_the_end_is_none_for_speed():
+    """It takes 39 steps instead of 72, and ends at 4.64 instead of 3.19: whoever judges speed must tune for speed."""
+    runs = [trial("digits, MLP", "Adam", [0.01, 0.05], seed) for seed in range(4)]
+    assert all(quick < 0.8 * slow for slow, quick in (run.steps for run in runs))
+    assert sum(late - early for early, late in (run.held_out for run in runs)) > 0
+    rows = RESULTS["digits, MLP"]
+    assert [sum(sorted(rows[name]["steps"])[4:6]) / 2 for name in ("Nesterov", "Adam")] == [41, 72.5]
+    assert sum(rows["Adam"]["held_out"]) / 10 == pytest.approx(3.19, abs=0.005)
 
 
 def test_the_tenth_seed_takes_the_win_away():
