@@ -187,7 +187,7 @@ def test_under_its_noise_a_high_rate_learns(peak, seeds):
     """
     Where the rate falls, the loss drops: the noise of the minibatches goes.
     From 0.28, the later the fall, the lower the end, and falls at 40 and 80 end higher than no fall: under the noise
-    From 0.8 it is the other way round: there it did not.
+    From 0.8 it is the other way round: there it did not learn.
     """
     starts = 40, 80, 160
     shapes = {"stays": lab.constant} | {str(first): lab.falls_at(first) for first in starts}

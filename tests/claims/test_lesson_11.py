@@ -248,7 +248,7 @@ def test_ten_seeds_miss_much(seed):
 
 
 def test_the_stored_valleys():
-    """Each gets at least five times as many digits wrong at its worst rate as at its best.
+    """Each optimizer gets at least five times as many digits wrong at its worst rate as at its best.
     SGD's chosen rate is the last one before a wall: the next rate of its grid gets most digits wrong.
     """
     for task in ("digits, MLP", "digits, CNN"):
