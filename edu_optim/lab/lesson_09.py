@@ -17,7 +17,7 @@ from ..plot import BLUE, GREEN, RED, SKY, figure, label_ends, look
 from ..rules import adam, adamw
 from ..trace import MakeOptimizer
 from .comparison import overlay, rivals
-from .controls import choice, rate
+from .controls import choice, rate, slider
 from .experiment import Experiment
 
 LOSS = "loss of the means, cut at 1"
@@ -234,6 +234,69 @@ def noise_left(loudness: Tensor, left: Mapping[str, Tensor], asked: float) -> Fi
     ax.set(xscale="log", xlabel="size of the noise, log scale", ylabel="left of a weight of 1", ylim=(-0.05, 1.05))
     label_ends(ax)
     return fig
+
+
+AIMS = torch.linspace(0, 10, 21, dtype=torch.float64)
+
+
+def biases(
+    rule: Callable[..., Any] = adamw, betas: tuple[float, float] = (0.9, 0.95), *, steps: int = 2000, **options: Any
+) -> Tensor:
+    """Where biases settle that begin at 0 and should become ``AIMS``, ``[21]``: the mean of 200 of each.
+
+    The gradient is the bias minus its aim, and noise; averaged is over the last quarter of the steps.
+
+    Args:
+        rule: an AdamW.
+        betas: of the rule.
+        steps: how many it takes.
+        options: the standard deviation ``noise``, and the ``weight_decay``.
+
+    >>> print([f"{end:.2f}" for end in biases(noise=0, weight_decay=0.2)[[8, 20]]])
+    ['4.00', '5.00']
+    """
+    noise, generator = options.pop("noise"), torch.Generator().manual_seed(0)
+    p, m, v = torch.zeros(200 if noise else 1, len(AIMS), dtype=torch.float64), 0.0, 0.0
+    total = torch.zeros_like(AIMS)
+    for t in range(1, steps + 1):
+        g = p - AIMS + noise * torch.randn(p.shape, generator=generator, dtype=torch.float64)
+        p, m, v = rule(p, g, m, v, t=t, lr=0.03, betas=betas, **options)
+        total += p.mean(0) * (t > 0.75 * steps)
+    return total / (steps - int(0.75 * steps))
+
+
+def limit(rule: Callable[..., Any] = adamw) -> Experiment:
+    """Where AdamW lets a bias settle, over where it should: without noise, and in noise of yours.
+
+    >>> limit().at(noise=10.0)
+    noise: 10
+    1 / λ: 5
+    should be 4: 4.0 without noise, 1.3 in noise
+    should be 10: 5.0 without noise, 2.9 in noise
+    """
+    return Experiment(
+        _settled,
+        _wanted,
+        weight_decay=rate("weight decay λ", "", 0.2, 0.05, 1),
+        noise=slider("noise", "", 1.0, 0.0, 10.0),
+        rule=rule,
+    )
+
+
+def _settled(ax: Axes, *, weight_decay: float, noise: float, rule: Callable[..., Any]) -> dict[str, Any]:
+    """Where biases settle, over where they should, without noise and in yours; a dotted line marks 1/λ."""
+    quiet, noisy = (biases(rule, noise=size, weight_decay=weight_decay) for size in (0.0, noise))
+    ax.axhline(1 / weight_decay, color="0.3", linestyle=":", label="_1/λ")
+    ax.plot(AIMS, quiet, color=BLUE, label="without noise")
+    ax.plot(AIMS, noisy, color=RED, linestyle="--", label="in noise")
+    ax.legend(loc="upper left")
+    ends = {f"should be {AIMS[i]:.0f}": f"{quiet[i]:.1f} without noise, {noisy[i]:.1f} in noise" for i in (8, 20)}
+    return {"1 / λ": 1 / weight_decay, **ends}
+
+
+def _wanted(ax: Axes) -> None:
+    ax.plot(AIMS, AIMS, color="0.7", linewidth=1, label="as it should")
+    ax.set(xlabel="bias as it should be", ylabel="bias as it settles", xlim=(0, 10), ylim=(0, 10))
 
 
 RATES = torch.logspace(-4.5, -1.5, 13, dtype=torch.float64)
