@@ -907,7 +907,7 @@ def test_a_prediction_is_not_given_away():
     assert verdict.text == "not yet\ndistance_without_zero_grad(): yours 7, right smaller"
     assert check(lambda: math.nan, like="distance_without_zero_grad").text.endswith("yours nan, right a number")
     secret = check(lambda: {**lesson_08.LINEUP, "B": "no correction"}, like="suspects")
-    assert secret.text == "not yet\nsuspect B: yours no correction"
+    assert secret.text == "not yet\nright: yours 5 of the six"
 
 
 @pytest.mark.parametrize(
@@ -916,6 +916,10 @@ def test_a_prediction_is_not_given_away():
         (
             {**lesson_08.LINEUP, "A": "*m-undamped*", "C": "v only"},
             "suspect C: yours 'v only', which is none of the six",
+        ),
+        (
+            {**lesson_08.LINEUP, "A": "m is a sum", "F": "g in the place of m", "B": "betas swapped", "C": "no root"},
+            "right: yours 4 of the six",
         ),
         (
             {**lesson_08.LINEUP, "A": "m_undamped", "C": "m_undamp"},

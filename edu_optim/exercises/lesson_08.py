@@ -58,6 +58,8 @@ def suspects():
 LINEUP = {"A": "m undamped", "B": "no root", "C": "corrects v only"}
 LINEUP |= {"D": "betas swapped", "E": "no correction", "F": "gradient on top"}
 
+IN_OTHER_WORDS = {"m is a sum": "m undamped", "g in the place of m": "gradient on top"}
+
 
 def lineup():
     """Six wrong Adams without their names: a letter -> a rule with Adam's arguments.
@@ -84,10 +86,15 @@ def lineup():
 def _watch_suspects(answer):
     named = answer()
     yield "letters that your dict lacks", sorted(LINEUP.keys() - named.keys())
+    mistakes = {}
     for letter in sorted(named):
-        mistake = str(named[letter]).partition("(")[0].replace("-", " ").replace("_", " ").strip(" *.").lower()
-        known = mistake in LINEUP.values()
-        yield f"suspect {letter}", mistake if known else f"{named[letter]!r}, which is none of the six"
+        words = str(named[letter]).partition("(")[0].replace("-", " ").replace("_", " ").strip(" *.").lower()
+        mistakes[letter] = words = IN_OTHER_WORDS.get(words, words)
+        if words not in LINEUP.values():
+            yield f"suspect {letter}", f"{named[letter]!r}, which is none of the six"
+    right = sum(mistakes.get(letter) == LINEUP[letter] for letter in LINEUP)
+    yield "right", f"{right} of the six"
+    yield from ((f"suspect {letter}", mistake) for letter, mistake in mistakes.items())
 
 
 EXERCISES = [
@@ -246,6 +253,33 @@ EXERCISES = [
                 {"(0.0, 0.0)": "(0.9, 0.999)", "lr / t**0.5": "lr", "(0.0, 1 - 1e-9)": "(0.9, 0.999)"},
                 why="Both have the usual betas and lr as it came.",
                 ask="What should m remember, and what v, in each of the two?",
+            ),
+            edit(
+                "as Adagrad the steps grow as t",
+                {"lr / t**0.5": "lr * t"},
+                why="The sign descent is right; the other one multiplies by t.",
+                ask="The sum is t times the mean; is a step larger or smaller for it?",
+            ),
+            edit(
+                "as Adagrad the betas are swapped",
+                {"(0.0, 1 - 1e-9)": "(1 - 1e-9, 0.0)"},
+                why="The sign descent is right; the other one remembers directions and forgets sizes.",
+                ask="Which beta belongs to m, and which to v?",
+            ),
+            edit(
+                "as Adagrad beta2 is 1 - 1/t",
+                {"1 - 1e-9": "1 - 1 / t"},
+                why="So v is the plain mean already, and Adam divides it by 1 - beta2**t all the same.",
+                ask="Which beta2, the same at each step, makes the corrected v the plain mean?",
+            ),
+            *(
+                edit(
+                    "as sign descent eps is not small",
+                    {'"betas": (0.0, 0.0), "eps": 0': f'"betas": (0.0, 0.0), "eps": {eps}'},
+                    why="The step is g / (|g| + eps), which is the sign of g only where eps is small beside g.",
+                    ask="What is left of g / (|g| + eps) if eps is 0?",
+                )
+                for eps in ("1.0", "0.1")
             ),
             edit(
                 "as sign descent its steps are not a number",
