@@ -201,7 +201,9 @@ def test_the_switch_makes_classical_momentum(lr, beta):
     right, wrong = (after_60_steps(form, lr, beta)[1][1] for form in ("torch's", "classical"))
     points = [", ".join(f"{value:.3g}" for value in point) for point in (wrong, right)]
     assert found == "step 1, ({}) instead of ({})".format(*points)
-    assert experiment(form="look-ahead", **settings).numbers["yours leaves torch at"].startswith("step 2, ")
+    ahead = experiment(form="look-ahead", **settings).numbers
+    assert ahead["yours leaves torch at"].startswith("step 2, ")
+    assert ahead["loss after 60 steps, yours"] == classical["loss after 60 steps, yours"]
 
 
 def test_in_the_classical_form_a_right_nesterov_leaves_at_the_first_step():
@@ -247,6 +249,16 @@ def looks_ahead_twice(gradient, p, lr, momentum, steps):
     return path
 
 
+def push_for_step(gradient, p, lr, momentum, steps):
+    push, path = 0 * p, []
+    for _ in range(steps):
+        ahead = p + momentum * push
+        push = -lr * gradient(ahead)
+        p = ahead + push
+        path.append(p + momentum * push)
+    return path
+
+
 @pytest.mark.parametrize(
     "answer, like, name",
     [
@@ -263,12 +275,18 @@ def looks_ahead_twice(gradient, p, lr, momentum, steps):
             "best_momentum",
             "the momentum of Lessard, Recht and Packard",
         ),
+        (
+            lambda k: (1 - 2 / (math.sqrt(2 * k) + 1)) / (1 - 0.5 / k),
+            "best_momentum",
+            "the right momentum, divided by 1 - lr * m",
+        ),
         (lambda k: 1 - 2 / (math.sqrt(4 * k) + 1), "best_momentum", "the momentum for a learning rate of 1/(4 L)"),
         (
             lambda k: round(1 - 2 / (math.sqrt(2 * k) + 1), 3),
             "best_momentum",
             "every number is within a thousandth of the right one",
         ),
+        (push_for_step, "look_ahead_path", "the last step is taken to be the push alone"),
         (
             looks_ahead_twice,
             "look_ahead_path",

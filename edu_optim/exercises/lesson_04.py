@@ -33,7 +33,7 @@ CATALOG = [
         "the whole velocity is added to its own look-ahead",
         {"(g + momentum * b)": "(b + momentum * b)"},
         {"(lr * g + momentum * b)": "(b + momentum * b)"},
-        why="Old gradients count twice.",
+        why="The old velocity gets momentum * (1 + momentum) in the place of momentum**2.",
         ask="In the step, which term stands beside momentum * b: the velocity or the newest gradient?",
     ),
     edit(
@@ -246,6 +246,18 @@ EXERCISES = [
                 )
                 for lr, root in [("1/(2 L)", "(2 * condition)"), ("1/L", "condition")]
             ],
+            edit(
+                "the right momentum, divided by 1 - lr * m",
+                {"(root - 1) / (root + 1)": "(root - 1) / (root + 1) / (1 - 1 / root**2)"},
+                why="With x = lr * m the product of the two roots is beta * (1 - x); this is beta / (1 - x).",
+                ask="Which of your numbers is the momentum, and which the product of the two roots?",
+            ),
+            edit(
+                "the root of 1 - lr * m, not a momentum",
+                {"(root - 1) / (root + 1)": "(1 - 1 / root**2) ** 0.5"},
+                why="With x = lr * m the rate where the ball swings is (beta * (1 - x)) ** 0.5; no beta is in this.",
+                ask="Which momentum makes the two roots of the floor equal?",
+            ),
             edit(
                 "lr * m on the floor, not a momentum",
                 {"(root - 1) / (root + 1)": "1 / root**2"},

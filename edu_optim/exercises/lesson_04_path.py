@@ -111,6 +111,19 @@ EXERCISE = Exercise(
             why="The old velocity leads to the point ahead, but you move by the newest gradient alone.",
             ask="Which two moves make a step of the ball?",
         ),
+        *[
+            edit(
+                "the last step is taken to be the push alone",
+                {
+                    "velocity = momentum * velocity + gradient(ahead)": "velocity = gradient(ahead)",
+                    "p = p - lr * velocity": "p = ahead - lr * velocity",
+                    **written,
+                },
+                why="A step is the carry and the push together, and `momentum` times both carries you next.",
+                ask="From where to where does one step lead?",
+            )
+            for written in ({}, {POINT: "path.append(p)"}, {POINT: "path.append(ahead)"})
+        ],
         edit(
             "the velocity is a running mean",
             {"+ gradient(ahead)": "+ (1 - momentum) * gradient(ahead)"},

@@ -293,7 +293,8 @@ def _three_forms(
     runs = race(RAVINE, rivals(SGD, mine, lr=lr, momentum=beta, **ahead), steps=60)
     lines = {run.name: run.points for run in runs}
     if form == "look-ahead":
-        lines = {name: _balls_of(points, lr) for name, points in lines.items()}
+        plain = "yours" if broken else ""  # momentum: its points are its ball
+        lines |= {name: _balls_of(points, lr) for name, points in lines.items() if name != plain}
     found = overlay(axes[0], {name: line.clamp(-1e3, 1e3) for name, line in lines.items()})
     for line in axes[0].get_lines():
         _end_outside(line)
