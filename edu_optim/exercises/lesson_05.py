@@ -199,6 +199,22 @@ EXERCISES = [
                 ask="With every = 4, how long is the first step, and when is the second?",
             ),
             edit(
+                "the right distance, divided by `every`",
+                {"(1, steps // every + 1))": "(1, steps // every + 1)) / every"},
+                why="The sum is over the visits already, and each of them goes its whole length.",
+                ask="With every = 4, how long is the first step that moves the weight?",
+            ),
+            edit(
+                "the common clock, with the first gradient at step 1",
+                {
+                    "sum(visit**-0.5 for visit in range(1, steps // every + 1))": (
+                        "sum(step**-0.5 for step in range(1, steps + 1, every))"
+                    )
+                },
+                why="The clock ticks in silence, too, and the first gradient comes at step `every`, not at step 1.",
+                ask="By how much does s grow in a step whose gradient is 0?",
+            ),
+            edit(
                 "the integral in the place of the sum",
                 {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "2 * (steps // every) ** 0.5"},
                 why="2 lr sqrt(n) is what the distance grows like after n visits, without end; it is too long by about "

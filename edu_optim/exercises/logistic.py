@@ -76,6 +76,21 @@ LOGISTIC = [
         why="The rare input gets the same learning rate as the common one.",
         ask="You have a sum of squares; which quantity does it divide?",
     ),
+    edit(
+        "a clock alone: each gradient is divided by the root of the number of its step",
+        {STEP: "s = s + 1\n        w = w - lr * g / s**0.5"},
+        why="A count stands where the sum of the squares belongs.",
+        ask="If all gradients are a tenth as large, what becomes of your step, and of Adagrad's?",
+    ),
+    *[
+        edit(
+            "the sum of squares fades",
+            {STEP: f"s = 0.9 * s + {share} * g**2\n        w = w - lr * g / (s**0.5 + 1e-10)"},
+            why="Adagrad's sum keeps every square whole; one that fades is the next lesson's.",
+            ask="How much of the first square is in s after ten steps?",
+        )
+        for share in ("1", "0.1")
+    ],
     *[
         edit(
             "one sum of squares serves all weights",

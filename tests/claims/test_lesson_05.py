@@ -152,10 +152,10 @@ def test_no_lead_without_a_ravine(seed):
 
 @pytest.mark.parametrize("inputs, seed", [("rare", 5), ("faint", 6), ("rare and faint", 7)])
 def test_in_a_ravine_the_weights_decide(inputs, seed):
-    """In the ravines the weights decide.
-    Where small inputs need smaller ones, Adagrad is last.
-    Where all need equal ones, it leads under clear labels; under noisy the dice decide.
-    Where small inputs need larger ones, it leads by far under both.
+    """In the ravines the weights decide
+    | smaller weights | Adagrad is last | Adagrad is last |
+    | equal weights | it leads | the dice decide |
+    | larger weights | it leads by far | it leads by far |
     """
     smaller, larger = (
         [leads(learned_from(inputs, need, mean, seed)) for mean in (4, 0.25)] for need in ("smaller", "larger")
@@ -180,8 +180,7 @@ def test_clock_or_size_on_words(inputs, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 6])
 def test_larger_batches_shrink_the_lead(seed):
-    """Batches larger than 32 shrink that: with clear labels, in batches of 512, Nesterov comes within three points on
-    the faint."""
+    """Larger batches shrink its lead: on faint words that need larger weights, with clear labels, in batches of 512, Nesterov comes within three points."""  # noqa: E501
     rules = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.9, "nesterov": True}), "own": (Adagrad, {})}
     rates, share, number = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64), HELD_OUT["even"], HELD_OUT["less"]
     found = [leads(read_words(rules, share, 3, number, rates, seed, batch)[0]) for batch in (32, 128, 512)]
