@@ -157,7 +157,7 @@ def test_counts_that_are_worked_out_differently_are_correct(answer):
 def test_a_wrong_count_is_told_on_which_side_it_is_and_no_more():
     verdict = check(lambda rule, tensors, run: tensors, like="launches")
     assert (
-        verdict.name is None and verdict.text == "not yet\nlaunches('nesterov', 1, 'per_tensor'): yours 1, right larger"
+        verdict.name is None and verdict.text == "not yet\nlaunches('nesterov', 1, 'per_tensor'): yours 1, right higher"
     )
 
 

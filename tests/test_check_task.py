@@ -904,7 +904,7 @@ def test_what_is_missing_is_not_compared_with_something_else():
 
 def test_a_prediction_is_not_given_away():
     verdict = check(lambda: 7.0, like="distance_without_zero_grad")
-    assert verdict.text == "not yet\ndistance_without_zero_grad(): yours 7, right smaller"
+    assert verdict.text == "not yet\ndistance_without_zero_grad(): yours 7, right lower"
     assert check(lambda: math.nan, like="distance_without_zero_grad").text.endswith("yours nan, right a number")
     secret = check(lambda: {**lesson_08.LINEUP, "B": "no correction"}, like="suspects")
     assert secret.text == "not yet\nright: yours 5 of the six"
@@ -939,7 +939,7 @@ def test_bytes_that_are_counted_wrong_are_told_apart_from_launches(arrays):
         return EXERCISES["step_seconds"].reference(rule, weights, run, launch, speed) + more
 
     text = check(step_seconds).text
-    assert f"bytes a weight of gradient_descent, multi_tensor: yours {8 * arrays}, right smaller" in text
+    assert f"bytes a weight of gradient_descent, multi_tensor: yours {8 * arrays}, right lower" in text
 
 
 def test_the_right_value_is_told_where_it_is_no_secret():

@@ -171,7 +171,7 @@ def _difference(mismatch, exercise):
         right = ""
         if isinstance(two.value, int | float):
             right = (
-                "larger" if float(one.value) < two.value else "smaller" if float(one.value) > two.value else "a number"
+                "higher" if float(one.value) < two.value else "lower" if float(one.value) > two.value else "a number"
             )
     return label, yours, right
 

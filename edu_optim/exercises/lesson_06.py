@@ -203,6 +203,12 @@ EXERCISES = [
                 ask="With s = 4 and no eps, what is the denominator?",
             ),
             edit(
+                "the quotient of the two roots, not their difference",
+                {"(s + eps) ** 0.5 - s**0.5": "((s + eps) / s) ** 0.5"},
+                why="Outside, the new number is added to the root of s; a quotient multiplies it.",
+                ask="With s = 9 and eps = 16, what is the root of their sum, and how much more is it than that of 9?",
+            ),
+            edit(
                 "the whole denominator",
                 {" - s**0.5": ""},
                 why="This is the root of s + eps; the root of s is added outside anyway.",

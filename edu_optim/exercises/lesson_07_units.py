@@ -24,7 +24,7 @@ OPTIMIZERS = {
     "an optimizer that shares its way evenly in the new unit": lambda unit: (
         _steps([-0.4, 0.3] if unit == 1 else [-0.05, -0.05]) * unit
     ),
-    "an optimizer of tiny steps that keeps their number in the new unit": lambda unit: _steps([-4e-6, 3e-6]),
+    "an optimizer of tiny steps that keeps their number in the new unit": lambda unit: _steps([-4e-7, 3e-7]),
     "an optimizer that goes a hundredth too far in the new unit": lambda unit: (
         _steps([-0.4, 0.3]) * (unit if unit == 1 else 1.01 * unit)
     ),
@@ -111,6 +111,12 @@ EXERCISE = Exercise(
             "only the last steps are compared",
             {"travel(1000), 1000 * travel(1)": "travel(1000)[-1], 1000 * travel(1)[-1]"},
             why="The earlier steps may still differ.",
+            ask="Which of the steps must be the same in both units?",
+        ),
+        edit(
+            "one step that is right is enough",
+            {"torch.allclose": "torch.isclose", "1000 * travel(1))": "1000 * travel(1)).any().item()"},
+            why="The other steps may still differ.",
             ask="Which of the steps must be the same in both units?",
         ),
         edit(

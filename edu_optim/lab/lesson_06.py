@@ -102,8 +102,9 @@ def _steps_that_change(axes: Any, *, batch: float, first: float, updates: int) -
     """Left, Rprop's steps, black the typical one; right, the typical step at the end, by batch size."""
     sizes = rprop_on_digits(round(batch), first=first, updates=updates)
     typical, changes = _typical(sizes), sizes.diff(dim=0)
-    axes[0].plot(sizes[:, ::53], color=RED, linewidth=0.8, alpha=0.6, label="_steps")
-    axes[0].plot(typical, color="black", linewidth=2.5, label="_typical")
+    axes[0].plot(sizes[:, ::53], color=RED, linewidth=0.8, alpha=0.6, label=["one weight", *["_steps"] * 22])
+    axes[0].plot(typical, color="black", linewidth=2.5, label="typical")
+    axes[0].legend()
     axes[1].plot(batch, typical[-1], "o", color="black", markersize=9, label="_here")
     return {
         "steps longer than the first": f"{(sizes[-1] > first).double().mean():.0%}",
@@ -113,12 +114,13 @@ def _steps_that_change(axes: Any, *, batch: float, first: float, updates: int) -
 
 
 def _typical_by_batch(axes: Any, first: float, updates: int) -> None:
+    typical = _typical_steps(first, updates)
     for ax in axes:
         ax.axhline(first, color="0.4", linewidth=0.8, linestyle=":", label="_first")
-        ax.set(ylim=(2e-6, 0.2), yscale="log", ylabel="length of the step, log scale")
+        ax.set(ylim=(typical.min().item() / 20, 0.2), yscale="log", ylabel="length of the step, log scale")
         ax.legend(handles=[])
     axes[0].set(xlim=(0, updates), title="Rprop's steps", xlabel="update")
-    axes[1].plot(BATCHES, _typical_steps(first, updates), "-", color="black", linewidth=2.5, label="_ends")
+    axes[1].plot(BATCHES, typical, "-", color="black", linewidth=2.5, label="_ends")
     axes[1].text(BATCHES[0], 1.1 * first, "the first step", color="0.3", va="bottom")
     axes[1].set(xscale="log", xlabel="batch size, log scale", title="The typical step at the end")
 
@@ -186,6 +188,7 @@ STEPS = 200  # down the ravine, at most
 RATES = [10 ** (stop / 8 - 2) for stop in range(17)]  # to choose from, 0.01 to 1
 ANGLES = range(0, 46, 5)
 LOOKS = {"Rprop": {"color": RED, "linestyle": "-", "marker": "h"}}
+LOOKS["Rprop ≥ .003"] = {"color": RED, "linestyle": "-.", "marker": "H"}
 LOOKS["signs"] = {"color": BLUE, "linestyle": "--", "marker": "<"}
 LOOKS["RMSprop 0.9"] = LOOKS["RMSprop, α = 0.9"] = look("RMSprop") | {"marker": "^", "linestyle": "-."}
 
@@ -291,12 +294,13 @@ def _walk(
     return path
 
 
-def rprop(p: Any, g: Any, before: Any, size: Any, *, lr: Any) -> tuple[Any, Any, Any]:
+def rprop(p: Any, g: Any, before: Any, size: Any, *, lr: Any, least: float = 1e-6) -> tuple[Any, Any, Any]:
     """Rprop, as torch has it, on plain numbers or on tensors; ``before`` and ``size`` start at 0.
 
     Args:
         before: the gradient before, 0 where the sign has just flipped.
         size: of the step, which becomes ``lr`` at first.
+        least: no step is shorter.
 
     >>> rprop(0.0, 4.0, 3.0, 0.5, lr=0.1)
     (-0.6, 4.0, 0.6)
@@ -304,7 +308,7 @@ def rprop(p: Any, g: Any, before: Any, size: Any, *, lr: Any) -> tuple[Any, Any,
     size = size + (lr + 0 * size) * (size == 0)
     same = g * before
     size = size + 0.2 * size * (same > 0) - 0.5 * size * (same < 0)
-    size = size + (50 - size) * (size > 50) + (1e-6 - size) * (size < 1e-6)
+    size = size + (50 - size) * (size > 50) + (least - size) * (size < least)
     g = g * (same >= 0)
     return p - size * (g > 0) + size * (g < 0), g, size
 
@@ -374,7 +378,7 @@ def dots(kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mappin
     >>> [text.get_text() for text in fig.axes[0].texts]
     ['0.24', '0.10']
     """
-    fig, axes = figure(len(kinds), height=4.4, squeeze=False, sharex=True, sharey=True)
+    fig, axes = figure(len(kinds), height=4.8, squeeze=False, sharex=True, sharey=True)
     rows = list(dict.fromkeys(name for ends in kinds.values() for name in ends))
     for ax, title in zip(axes[0], kinds, strict=True):
         for shift, fill, ends in ((-0.18, "full", kinds[title]), (0.2, "none", falling[title])):

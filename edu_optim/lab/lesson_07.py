@@ -229,7 +229,7 @@ def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[fl
     """A figure of the loss that each lr leads to, a panel for each race, with Adadelta's lr of 1 marked.
 
     Args:
-        races: name of a race -> name of an optimizer -> its loss at each of ``rates``; those above 0.8 are not seen.
+        races: name of a race -> name of an optimizer -> its loss at each of ``rates``; those above 1 are not seen.
 
     >>> found = by_lr({"alike": {"Adadelta": [0.4, 0.2]}}, [1, 10])
     >>> [text.get_text() for text in found.axes[0].texts]
@@ -239,16 +239,16 @@ def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[fl
     for ax, (title, ends) in zip(axes[0], races.items(), strict=True):
         for name, losses in ends.items():
             style, low = look(name), min(losses)
-            ax.plot(rates, [min(loss, 1) for loss in losses], label=name, linewidth=2, **style)
-            x, y = rates[losses.index(low)], 0.0 if name in ("SGD", "RMSprop") else -0.07
+            ax.plot(rates, losses, label=name, linewidth=2, **style)
+            x, y = rates[losses.index(low)], 0.055 if name in ("SGD", "RMSprop") else 0.038
             ax.plot([x, x], [y, low], color=style["color"], linewidth=1, linestyle=":", label="_lowest")
             side = "right" if name == "RMSprop" else "center"
             ax.text(x, y, f"{name} {low:.2f}", color=style["color"], ha=side, va="top")
         at_one = ends["Adadelta"][rates.index(1)]
         words = {"arrowprops": {"arrowstyle": "->"}, "color": look("Adadelta")["color"]}
-        ax.annotate(f"lr 1: {at_one:.2f}", (1, at_one), (4, 0.6), **words)
-        ax.set(xscale="log", xlim=(2e-4, 150), ylim=(-0.16, 0.8), title=title, xlabel="lr, log scale")
-    axes[0][0].set_ylabel("loss after 300 steps")
+        ax.annotate(f"lr 1: {at_one:.2f}", (1, at_one), (4, 0.7), **words)
+        ax.set(xscale="log", yscale="log", xlim=(2e-4, 150), ylim=(0.025, 1), title=title, xlabel="lr, log scale")
+    axes[0][0].set_ylabel("loss after 300 steps, log scale")
     return fig
 
 

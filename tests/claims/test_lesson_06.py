@@ -23,14 +23,19 @@ def moves(optimizer, gradients, **options):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_rprop_is_far_ahead_on_the_whole_data(seed):
-    """On the digits, all at once, Rprop is far ahead, of momentum too."""
+    """On the digits, all at once, Rprop is far ahead, of momentum too.
+    RMSprop, which has no velocity, trails momentum;
+    With the velocity RMSprop ends at 0.02, where momentum did; without it, in the first picture, above 0.1.
+    """
 
     def lowest(optimizer, *rates, **options):
         rates = torch.tensor(rates, dtype=torch.float64)
         return train_many(small_net(64, 20, 10, seed=seed), optimizer, *digits(), 60, lr=rates, **options).losses[-1]
 
     ahead, ball = lowest(from_rule(rprop), 0.01).min(), lowest(SGD, 0.6, 1, momentum=0.9).min()
+    both = lowest(RMSprop, 0.003, momentum=0.9).min()
     plain, rms = lowest(SGD, 1, 1.5).min(), lowest(RMSprop, 0.01, 0.02).min()
+    assert 0.6 < both / ball < 1.2
     assert ahead < 0.1 * ball and ball < 0.3 * rms and 0.5 * plain < rms < 1.5 * plain
 
 
@@ -69,8 +74,7 @@ def test_small_batches_shrink_the_steps(seed):
 @pytest.mark.parametrize("seed, updates", [(1, 20), (2, 30)])
 def test_too_long_a_first_step_shrinks_without_noise(seed, updates):
     """
-    From 0.01, the luckiest above, six in ten grow; from 0.03 one in three, and the typical step shrinks, as in the 60
-    from 0.01.
+    From 0.01, the luckiest above, six in ten grow; from 0.03 one in three, and the typical step shrinks.
     Too long steps flip signs as well.
     """
     grown, halved = {}, {}
@@ -142,23 +146,19 @@ def test_rprop_freezes_on_minibatches(batch, hidden, seed, lr):
 
 
 def test_kept_from_freezing_rprop_ends_where_signs_do():
-    """is last by far, 0.58: its steps froze."""
-
-    def kept(p, g, before, size, *, lr):
-        _, g, size = rprop(p, g, before, size, lr=lr)
-        size = size + (0.01 - size) * (size < 0.01)
-        return p - size * g.sign(), g, size
-
-    how = {"seeds": range(10, 15), "steps": 150}
-    both = {"kept": (from_rule(kept), {}), "signs": (from_rule(by_signs), {})}
-    ends = ends_on_digits(1.0, both, **how)
-    assert 0.7 < ends["kept"].median() / ends["signs"].median() < 1.3
+    """is last by far, 0.58: its steps froze.
+    Where no step may fall below 0.003 it ends at 0.29, near signs, 0.27.
+    """
+    tried = {least: (from_rule(rprop), {"least": least}) for least in (0.003, 0.01)}
+    ends = ends_on_digits(1.0, tried | {"signs": (from_rule(by_signs), {})}, seeds=range(10, 15), steps=150)
+    for least in tried:
+        assert 0.7 < ends[least].median() / ends["signs"].median() < 1.3
 
 
 @pytest.mark.parametrize("dice, steps, batch", [(7, 100, 32), (3, 200, 5), (1, 300, 10)])
 def test_rmsprop_beats_sgd_and_momentum_in_own_units(dice, steps, batch):
-    """Right, each of RMSprop's starts ends below each of momentum's and SGD's, 0.27 in the median beside 0.45 and 0.51.
-    Adagrad, with a root for each weight too, comes close.
+    """Right, each of RMSprop's starts ends below each of momentum's and SGD's, 0.27 in the median beside
+    0.45 and 0.51.
     """
     dice = torch.Generator().manual_seed(dice)
     units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
@@ -370,7 +370,7 @@ def test_eps_inside_halves_the_steps_of_far_larger_gradients():
 
 @pytest.mark.parametrize("mu", [0.5, 0.8])
 def test_momentum_lengthens_a_steady_step(mu):
-    """As there, a steady gradient ends in steps $1/(1-\\mu)$ times as long, so compare it at a smaller lr."""
+    """As there, a steady gradient ends in steps $1/(1-\\mu)$ times as long, so compare it at a smaller lr"""
     assert moves(RMSprop, [-0.7] * 1200, lr=0.1, momentum=mu)[-1] == pytest.approx(0.1 / (1 - mu), rel=1e-3)
 
 

@@ -220,7 +220,7 @@ showed does not hold in these 100 steps.
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (-2.0, 0.5)])
 def test_the_middling_window_is_passed(eps, start):
     """After 100 steps the window of ten has come least far.
-    That of one, $\\rho = 0$, begins with steps a third as long and passes it at step 27.
+    That of one, $\\rho = 0$, begins with steps a third as long and passes it at step 27;
     The first step is about $\\sqrt{\\varepsilon/(1-\\rho)}$, so a thousand starts fast.
     """
     ravine, far = problems.quadratic(condition=25), {}
