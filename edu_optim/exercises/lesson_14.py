@@ -100,9 +100,31 @@ def running_mean(ranks, p, gradient, step, order, batch, epochs):
     return p
 
 
+def late(ranks, p, gradient, step, order, batch, epochs):
+    found = []
+    for epoch in range(epochs):
+        shuffled = order(epoch)
+        for start in range(0, len(shuffled), batch):
+            shares = [shuffled[start + rank : start + batch : ranks] for rank in range(ranks)]
+            found.append(sum(gradient(p, share) for share in shares) / ranks)
+            p = step(p, found[-2]) if found[1:] else p
+    return p, found[-1]
+
+
+def late_to_the_end(ranks, p, gradient, step, order, batch, epochs):
+    return step(*late(ranks, p, gradient, step, order, batch, epochs))
+
+
+def late_without_the_last(ranks, p, gradient, step, order, batch, epochs):
+    return late(ranks, p, gradient, step, order, batch, epochs)[0]
+
+
 SHARE = "shuffled[start + rank : start + batch : ranks]"
 TOGETHER = "step(p, sum(gradient(p, share) for share in shares) / ranks)"
+ALL, OWN = "[gradient(p, share) for share in shares]", "gradient(p, share)"
 ONE_BY_ONE = "            for share in shares:\n                p = step(p, gradient(p, share))\n"
+AGAIN = "            for _ in range(ranks):\n                p = step(p, g)\n"
+GROWING = f"step(p, (total := total + sum({ALL}) / ranks))"
 TRAIN = [
     edit(
         "the parameters are averaged instead of the gradients",
@@ -121,6 +143,12 @@ TRAIN = [
         {TOGETHER: "step(p, gradient(p, shares[0]))"},
         why="The others work for nothing: their examples never reach p.",
         ask="Where do the gradients of the other ranks go?",
+    ),
+    edit(
+        "only the last rank's gradient is used",
+        {TOGETHER: f"step(p, {ALL}[-1])"},
+        why="Each gradient takes the place of the one before, and the last alone reaches p.",
+        ask="What becomes of the gradients of the other ranks?",
     ),
     edit(
         "p stays where it began",
@@ -147,13 +175,46 @@ TRAIN = [
         ask="How many steps does one rank take with the whole batch?",
     ),
     edit(
-        "each rank takes a step with its part of the mean",
-        {
-            f"            p = {TOGETHER}\n": "            for g in [gradient(p, share) for share in shares]:\n"
-            "                p = step(p, g / ranks)\n"
-        },
+        "each rank's gradient takes a step of its own, all from one p",
+        {f"            p = {TOGETHER}\n": ONE_BY_ONE.replace(OWN, "g").replace("share in shares", f"g in {ALL}")},
         why="There are as many steps as shares, and only one was asked for.",
         ask="How many steps does one rank take with the whole batch?",
+    ),
+    edit(
+        "each rank takes a step with its part of the mean",
+        {f"            p = {TOGETHER}\n": f"            for g in {ALL}:\n                p = step(p, g / ranks)\n"},
+        why="There are as many steps as shares, and only one was asked for.",
+        ask="How many steps does one rank take with the whole batch?",
+    ),
+    edit(
+        "the step with the mean is taken once for each rank",
+        {f"            p = {TOGETHER}\n": f"            g = sum({ALL}) / ranks\n{AGAIN}"},
+        why="There are as many steps as ranks, and only one was asked for.",
+        ask="Each rank steps its own copy. How many steps does one copy take with a batch?",
+    ),
+    instead(
+        "each gradient is used a step late",
+        late_to_the_end,
+        why="It was taken before the step that comes before it, where p no longer is.",
+        ask="At which p is a gradient taken, and at which p is it used?",
+    ),
+    instead(
+        "each gradient is used a step late, and the last never",
+        late_without_the_last,
+        why="It was taken before the step that comes before it, where p no longer is.",
+        ask="At which p is a gradient taken, and at which p is it used?",
+    ),
+    edit(
+        "the gradients of earlier batches are still in the sum",
+        {"for epoch in": "total = 0\n    for epoch in", TOGETHER: GROWING},
+        why="Nothing sets it to 0 again, as `zero_grad` does, so it grows from batch to batch.",
+        ask="What should the sum hold when a new batch begins?",
+    ),
+    edit(
+        "each order is read from its end",
+        {"order(epoch)": "order(epoch)[::-1]"},
+        why="The batches are the same here, and come in the opposite order.",
+        ask="Which examples should the first batch hold?",
     ),
     instead(
         "the last rank's gradient counts for half",

@@ -46,6 +46,12 @@ BYTES = [
         ask="Which of the three does the exercise name for stage 1?",
     ),
     edit(
+        "the gradients are shared out a stage late",
+        {"stage >= 2": "stage >= 3"},
+        why="They wait for the stage of the weights.",
+        ask="What does the exercise share out at stage 2?",
+    ),
+    edit(
         "the weights are never shared out",
         {"parameters /= ranks": "pass"},
         why="At the last stage a rank keeps a share of the weights too.",

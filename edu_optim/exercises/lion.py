@@ -14,6 +14,12 @@ LION = [
         why="The sign and the decay are both added.",
         ask="How many minus signs must stand between the gradient and the parameter?",
     ),
+    edit(
+        "the decay has the sign of the weight and not its size",
+        {BOTH: "(sign(u) + weight_decay * sign(p))"},
+        why="Every weight then shrinks by the same amount, a large one too slowly.",
+        ask="Of a weight of 4 and one of 1, which should shrink by more?",
+    ),
     edit("lr is not used", {"p - lr * (": "p - ("}, why=UNUSED, ask=UNUSED_ASK),
     edit(
         "lr multiplies the decay and not the sign",

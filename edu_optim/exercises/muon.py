@@ -73,6 +73,18 @@ MUON = [
         ask="What should the singular values of a step be?",
     ),
     edit(
+        "the mean gradient is only divided by its length",
+        {"o = orthogonal(u, ns_coefficients, ns_steps, eps)": f"o = u / {LENGTH.replace('x', 'u')}"},
+        why="This is `length alone` of the lesson: all its singular values are divided by one number.",
+        ask="What should the singular values of a step be?",
+    ),
+    edit(
+        "it is made orthogonal all the way",
+        {"orthogonal(u, ns_coefficients, ns_steps, eps)": "orthogonal(u, (1.5, -0.5, 0.0), 60, eps)"},
+        why="All singular values are 1; five iterations of the rule leave them between 0.68 and 1.21, or below.",
+        ask="Which function of the lesson should be called, and what does it make of a singular value of 1?",
+    ),
+    edit(
         "the gradient is made orthogonal, not its mean",
         {"o = orthogonal(u,": "o = orthogonal(g,"},
         why="Older gradients have no say.",

@@ -2,8 +2,8 @@
 
 ``python -m edu_optim.lab.lesson_15 FILE NEW`` holds the race on four tasks, in about an hour, and writes it to a file,
 and to another what each rule reaches on the first with a constant rate, a cosine and an average, and what Muon and a
-longer AdamW do on the last, and in other minibatches; what came of it is stored in ``after_adam.json`` and
-``after_adam_treatments.json``.
+longer AdamW do on the last, in other minibatches and at other depths; what came of it is stored in
+``after_adam.json`` and ``after_adam_treatments.json``.
 """
 
 import functools
@@ -223,6 +223,7 @@ RACES = {"digits, MLP": MATRIX, "digits, 400 steps": LONGER}
 TEXT = "text, transformer"
 RACES |= {name: TASKS[name] for name in ("digits, CNN", TEXT)}
 MINIBATCHES = {8: 6.21, 32: AS_LONG, 128: 1.45}  # of the digits, and how many AdamW's steps one of Muon's costs
+DEPTHS = {2: AS_LONG, 3: 3.45, 4: 3.89}  # the same for networks of so many hidden layers, in minibatches of 32
 STORED = Path(__file__).with_name("after_adam.json")
 
 
@@ -526,7 +527,19 @@ def race_and_write(to: str, new: str) -> None:
     for batch in (8, 128):
         task, entrants = replace(MATRIX, batch=batch), ("AdamW", "Muon", LONG)
         found[f"digits, minibatches of {batch}"] = treated(task, MATRIX.tuning, NEW, entrants, MINIBATCHES[batch])
+    for depth in (3, 4):
+        task, entrants = deeper(depth), ("AdamW", "Muon", LONG)
+        found[f"digits, {depth} hidden layers"] = treated(task, MATRIX.tuning, NEW, entrants, DEPTHS[depth])
     Path(new).write_text(as_text(circumstances(begun), found), "utf-8")
+
+
+def deeper(depth: int) -> Task:
+    """The race's digits for a network of so many hidden layers of 32 units.
+
+    >>> len(list(deeper(3).model(0).parameters()))
+    8
+    """
+    return replace(MATRIX, model=lambda seed: small_net(64, *[32] * depth, 10, seed=seed))
 
 
 def stored() -> dict[str, Any]:
@@ -542,7 +555,8 @@ def treatments(task: str = "digits, MLP") -> dict[str, dict[str, Any]]:
     """What `treated` returned, stored with the course.
 
     Args:
-        task: or `TEXT`, with Muon and AdamW longer only, or the digits in minibatches of 8 or 128, and AdamW too.
+        task: or `TEXT`, with Muon and AdamW longer only, or the digits in minibatches of 8 or 128, or with 3 or 4
+            hidden layers, and AdamW too.
 
     >>> {len(result["held_out"]) for result in treatments().values()}
     {40}

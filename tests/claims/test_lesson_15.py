@@ -16,6 +16,7 @@ from edu_optim.lab.lesson_15 import (
     AS_LONG_TEXT,
     COSINE,
     DECAYS,
+    DEPTHS,
     LONG,
     LRS,
     MATRIX,
@@ -28,6 +29,7 @@ from edu_optim.lab.lesson_15 import (
     brought,
     careful_steps,
     counted,
+    deeper,
     hidden_layer,
     learned,
     noisy_bowl,
@@ -35,7 +37,7 @@ from edu_optim.lab.lesson_15 import (
     trained,
     treatments,
 )
-from edu_optim.lab.lesson_15_minibatches import leads
+from edu_optim.lab.lesson_15_minibatches import BY_DEPTH, leads
 from edu_optim.later import rules, split
 from edu_optim.problems import quadratic
 from edu_optim.rules import adamw
@@ -184,8 +186,7 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
     In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, here by 0.5 to 0.8 points.
     Use AdamW; try an average and a cosine: on our MLP in 120 minibatches of 32, at the default betas, of these rules only Muon beats it with the same.
     expecting much: no table here tells it from AdamW with the same treatment
-    AdamW beats it on our MLP with a cosine and with an average
-    But here an average gains AdamW 1.7.
+    But an average gains AdamW more here, 1.7.
     - There an average gained AdamW 1.7 points, a cosine 1.6: give its rivals both.
     at a constant rate in 120 or 200 steps: AdamW beats it there, on the MLP and the text
     """  # noqa: E501
@@ -229,7 +230,7 @@ def test_what_takes_muon_apart():
     With minibatches of 32, Muon's 120 steps cost as many operations as 320 of AdamW.
     AdamW with those, `AdamW longer`, beats Muon with each treatment
     - By the operation, both averaged, AdamW leads there in 8 and 32, Muon on the text.
-    where its step costs several times a minibatch's gradient, as with 32 digits
+    where its step costs several times the gradient of its layers, as with 32 digits
     """  # noqa: E501
     wins = won(counted(treatments()))
     for name in ("Muon on all", LONG):
@@ -253,6 +254,12 @@ def test_what_takes_muon_apart():
     for batch, longer in MINIBATCHES.items():
         assert step(hidden, batch) / step(none, batch) == pytest.approx(longer, rel=0.01)
     assert step(hidden, 32) - step(none, 32) > gradient.get_total_flops()
+    square, layer = step(hidden, 32) - step(none, 32), 32 * 32  # of Muon beyond AdamW, and the weights of a layer
+    plain = step(none, 32)
+    for depth, longer in DEPTHS.items():
+        assert 1 + (depth - 1) * square / (plain + (depth - 2) * (6 * 32 + 16) * layer) == pytest.approx(
+            longer, rel=0.01
+        )
 
 
 @functools.cache
@@ -286,7 +293,7 @@ def each_forty(name):
 
 @pytest.mark.slow
 def test_what_an_average_gains_with_other_seeds():
-    """But here an average gains AdamW 1.7."""
+    """But an average gains AdamW more here, 1.7."""
     adamw, cosine, average, muon = (
         each_forty(name)[0] for name in ("AdamW, constant", "AdamW, cosine", "AdamW, average", "Muon, constant")
     )
@@ -307,10 +314,11 @@ def test_other_seeds_and_finer_rates_say_so_too():
 
 
 def test_muons_lead_by_the_minibatch():
-    """By the step Muon leads most in the smallest minibatches; by the operation it trails most there.
-    In 128 nobody knows; at a constant rate Muon leads.
+    """By the step Muon leads by more in smaller minibatches, and in deeper networks.
+    By the operation it trails most in the smallest, and in 32 at each depth.
+    In 128 we do not know who is ahead; at a constant rate Muon is, both ways.
     on the digits, averaged, it leads by the step in minibatches of 8 and 32
-    Other minibatches have tuned with six seeds; above 0 Muon leads, both averaged.
+    For other minibatches and depths six seeds chose; above 0 Muon leads.
     """
     steps, operations = leads().values()
     assert steps[8].mean() > steps[32].mean() + 1 and operations[8].mean() < operations[32].mean() - 1
@@ -318,19 +326,34 @@ def test_muons_lead_by_the_minibatch():
         results = counted(treatments(f"digits, minibatches of {batch}"))
         wins = won({name: results[name] for name in results if "average" in name})
         assert ("Muon, constant", "AdamW, constant") in won(results)
+        assert batch == 8 or ("Muon, constant", f"{LONG}, constant") in won(results)
         assert (("Muon, average", "AdamW, average") in wins, (f"{LONG}, average", "Muon, average") in wins) == signs
     assert all(abs(lead[128].mean()) < 2 * lead[128].std() / 40**0.5 for lead in (steps, operations))
+    steps, _ = leads(BY_DEPTH).values()
+    assert steps[2].mean() + 0.7 < steps[3].mean() < steps[4].mean() - 0.7
+    for depth in (3, 4):
+        results = counted(treatments(f"digits, {depth} hidden layers"))
+        wins = won({name: results[name] for name in results if "average" in name})
+        assert {("Muon, average", "AdamW, average"), (f"{LONG}, average", "Muon, average")} <= wins
+        assert all(LRS[0] < race["best"] < LRS[-1] for race in treatments(f"digits, {depth} hidden layers").values())
 
 
 @pytest.mark.slow
-def test_muons_lead_in_small_minibatches_with_other_seeds():
-    """By the step Muon leads most in the smallest minibatches"""
+@pytest.mark.parametrize(
+    ("name", "task", "count", "least", "most"),
+    [
+        ("digits, minibatches of 8", replace(MATRIX, batch=8), 20, 1, 3),
+        ("digits, 4 hidden layers", deeper(4), 8, 2, 5),
+    ],
+    ids=["minibatches of 8", "4 hidden layers"],
+)
+def test_muons_lead_in_small_minibatches_and_deep_networks_with_other_seeds(name, task, count, least, most):
+    """By the step Muon leads by more in smaller minibatches, and in deeper networks."""
     ends = []
     for rule in ("AdamW", "Muon"):
-        race = treatments("digits, minibatches of 8")[f"{rule}, average"]
-        task, lrs, decays = replace(MATRIX, batch=8), [race["best"]], [race["decay"]]
-        ends.append(trained(task, rule, lrs, range(600, 620), decays)[1][-1].mean())
-    assert 1 < ends[0] - ends[1] < 3
+        race = treatments(name)[f"{rule}, average"]
+        ends.append(trained(task, rule, [race["best"]], range(600, 600 + count), [race["decay"]])[1][-1].mean())
+    assert least < ends[0] - ends[1] < most
 
 
 @pytest.mark.slow
