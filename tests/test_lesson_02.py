@@ -37,7 +37,7 @@ def test_the_loop_by_hand_is_train():
 
 def test_a_pass_reads_as_many_images_as_there_are():
     images, labels = problems.digits()
-    lr, losses = lab.ten_stretches(128, steps=14, rates=[0.25])
+    lr, losses, _ = lab.ten_stretches(128, steps=14, rates=[0.25])
     model = problems.small_net(64, 16, 10)
     train(model, torch.optim.SGD, images, labels, steps=14, batch=128, seed=0, lr=0.25)
     assert (lr, len(losses)) == (0.25, 11)

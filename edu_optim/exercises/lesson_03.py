@@ -175,6 +175,16 @@ EXERCISES = [
                 ask="In 1 + beta - 2 * sqrt(beta) = (1 - beta) * x, how often does beta stand?",
             ),
             edit(
+                "torch's critical momentum is put in for beta, twice",
+                {
+                    "    x = lr * curvature\n": "    x = lr * curvature\n"
+                    "    once = (1 - ((1 - (1 - x**0.5) ** 2) * x) ** 0.5) ** 2\n",
+                    "((1 - x) / (1 + x)) ** 2": "(1 - ((1 - once) * x) ** 0.5) ** 2",
+                },
+                why="Each round comes nearer, but both sides of the equation must hold the same beta.",
+                ask="In 1 + beta - 2 * sqrt(beta) = (1 - beta) * x, how often does beta stand?",
+            ),
+            edit(
                 "the root of the momentum",
                 {"((1 - x) / (1 + x)) ** 2": "(1 - x) / (1 + x)"},
                 why="This is the convergence rate; the momentum is its square.",

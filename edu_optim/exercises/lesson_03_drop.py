@@ -27,6 +27,8 @@ MEANS = [
     ("momentum * velocity + rate\n", "momentum * velocity + (1 - momentum) * rate\n"),
 ]
 MOVES = ["        torch_place += rate * torch_velocity\n", "        place += velocity\n"]
+START = "    torch_velocity = torch_place = velocity = place = 0.0\n"
+RUNNING = "    torch_velocity = velocity = 1.0\n"
 DROP = "        rate = lr if t < steps // 2 else lr / 10\n"
 STOP = "        if t == steps // 2:\n            "
 
@@ -56,6 +58,24 @@ EXERCISE = Exercise(
             {"return torch_place, place": "return place, place"},
             why="In torch's form a smaller lr makes the whole step smaller, what older gradients gave to it too.",
             ask="In torch's form, what does lr multiply?",
+        ),
+        edit(
+            "the second number is how much farther the ball with lr inside has come",
+            {"return torch_place, place": "return torch_place, place - torch_place"},
+            why="Asked for is how far each ball has come, from where it started.",
+            ask="If torch's ball comes 2 far and the other 3, which two numbers should you return?",
+        ),
+        edit(
+            "both balls start with velocity 1",
+            {START: START.replace("torch_velocity = ", "").replace("velocity = ", "") + RUNNING},
+            why="A ball at rest has velocity 0; the slope of 1 enters in the first step.",
+            ask="In torch's form, how large is the velocity after the first step?",
+        ),
+        edit(
+            "each learning rate holds for `steps` steps, not for half as many",
+            {"range(steps)": "range(2 * steps)", "t < steps // 2": "t < steps"},
+            why="This takes 2 * steps steps in all.",
+            ask="If steps is 14, how many steps are taken at lr, and how many at lr / 10?",
         ),
         edit(
             "lr multiplies the velocity that has lr inside",

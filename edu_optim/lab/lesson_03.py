@@ -40,6 +40,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     step 1, along the floor: 0.16
     farthest right, x: -0.0173
     distance after 60 steps: 0.0173
+    loss after 60 steps: 0.00015
     """
     return Experiment(
         _ball,
@@ -86,6 +87,7 @@ def _ball(
         f"step {step}, along the floor": yours[step, 0] - yours[step - 1, 0],
         "farthest right, x": yours[:, 0].max(),
         f"distance after {STEPS} steps": yours[-1].norm(),
+        f"loss after {STEPS} steps": RAVINE(yours[-1]),
         **found,
     }
 

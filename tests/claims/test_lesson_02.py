@@ -36,7 +36,7 @@ def lowest(width, seeds, steps):
 @pytest.mark.slow
 def test_smaller_batches_descend_further_in_ten_passes():
     """After ten passes, each at its best of these rates, a smaller batch has a smaller loss.
-    Three other networks gave the same order."""
+    Three other networks give the same order."""
     ends = lowest(16, (1, 2, 3), {"all 1797": 10, "128": 140, "16": 1120})
     assert (ends["16"] < ends["128"]).all() and (ends["128"] < ends["all 1797"]).all()
 
