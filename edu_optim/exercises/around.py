@@ -157,7 +157,7 @@ AROUND = [
         "the gradient is another after the step than before",
         {"p.copy_(new)": "p.copy_(new)\n                p.grad.mul_(0.5)"},
         why="Whoever looks at it later, or adds to it, meets your change.",
-        ask="Which line writes into p.grad, and could it make a new tensor instead?",
+        ask="Which line changes p.grad, and must it?",
     ),
     edit(
         "the gradient is another after the step than before",

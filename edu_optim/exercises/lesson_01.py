@@ -234,6 +234,16 @@ EXERCISES = [
                 ask="If the loss is a hundredth of what it was, what has become of the distance?",
             ),
             edit(
+                "the loss is compared with accuracy, from a distance of 1",
+                {
+                    "math.log(accuracy) / math.log(abs(1 - lr * curvature))": (
+                        "math.log(2 * accuracy / curvature) / math.log((1 - lr * curvature) ** 2)"
+                    )
+                },
+                why="After these steps from 1 the loss itself is at most accuracy; asked is the share of the distance.",
+                ask="Which number of your loop is at most accuracy when it ends?",
+            ),
+            edit(
                 "the steps until the distance is accuracy squared",
                 {"math.log(accuracy) /": "math.log(accuracy**2) /"},
                 why="The square of the accuracy asks for about twice as many steps.",

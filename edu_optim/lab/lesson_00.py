@@ -95,20 +95,6 @@ def learned(losses: list[float], model: torch.nn.Linear) -> Figure:
     return fig
 
 
-def crawls(runs: Mapping[float, list[float]]) -> Figure:
-    """The losses of gradient descent epoch by epoch, one line for each learning rate.
-
-    >>> [text.get_text() for text in crawls({0.01: [2.0, 1.0], 0.06: [2.0, 0.1]}).axes[0].texts]
-    ['lr 0.06', 'lr 0.01']
-    """
-    fig, ax = figure(width=7)
-    for (lr, losses), color, style in zip(runs.items(), (GREEN, BLUE, RED), ("-", "--", "-."), strict=False):
-        ax.plot(losses, style, color=color, label=f"lr {lr:g}")
-    ax.set(xlabel="epochs done", ylabel="loss, log scale", yscale="log")
-    label_ends(ax)
-    return fig
-
-
 def good_rates(rates: list[float], runs: list[dict[str, Any]]) -> Figure:
     """The highest loss of 50 epochs and of the last ten at each learning rate, the range from 0.2 to 2 in gray,
     and a line at 0.15.

@@ -266,7 +266,7 @@ def edges(runs: Mapping[float, Tensor], along: float) -> Figure:
         reached, losses, largest, gradient = found.T
         ax, side, gap = (right, "top", -3) if lr == list(runs)[-1] else (middle, "bottom", 3)
         left.plot(reached, losses, color=color, marker=mark, markersize=size, label=f"lr {lr:g}")
-        ax.plot(reached, largest, color=color, marker=mark, markersize=size, label=f"_lr {lr:g}")
+        ax.plot(reached, largest, color=color, marker=mark, markersize=size, label=f"lr {lr:g}")
         ax.axhline(2 / lr, color=color, linestyle="--", label=f"_edge {2 / lr:g}")
         place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right", "va": side}
         ax.annotate(f"edge, lr {lr:g}", (1, 2 / lr), (0, gap), color=color, **place)
@@ -278,7 +278,7 @@ def edges(runs: Mapping[float, Tensor], along: float) -> Figure:
     left.yaxis.set_minor_formatter(NullFormatter())
     left.legend()
     *others, last = (f"{lr:g}" for lr in runs)
-    middle.set(xlabel="learning rate x steps", title=f"largest curvature, lr {' and '.join(others)}", ylim=(-0.2, 4.9))
-    right.set(xlabel="learning rate x steps", title=f"largest curvature, lr {last}", ylim=(-0.2, 4.9))
+    middle.set(xlabel="learning rate x steps", title=f"largest curvature, lr {' and '.join(others)}", ylim=(-0.2, 6.2))
+    right.set(xlabel="learning rate x steps", title=f"largest curvature, lr {last}", ylim=(-0.2, 6.2))
     middle.legend(loc="upper right")
     return fig

@@ -290,7 +290,7 @@ def test_newton_needs_one_step_on_any_bowl(condition, angle):
 
 @pytest.mark.parametrize("share", [0.1, 0.7, 1.3, 1.99])
 def test_below_the_edge_a_step_never_climbs(share):
-    """So with any rate below $2/L$ a step never climbs, whatever the surface."""
+    """So with any rate below $2/L$ a step never climbs, whatever such a surface looks like."""
     draws = torch.Generator().manual_seed(0)
     p = 3 * torch.randn(500, 2, generator=draws, dtype=torch.float64)
 
@@ -305,8 +305,8 @@ def test_below_the_edge_a_step_never_climbs(share):
 
 
 def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
-    """It feels the curvature *along the gradient*, $g \\cdot Hg / g \\cdot g$: put that for $L$ in the bound above,
-    and on a bowl $\\le$ becomes $=$.
+    """It feels the curvature *along the gradient*, $g \\cdot Hg / g \\cdot g$: with it in place of $L$, the bound
+    above is exact on a bowl.
     On a bowl the loss climbs in just the steps where the dotted line is above the edge"""
     draws = torch.Generator().manual_seed(1)
     matrix = torch.randn(6, 6, generator=draws, dtype=torch.float64)
@@ -433,7 +433,6 @@ def test_a_network_is_thrown_to_a_flatter_place(seed):
 def test_how_far_the_catapult_reaches(seed, three):
     """At 3 the loss climbs from 2.3 above 10, and the mean of steps 300 to 400 lies below the start; at 4 that mean
     lies above it.
-    From other first weights the height differs, and now and then 3 is too much as well.
     Width counts too: with 64 hidden units even a rate of 2 throws the loss above 40.
     """
     back = {}
