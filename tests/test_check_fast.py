@@ -107,10 +107,21 @@ def backwards(rule, columns, hyper):
     columns[0][0].add_(1e-3)
 
 
+def in_double(rule, columns, hyper):
+    long = [torch.cat([x.flatten() for x in column]).double() for column in columns]
+    for old, new in zip([columns[0], *columns[2:]], rule(*long, **hyper), strict=True):
+        for x, part in zip(old, new.split([x.numel() for x in old]), strict=True):
+            x.copy_(part.view_as(x))
+
+
 def half_of_it(rule, columns, hyper):
     for part in (slice(0, 2), slice(2, None)):
         if columns[0][part]:
             concatenated(rule, [column[part] for column in columns], hyper)
+
+
+def test_an_executor_that_works_in_float64_is_told_so():
+    assert check(in_double, like="concatenated").name == "the long tensors are in float64"
 
 
 def test_an_unknown_mistake_in_an_executor_is_not_yet_and_without_a_name():
@@ -173,11 +184,19 @@ def with_matrices_of_one(step):
     )
 
 
-def by_disturbing_one(step):
+def by_disturbing(step, places):
     p, g = torch.linspace(-1, 1, 12).view(4, 3), torch.arange(12.0).view(4, 3).cos()
-    disturbed = torch.zeros(4, 3)
-    disturbed[1, 1] = 1
-    return all(int((step(p, g) != step(*pair)).sum()) == 1 for pair in [(p, g + disturbed), (p + disturbed, g)])
+    factors = [1 - 3 * (torch.arange(12) == place).view(4, 3) for place in places]
+    pairs = [pair for factor in factors for pair in ((p, factor * g), (factor * p, g))]
+    return all(int((step(p, g) != step(*pair)).sum()) == 1 for pair in pairs)
+
+
+def by_disturbing_each(step):
+    return by_disturbing(step, range(12))
+
+
+def by_disturbing_one(step):
+    return by_disturbing(step, [4])
 
 
 def by_slopes(step):
@@ -191,7 +210,7 @@ def by_vmap(step):
     return torch.allclose(torch.vmap(torch.vmap(step))(p, g), step(p, g))
 
 
-@pytest.mark.parametrize("answer", [with_matrices_of_one, by_disturbing_one, by_slopes, by_vmap])
+@pytest.mark.parametrize("answer", [with_matrices_of_one, by_disturbing_each, by_slopes, by_vmap])
 def test_a_probe_that_is_written_differently_is_correct(answer):
     assert check(answer, like="is_elementwise").kind == "correct", check(answer, like="is_elementwise")
 
@@ -233,6 +252,7 @@ PROBES = {
     flips: "the elements are only moved about",
     rows_in_a_loop: "steps that mix the elements of a row pass",
     columns_in_a_loop: "steps that mix the elements of a column pass",
+    by_disturbing_one: "a step whose elements feel only the first passes",
     cuts_off_a_row_and_a_column: "a step whose elements feel the one to their right passes",
 }
 

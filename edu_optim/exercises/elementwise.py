@@ -67,6 +67,7 @@ def steps():
         "Adam": of(rules.adam),
         "centered RMSprop": of(rules.rmsprop_centered),
         "a gradient divided by its length": along(lambda g: unit(g, dim=(0, 1))),
+        "a gradient less its first element": along(lambda g: g - g[0, 0]),
         "a gradient less its mean": along(lambda g: g - g.mean()),
         "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
         "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
@@ -196,6 +197,15 @@ ELEMENTWISE = [
         },
         why="A step passes in which no other element feels that one, and every step that mixes the weights.",
         ask="If gradients add up from the end, which elements feel the first one?",
+    ),
+    edit(
+        "a step whose elements feel only the first passes",
+        {
+            COMPARE: "all((step(p, g) != step(a * p, b * g)).sum() == 1 for one in [torch.arange(6).view(2, 3) == 4] "
+            "for a, b in [(1, 1 - 3 * one), (1 - 3 * one, 1)])"
+        },
+        why="A step from which the first element of the gradient is taken off passes.",
+        ask="Change each element in turn: which others move otherwise?",
     ),
     edit(
         "only an element in the middle is compared",

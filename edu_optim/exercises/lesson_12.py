@@ -57,11 +57,13 @@ def _some_tensors(draw):
 
 
 def _passed(first):
-    """In words, what a rule was given as its parameter, call by call."""
+    """In words, what a rule was given as its parameter, call by call, and the dtypes of its tensors."""
     if not first:
         return "nothing"
-    given = first[0]
-    what = f"one tensor of {given.numel()} elements in {given.dtype}" if torch.is_tensor(given) else "a list of tensors"
+    given, what = first[0], "a list of tensors"
+    if all(map(torch.is_tensor, given)):
+        dtypes = " and ".join(sorted({str(tensor.dtype) for tensor in given}))
+        what = f"one tensor of {given[0].numel()} elements, and all in {dtypes}"
     return what if len(first) == 1 else f"{what}, and so on in {len(first)} calls"
 
 
@@ -96,19 +98,19 @@ def _watch_launches_of(answer, draw):
     first, counts = [], []
 
     def watched(p, g, b, *, lr):
-        first.append(p)
+        first.append((p, g, b))
         return rules.momentum(p, g, b, lr=lr)
 
     shapes = [(2,), (3,), (3, 1), (2, 2), (5,), (1, 4)]
     for number in (1, 19):
-        starts = [torch.ones(shapes[k % 6], dtype=torch.float64) for k in range(number)]
+        starts = [torch.ones(shapes[k % 6]) for k in range(number)]
         columns = _columns_of(rules.momentum, starts, draw)
         first.clear()
         with _Arithmetic() as arithmetic:
             answer(watched, columns, {"lr": 0.1})
         counts.append(arithmetic.count)
     yield "the launches of arithmetic that one more tensor costs your answer in momentum", (counts[1] - counts[0]) / 18
-    yield "what momentum gets as p, for 19 tensors of six shapes,", _passed(first)
+    yield "what momentum gets as p, for 19 tensors of six shapes in torch.float32,", _passed(first)
 
 
 def _one_after_the_other(rule, columns, hyper):
@@ -212,6 +214,12 @@ EXECUTOR = [
         "the long tensors are in float32",
         {"x.flatten()": "x.flatten().float()"},
         why="The rule works with seven digits, and the tensors of the model have sixteen.",
+        ask="Which dtype has a tensor of the model, and which does the rule get?",
+    ),
+    edit(
+        "the long tensors are in float64",
+        {"x.flatten()": "x.flatten().double()"},
+        why="The tensors of a float32 model are copied into twice the memory, and the rule moves twice the bytes.",
         ask="Which dtype has a tensor of the model, and which does the rule get?",
     ),
     edit(

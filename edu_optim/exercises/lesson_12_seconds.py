@@ -78,6 +78,17 @@ SECONDS = [
         why="The launches are counted right; over lists gradient descent is one array short, and momentum two.",
         ask="A sum or a difference of tensors touches three arrays, and a copy two. Which launch has fewer with you?",
     ),
+    *(
+        edit(
+            f"over lists {rule} has one array too {many}",
+            {arrays: f"{arrays[:-1]} {one})"},
+            why="All else is counted right.",
+            ask="A number times a tensor touches two arrays, a sum or a difference of tensors three, and a copy two. "
+            f"Which launch has {more} with you?",
+        )
+        for rule, arrays in (("gradient descent", "2 + 3 + 2)"), ("momentum", "2 + 2 + 3 + 2 + 3 + 4)"))
+        for one, many, more in (("+ 1", "many", "more"), ("- 1", "few", "fewer"))
+    ),
     edit(
         "the launches are divided by the speed too",
         {"launches * launch + 8 * weights * arrays / speed": "(launches * launch + 8 * weights * arrays) / speed"},

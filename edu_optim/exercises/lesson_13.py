@@ -114,6 +114,12 @@ FIT = [
         why="The last one would need memory that is not there.",
         ask="If there is room for 2.5 settings, how many fit?",
     ),
+    edit(
+        "one too few where the last fits exactly",
+        {"memory //": "(memory - 1) //"},
+        why="All of the memory may be used.",
+        ask="How many settings of 50 bytes fit into 100?",
+    ),
 ]
 
 
@@ -126,7 +132,15 @@ EXERCISES = [
             "Parameters, gradients and each buffer are of one length, 8 bytes a number. Settings come whole: `//`.",
         ],
         FIT,
-        at("settings_that_fit", (10**9, 1210, 2), (10**9, 1210, 0), (65_537, 64, 1), (3 * 2**30, 77, 3), (100, 9, 2)),
+        at(
+            "settings_that_fit",
+            (10**9, 1210, 2),
+            (10**9, 1210, 0),
+            (65_537, 64, 1),
+            (3 * 2**30, 77, 3),
+            (100, 9, 2),
+            (2**20, 64, 0),
+        ),
         secret=True,
     ),
     READ_MAP,

@@ -78,9 +78,6 @@ SHARED_AGAIN = [
     ("lists", [365.9e-3, 211.2e-3, 209.9e-3, 210.1e-3, 212.8e-3, 94.5e-3, 156.2e-3]),
 ]
 SHARED_FAULTS = {"one by one": [6_772, 4_819, 5_828, 30_993], "lists": [93_689, 85_907, 85_907, 22_429]}
-# Seconds and page faults of a step over lists of one tensor of ten million weights on that machine, 28 November 2026,
-# without and with GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment; medians of three programs each.
-BY_PAGES = {"pages of 4,096 bytes": (259e-3, 136_725), "larger pages": (71e-3, 7_442)}
 # Then what the loop takes off a step of training on the digits, gradients and all, of small_net(64, n, n, 10).float()
 # for n in NEURONS with so many images, in place of Adam's other ways, in percent. Each way is a program of its own, so
 # that none gets another's memory; they step in turn, a quarter of a second and more together, and CPU times are

@@ -34,7 +34,8 @@ NETS_TOOK = {16: (0.1, 0.6), 64: (0.3, 1.0), 128: (0.4, 1.4)}
 WILD, LOST = (-0.97311, -4.72709), (4.936867, 4.452523)  # at 0.95 borders go on for long there; beside lost starts, on
 SPECK = 4.8075265378, 4.92561976  # beside starts that are lost at 0.8
 ZOOMS = [((0.0, 0.0), 10.0), ((-1.0, -4.45), 1.0), *((WILD, 10.0**-k) for k in (1, 3, 5, 7, 9)), (LOST, 1e-9)]
-MIDDLES = {"of the zooms": WILD, "near that of the zooms": (-0.99, -4.7), "of the last map": LOST}
+MIDDLES = {"of the zooms": WILD, "near that of the zooms": (-0.99, -4.7), "in a field": (-2.0, 2.0)}
+MIDDLES |= {"of the last map": LOST}
 MIDDLES |= {"beside black of the first map": SPECK}
 COLORS = ListedColormap([*list(dict(BASINS))[: len(himmelblau.minima)], BLACK])
 Table = tuple[Tensor, Tensor]  # learning rates, and the loss that each ends at
@@ -200,6 +201,17 @@ def _every(colors: Tensor, nth: int) -> Tensor:
     return colors[nth // 2 :: nth, nth // 2 :: nth]
 
 
+def last_borders(middle: str, momentum: float) -> float:
+    """The last of the widths 1, 0.1, ... 1e-11 at which a map around one of `MIDDLES` has borders; 0 if none has.
+
+    >>> last_borders("in a field", 0.95), last_borders("near that of the zooms", 0.95)
+    (0.0, 0.001)
+    """
+    widths = [10.0**-k for k in range(12)]
+    maps = {width: zoomed(MIDDLES[middle], width, 32, momentum, 300) for width in widths}
+    return min((width for width in widths if length_of_borders(maps[width])), default=0.0)
+
+
 def closer(side: int = 64, momentum: float = 0.95, steps: int = 300) -> Figure:
     """Which of Himmelblau's minima momentum leads to: a map, six zooms into it, and one of another place.
 
@@ -232,7 +244,7 @@ def _paint(ax: Axes, minimum: Tensor, place: tuple[float, float], width: float) 
 
 
 def zoom() -> Experiment:
-    """The maps of `closer` at any width and momentum, around three middles, with 32 and with 64 squares each way.
+    """The maps of `closer` at any width and momentum, around five middles, with 32 and with 64 squares each way.
 
     >>> print(zoom().text)
     borders, in widths: 37.5, with twice the squares 64.5

@@ -302,7 +302,7 @@ def test_in_the_middle_the_bill_is_too_long():
     """At the left end the loop's bill is its clock: its price of Python was taken from there.
     In the middle bills are up to 2.3 times too long: bytes are cheaper there than at twelve million weights.
     At 120,000 weights, the kink in the first picture, lists took 1.13 ms, and 0.57 with an allocator that keeps its memory: half of it was fresh pages.
-    The bill of lists is too short all the same at 3.8 million: there the clock has fresh pages, and our bill has none below 32 MiB a tensor."""  # noqa: E501
+    The bill of lists is too short all the same at 3.8 million: there the step met fresh pages, and our bill counts none for a tensor below 32 MiB."""  # noqa: E501
     ways = {"lists": False, "lists, memory kept": True, "loop in C": False}
     ratios = []
     for way, kept in ways.items():

@@ -323,10 +323,10 @@ def grown(colors):
     return length_of_borders(colors) / max(length_of_borders(colors[1::2, 1::2]), 1e-9)
 
 
-def apart(starts, aside=(1e-12, 0.0)):
+def apart(starts, aside=(1e-12, 0.0), momentum=0.95):
     """How far pairs come apart that set out ``aside`` of each other, at ``starts``."""
     pairs = torch.stack([starts, starts + torch.tensor(aside, dtype=torch.float64)])
-    path = descend(himmelblau, SGD, 300, pairs, lr=0.01, momentum=0.95).points
+    path = descend(himmelblau, SGD, 300, pairs, lr=0.01, momentum=momentum).points
     return path.diff(dim=1).norm(dim=-1).nan_to_num(0).amax(0)[0]
 
 
@@ -334,10 +334,10 @@ def apart(starts, aside=(1e-12, 0.0)):
 @pytest.mark.parametrize("seed", [6, 7, 8])
 def test_crumbs_go_as_far_down_as_gaps_grow(seed):
     """To end at two minima, balls have to come nearly 4 apart.
-    In the middle of the zooms the gap grows two to ten billion times: a map 1e-9 wide opens to a few units, enough \
+    In the middle of the zooms the gap grows two billion times: a map 1e-9 wide opens to a few units, enough \
 for one border and too little for crumbs.
-    Near it the gap grows far less: on a map 1e-5 wide too little for a border.
-    In the last map it grows to the width of the window: there starts 1e-11 apart make crumbs.
+    Near it, and with momentum 0.9, the gap grows far less, and borders end sooner
+    Beside black starts it grows to the width of the window
     """
     places = torch.tensor([(-2.5, 2.5), (-1, 3.5), (-3, -2), WILD, LOST], dtype=torch.float64)
     for aside, least, most in (((1e-12, 0.0), 1.5e-3, 2.5e-3), ((0.0, 1e-12), 0.95e-2, 1.2e-2)):
@@ -385,7 +385,7 @@ def test_at_last_one_border_is_left(width, steps):
 
 @pytest.mark.parametrize(("width", "steps"), [(1e-3, 300), (3e-7, 300), (2e-10, 500), (1e-11, 300)])
 def test_beside_starts_that_diverge_borders_go_on(width, steps):
-    """Beside black starts they go on even 1e-11 wide: in the last map, in the first with its momentum 0.8, and beside others that we tried."""  # noqa: E501
+    """borders go on even 1e-11 wide: in the last map, in the first with its momentum 0.8, and beside others that we tried."""  # noqa: E501
     colors = zoomed(LOST, width, 64, 0.95, steps)
     assert -1 in colors and 1.6 < grown(colors[1::2, 1::2]) < 2.05 and 1.6 < grown(colors) < 2.05
 
@@ -400,8 +400,10 @@ def test_the_edge_of_black_moves_with_momentum(width):
 
 @pytest.mark.parametrize("momentum", [0.8, 0.88, 0.9])
 def test_with_less_momentum_the_borders_end_sooner(momentum):
-    """With momentum 0.9 the zooms themselves have none 0.01 wide."""
+    """Near it, and with momentum 0.9, the gap grows far less, and borders end sooner"""
     assert length_of_borders(zoomed(WILD, 0.01, 128, momentum, 500)) == 0
+    for aside in ((1e-12, 0.0), (0.0, 1e-12)):
+        assert 1e7 * apart(torch.tensor(WILD).double(), aside, momentum) < apart(torch.tensor(WILD).double(), aside)
     assert length_of_borders(zoomed(WILD, 0.01, 128, 0.95, 500)) > 50
 
 
@@ -417,7 +419,7 @@ def test_a_zoom_is_a_sweep(place):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_around_most_other_middles_borders_end_sooner(seed):
-    """around most other middles nearby they end sooner than in the zooms.
+    """so they do around most other middles nearby.
     The square is picked for its crumbs, and the middle too, one of the wildest.
     """
     draw = torch.Generator().manual_seed(seed)
@@ -438,7 +440,8 @@ def test_around_most_other_middles_borders_end_sooner(seed):
     ],
 )
 def test_beside_other_starts_that_diverge_borders_go_on_too(place, reach, momentum):
-    """Beside black starts they go on even 1e-11 wide: in the last map, in the first with its momentum 0.8, and beside others that we tried."""  # noqa: E501
+    """Beside black starts it grows to the width of the window
+    borders go on even 1e-11 wide: in the last map, in the first with its momentum 0.8, and beside others that we tried."""  # noqa: E501
     starts, found = (whole[0] for whole in zoom([place], reach, 64, momentum=momentum))
     lost = found == -1
     row, column = (lost[:, :-1] != lost[:, 1:]).nonzero()[0]
@@ -449,6 +452,7 @@ def test_beside_other_starts_that_diverge_borders_go_on_too(place, reach, moment
         middle = (black + other) / 2
         lost = zoomed(middle.tolist(), 0.0, 1, momentum, 300).item() == -1
         black, other = (middle, other) if lost else (black, middle)
+    assert apart(torch.stack([black, other]), (1e-11, 0.0), momentum).min() > 8
     for width in (1e-9, 1e-11):
         colors = zoom([black.tolist()], width, 64, momentum=momentum)[1][0]
         assert length_of_borders(colors) > 20 and grown(colors) > 1.45
