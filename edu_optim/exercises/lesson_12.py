@@ -95,22 +95,24 @@ def _watch_executor(answer):
 
 
 def _watch_launches_of(answer, draw):
-    first, counts = [], []
+    first, counts, passed = [], [], []
 
     def watched(p, g, b, *, lr):
         first.append((p, g, b))
         return rules.momentum(p, g, b, lr=lr)
 
     shapes = [(2,), (3,), (3, 1), (2, 2), (5,), (1, 4)]
-    for number in (1, 19):
-        starts = [torch.ones(shapes[k % 6]) for k in range(number)]
+    for number, dtype in ((1, torch.float64), (19, torch.float32)):
+        starts = [torch.ones(shapes[k % 6], dtype=dtype) for k in range(number)]
         columns = _columns_of(rules.momentum, starts, draw)
         first.clear()
         with _Arithmetic() as arithmetic:
             answer(watched, columns, {"lr": 0.1})
         counts.append(arithmetic.count)
+        passed.append(_passed(first))
     yield "the launches of arithmetic that one more tensor costs your answer in momentum", (counts[1] - counts[0]) / 18
-    yield "what momentum gets as p, for 19 tensors of six shapes in torch.float32,", _passed(first)
+    yield "what momentum gets as p, for one tensor in torch.float64,", passed[0]
+    yield "what momentum gets as p, for 19 tensors of six shapes in torch.float32,", passed[1]
 
 
 def _one_after_the_other(rule, columns, hyper):
