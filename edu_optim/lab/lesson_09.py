@@ -16,6 +16,7 @@ from ..optimizers import AdamW
 from ..plot import BLUE, GREEN, RED, SKY, figure, label_ends, look
 from ..rules import adam, adamw
 from ..trace import MakeOptimizer
+from ..trace.numbers import path_in_numbers
 from .comparison import overlay, rivals
 from .controls import choice, rate, slider
 from .experiment import Experiment
@@ -96,7 +97,7 @@ def _draw(axes: Any, *, lr: float, weight_decay: float, form: str, optimizer: An
     """The setting on the map of losses, the mean path of the faint and the loud weights, and the 16 of each as dots."""
     mine = optimizer if form == TORCH else FORMS[form]
     runners = rivals(AdamW, mine, lr=lr, weight_decay=weight_decay)
-    clouds = {name: torch.stack(list(_weights(cls, **options))) for name, (cls, options) in runners.items()}
+    clouds = {name: _cloud(cls, **options) for name, (cls, options) in runners.items()}
     _map(axes[0], form)
     axes[0].set_title(form[0].upper() + form[1:])
     axes[0].plot(lr, weight_decay, "o", color=RED, markeredgecolor="1", markersize=12)
@@ -138,6 +139,13 @@ def _weights(optimizer: MakeOptimizer, *shape: int, **options: Any) -> Iterator[
         weights.grad = push.reshape(16, 2, *[1] * len(shape)).expand_as(weights)
         runner.step()
         yield weights.detach().clone()
+
+
+def _cloud(optimizer: MakeOptimizer, **options: Any) -> Tensor:
+    """The weights at the start and after each step, ``[101, 16, 2]``."""
+    met = iter(pushes().flatten(1).tolist())
+    path = path_in_numbers(optimizer, options, [1.0] * 32, lambda point: next(met), len(pushes()))
+    return torch.stack(list(_weights(optimizer, **options))) if path is None else path.unflatten(1, (16, 2))
 
 
 def follow(optimizer: MakeOptimizer, *shape: int, **options: Any) -> Tensor:
