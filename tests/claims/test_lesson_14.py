@@ -195,7 +195,7 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
 @pytest.mark.slow
 def test_averaged_parameters_are_another_training():
     """At 0.01 the loss ends higher with more ranks.
-    At 0.03 those 16 end lower than averaged gradients, with both seeds.
+    At 0.03 those 16 end lower, with both seeds; with each at its best rate the two end nearly alike.
     It is another training, and its best rate depends on the number of ranks.
     """
     for seed in (1, 3):
@@ -204,6 +204,11 @@ def test_averaged_parameters_are_another_training():
     for seed in (0, 1):
         gradients, many = (train_averaged(ranks, 0.03, seed)[0][-1] for ranks in (1, 16))
         assert many < gradients
+    best = [
+        sum(min(train_averaged(ranks, lr, seed)[0][-1] for lr in lrs) for seed in range(4, 8))
+        for ranks, lrs in ((1, (0.01, 0.02, 0.03, 0.05)), (16, (0.03, 0.04, 0.05)))
+    ]
+    assert best[1] == pytest.approx(best[0], rel=0.1)
     for seed in range(2, 6):
         (two_faster, many_faster), (two_fast, many_fast) = (
             [train_averaged(ranks, lr, seed)[0][-1] for ranks in (2, 16)] for lr in (0.02, 0.05)
