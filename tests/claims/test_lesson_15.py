@@ -371,7 +371,7 @@ def test_on_as_many_images_muon_leads_by_more_in_large_minibatches():
 
 @pytest.mark.slow
 def test_with_other_betas_muon_leads_by_less(monkeypatch):
-    """With other betas for both (AdamW's first 0.8, Muon's momentum 0.9) it leads by 0.2 to 0.5, by enough to count with the cosine alone."""
+    """With other betas for both (AdamW's first 0.8, Muon's momentum 0.9) it leads by 0.2 to 0.5, by enough to count with the cosine alone."""  # noqa: E501
     monkeypatch.setitem(RULES, "AdamW", functools.partial(RULES["AdamW"], betas=(0.8, 0.999)))
     monkeypatch.setitem(RULES, "Muon", functools.partial(RULES["Muon"], momentum=0.9))
     for treatment, *rates in (("constant", 0.01, 0.01), ("cosine", 0.0464, 0.0464), ("average", 0.0215, 0.0464)):
