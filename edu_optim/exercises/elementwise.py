@@ -18,6 +18,10 @@ def is_elementwise(step):
     return torch.allclose(step(p, g).flatten(), torch.stack(alone))
 
 
+MIDDLE = {"the second of six": 0.25, "the third of six": 0.45, "the fourth of six": 0.65, "the fifth of six": 0.85}
+PLACES = {"the first": 0, **MIDDLE, "the last": 1}
+
+
 def steps():
     """Steps as functions of p and g, by name; the first four are elementwise.
 
@@ -46,9 +50,11 @@ def steps():
             x = 1.5 * x - 0.5 * (x @ x.mT) @ x
         return x
 
-    def at_the_ends(x):
-        place = torch.arange(x.numel()).view(x.shape)
-        return x + ((place == 0) + 2.0 * (place == x.numel() - 1)) * (x.sum() - x)
+    def at(share, x):
+        return torch.arange(x.numel()).view(x.shape) == int(share * (x.numel() - 1))
+
+    def feeling(share):
+        return lambda x: x + at(share, x) * (x.sum() - x)
 
     def from_the_left(x):
         left = torch.cat([torch.zeros_like(x[..., :1]), x[..., :-1]], -1)
@@ -68,12 +74,15 @@ def steps():
         "centered RMSprop": of(rules.rmsprop_centered),
         "a gradient divided by its length": along(lambda g: unit(g, dim=(0, 1))),
         "a gradient less its first element": along(lambda g: g - g[0, 0]),
+        "a gradient less an element in its middle": along(lambda g: g - g[at(0.45, g)]),
         "a gradient less its mean": along(lambda g: g - g.mean()),
         "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
         "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
         "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
         "a gradient that adds up from the start": along(lambda g: g.flatten().cumsum(0)),
-        "a gradient whose first and last element feel all others": along(at_the_ends),
+        **{
+            f"a gradient whose {name} element feels all others": along(feeling(share)) for name, share in PLACES.items()
+        },
         "a toy Muon": along(newton_schulz),
         "a gradient whose elements feel the one to their left, more in lower rows": along(from_the_left),
         "a gradient whose elements feel the one to their right, more in upper rows": along(from_the_right),
@@ -210,8 +219,17 @@ ELEMENTWISE = [
     edit(
         "only an element in the middle is compared",
         {COMPARE: "torch.allclose(step(p, g).flatten()[3], alone[3])"},
-        why="A step in which only the first and the last element feel the others passes.",
+        why="A step in which only the first element feels the others passes.",
         ask="Of how many elements does the question say that they depend on their own gradient alone?",
+    ),
+    *(
+        edit(
+            "some elements are never compared",
+            {COMPARE: f"torch.allclose(step(p, g).flatten()[{some}], torch.stack(alone)[{some}])"},
+            why="A step passes in which an element that you leave out feels the others.",
+            ask="Of how many elements does the question say that they depend on their own gradient alone?",
+        )
+        for some in ("[0, 1, 2]", "[3, 4, 5]", "[0, 5]", "[0, 4]", ":-1", "1:", "[0, 1, 3, 4]", "[0, 3]", "[2, 5]")
     ),
     edit(
         "steps that mix the elements of a row pass",

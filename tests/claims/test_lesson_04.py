@@ -60,7 +60,7 @@ def test_a_smaller_memory_leaves_fewer_that_swing(largest):
 @pytest.mark.parametrize("beta", [0.15, 0.6, 0.97])
 def test_looking_ahead_tilts_the_floor(beta):
     """Looking ahead tilts the flat floor of lesson 03: where the ball swings, its convergence rate is $\\sqrt{\\beta(1 - \\eta\\lambda)}$, and sinks with the curvature to 0 at $\\eta\\lambda = 1$.
-    At $\\eta\\lambda = 1 - \\beta$ it is $\\beta$, and momentum's $\\sqrt\\beta$: in the long run half the steps do."""  # noqa: E501
+    At $\\eta\\lambda = 1 - \\beta$ it is $\\beta$, the square of momentum's $\\sqrt\\beta$: in the long run half the steps do."""  # noqa: E501
     begin = 1 - 4 * beta / (1 + beta) ** 2  # from here on the roots are complex, and the ball swings
     products = torch.linspace(begin, 1, 30, dtype=torch.float64)[1:]
     rates = rate(nesterov, products, 1.0, beta)
@@ -88,11 +88,15 @@ def test_beyond_one_friction_is_a_drive(product, beta):
 
 @pytest.mark.parametrize("beta", [0.1, 0.5, 0.9, 0.99])
 def test_the_drive_is_weak_at_first(beta):
-    """Just beyond 1 the drive is weak, and Nesterov's rate still the lower of the two; near its edge it soars."""
+    """Just beyond 1 its rate climbs fastest; still, at $\\beta = 0.9$ it is the lower of the two up to 1.33."""
     products = torch.linspace(1.001, 1.05, 20, dtype=torch.float64)
     assert (rate(nesterov, products, 1.0, beta) < rate(momentum, products, 1.0, beta)).all()
     edge = torch.tensor([(2 + 2 * beta) / (1 + 2 * beta)], dtype=torch.float64)
     assert rate(nesterov, edge, 1.0, beta) > rate(momentum, edge, 1.0, beta) + (1 - beta) / 10
+    climbs = rate(nesterov, torch.linspace(1, edge.item(), 12, dtype=torch.float64), 1.0, beta).diff()
+    assert climbs.argmax() == 0 and climbs.argmin() == len(climbs) - 1
+    near = torch.tensor([1.32, 1.34], dtype=torch.float64)
+    assert (rate(nesterov, near, 1.0, 0.9) < rate(momentum, near, 1.0, 0.9)).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("place", [-3.0, 0.02, 700.0])
@@ -177,8 +181,8 @@ def test_constant_memory_gains_a_factor(rule):
 
 
 def test_chosen_memory():
-    """No: fix $k$ first, from 100 to these 10,000, and $\\beta = 1 - 8/k$ in all $k$ steps ends less than a third higher.
-    Ten times the steps bring the loss down to a hundredth.
+    """Up to 10,000, no: fix $k$ first, from 100 on, and $\\beta = 1 - 8/k$ in all $k$ steps ends less than a third higher.
+    Ten times the steps bring the loss down to a hundredth there.
     With $1 - 3/k$ they bring it to a tenth only."""  # noqa: E501
     for part, share in ((8, 0.01), (3, 0.1)):
         ends = [worst_bowl(nesterov, steps, momentum=1 - part / steps)[-1].item() for steps in (500, 5000)]

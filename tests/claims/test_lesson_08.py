@@ -130,7 +130,7 @@ def test_a_short_memory_of_v_needs_a_long_one_of_m(beta1, longest):
 
 @pytest.mark.parametrize("s", [0.5, 2.0, 6.0])
 def test_the_mean_step_is_the_signal_against_the_noise(s):
-    """In such symmetric noise a weight advances on average about $1 / \\sqrt{1 + s^2}$ lr a step, so about
+    """In such normal noise a weight advances on average about $1 / \\sqrt{1 + s^2}$ lr a step, so about
     $1/s$ lr in deep noise.
     """
     there_and_back = [[1 + sign * s * g for g in noise(20_000, seed=7)] for sign in (1, -1)]
@@ -182,8 +182,8 @@ def left_to_learn(rarity, **settings):
 
 @pytest.mark.parametrize(("seed", "steps", "falling"), [(1, 300, False), (2, 150, False), (4, 300, True)])
 def test_rare_words_are_where_adam_wins(seed, steps, falling):
-    """With all words alike momentum ends level with it: where gradients are exact, rarity held momentum back.
-    Tuned, it was far ahead where words are rare and gradients exact;
+    """With all words alike momentum ends level with it: where gradients are exact, unevenness held momentum back.
+    Tuned, it was far ahead where frequencies differ and gradients are exact;
     """
     rare, alike = (left_to_learn(rarity, seed=seed, steps=steps, falling=falling) for rarity in (1, 0))
     assert min(rare["SGD"], rare["momentum"]) > 50 * rare["Adam"]
@@ -194,7 +194,7 @@ def test_rare_words_are_where_adam_wins(seed, steps, falling):
 def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
     """At a constant rate Adam is ahead as well.
     A rate that falls to zero helps the others more.
-    Then in 300 batches of 32 all three end at most half as much again above the gray line, which is what counting the same pairs leaves: so few pairs matter more than the optimizer.
+    Then in 300 batches of 32 all three end at most half as much again above the gray line, which is what counting the same pairs leaves: the few pairs matter more than the optimizer.
     At 2,048 Adam has about half as much left as momentum.
     """  # noqa: E501
     behind, constant = {}, {}

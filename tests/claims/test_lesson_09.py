@@ -227,7 +227,7 @@ def test_decay_trades_its_own_error_for_that_on_unseen_examples(betas, spread, r
     """
     Without decay it is best on its own examples, and worst on others
     A decay of 3.2 makes the one larger and the other much smaller.
-    Too much, and it learns little of either.
+    With too much it learns little.
     But a smaller learning rate learns less by heart, too.
     So most of it was the learning rate
     """
@@ -367,7 +367,7 @@ def test_l2_weighs_even_more_on_small_numbers():
 
 
 def test_a_network_keeps_the_decay_and_not_the_product():
-    """One decay at both rates, not one product."""
+    """Here one decay at both rates, not one product."""
     rates, decays = [0.004, 0.012], [0.3, 1, 3]
     assert mislabeled(rates, decays, hidden=24, starts=(2,), seed=1).argmax(1).tolist() == [1, 1]
 

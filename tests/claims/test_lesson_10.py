@@ -186,8 +186,8 @@ def test_where_steps_are_many_a_low_end_gains_little(first):
 def test_under_its_noise_a_high_rate_learns(peak, seeds):
     """
     Where the rate falls, the loss drops: the noise of the minibatches goes.
-    From 0.28, the later the fall, the lower the end, and falls at 40 and 80 end higher than no fall: under the noise
-    From 0.8 it is the other way round: there the loss sinks for 30 steps and then climbs.
+    From 0.28, the later the fall, the lower the end, and 40 and 80 end above no fall: under the noise
+    From 0.8 it is the other way round: there the loss falls for 30 steps, then climbs.
     """
     starts = 40, 80, 160
     shapes = {"stays": lab.constant} | {str(first): lab.falls_at(first) for first in starts}

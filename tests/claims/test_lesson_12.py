@@ -149,7 +149,7 @@ def test_over_lists_the_temporaries_of_all_tensors_live_at_once(rule):
 
 @pytest.mark.parametrize("run", ["per_tensor", "multi_tensor", "compiled"])
 def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
-    """A number that a rule takes from outside is read once, when the loop is written: a later change reaches no optimizer that uses this loop, and nothing warns."""  # noqa: E501
+    """A global number in a rule is read once, when the loop is written: change it later and no optimizer with this loop follows, and nothing warns."""  # noqa: E501
     for steps in (2, 5):
         outside = [1.0]
 
@@ -185,7 +185,7 @@ def test_a_number_from_outside_is_frozen_in_the_loop_alone(run, recwarn):
 def test_with_many_images_the_way_to_step_is_hidden():
     """from one image to 1,797 the 86 % of 1,024 neurons fall to 7.
     In place of torch's default it saved less: with one image, on that day, about half as much.
-    In place of `fused=True` it mostly loses.
+    Here, in place of `fused=True`, it mostly loses.
     Gray is what noise decides: the second number is from another program."""
     lists, default, fused = lab.TAKEN_OFF.values()
     assert [(lists[k][0], lists[k][-1]) for k in (-1, 0)] == [(86, 7), (30, 17)]

@@ -334,10 +334,10 @@ def apart(starts, aside=(1e-12, 0.0), momentum=0.95):
 @pytest.mark.parametrize("seed", [6, 7, 8])
 def test_crumbs_go_as_far_down_as_gaps_grow(seed):
     """To end at two minima, balls have to come nearly 4 apart.
-    In the middle of the zooms the gap grows two billion times: a map 1e-9 wide opens to a few units, enough \
-for one border and too little for crumbs.
+    In the middle of the zooms the gap grows ten billion times: 1e-9 wide, a map opens far enough for one border, \
+a tenth as wide it does not.
     Near it, and with momentum 0.9, the gap grows far less, and borders end sooner
-    Beside black starts it grows to the width of the window
+    Beside black starts it grows to nearly the width of the window
     """
     places = torch.tensor([(-2.5, 2.5), (-1, 3.5), (-3, -2), WILD, LOST], dtype=torch.float64)
     for aside, least, most in (((1e-12, 0.0), 1.5e-3, 2.5e-3), ((0.0, 1e-12), 0.95e-2, 1.2e-2)):
@@ -349,6 +349,7 @@ for one border and too little for crumbs.
     assert length_of_borders(zoom([near], 1e-5, 64)[1][0]) == 0
     across, between = (apart(places[3], (0.0, gap)) for gap in (1e-9, 1e-9 / 64))
     assert between < 0.5 and 2 < across < 8 and 1 < apart(places[3], (1e-9, 0.0)) < 8
+    assert apart(places[3], (0.0, -5e-10)) > 4 > 2 > max(apart(places[3], (0.0, gap)) for gap in (-5e-11, 5e-11))
     assert all(apart(places[4], aside) > 8 for aside in ((1e-11, 0.0), (0.0, 1e-11)))
     assert 3.8 < min(math.dist(*pair) for pair in itertools.combinations(himmelblau.minima, 2)) < 4
     draw = torch.Generator().manual_seed(seed)
@@ -440,7 +441,7 @@ def test_around_most_other_middles_borders_end_sooner(seed):
     ],
 )
 def test_beside_other_starts_that_diverge_borders_go_on_too(place, reach, momentum):
-    """Beside black starts it grows to the width of the window
+    """Beside black starts it grows to nearly the width of the window
     borders go on even 1e-11 wide: in the last map, in the first with its momentum 0.8, and beside others that we tried."""  # noqa: E501
     starts, found = (whole[0] for whole in zoom([place], reach, 64, momentum=momentum))
     lost = found == -1
