@@ -10,7 +10,6 @@ from typing import Any
 import numpy
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -483,9 +482,9 @@ def grid(
     """
     fig, axes = figure(len(shares), width=11, height=1.3 + 0.5 * len(neurons), sharey=True)
     for ax, (way, rows) in zip(axes, shares.items(), strict=True):
-        ax.imshow(rows, cmap="PuOr", norm=TwoSlopeNorm(0, -20, 100), aspect="auto", origin="lower")
+        ax.imshow(rows, cmap="PuOr", vmin=-100, vmax=100, aspect="auto", origin="lower")
         for (row, column), share in numpy.ndenumerate(numpy.array(rows)):
-            color, said = "white" if share > 60 or share < -14 else "black", f"{round(share)} %"
+            color, said = "white" if abs(share) > 60 else "black", f"{round(share)} %"
             if shares is TAKEN_OFF and (row, column) == NOISY:
                 ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="0.65", label="noise"))
                 said += f"\n{AGAIN[way]} %"

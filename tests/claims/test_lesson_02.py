@@ -35,7 +35,7 @@ def lowest(width, seeds, steps):
 
 @pytest.mark.slow
 def test_smaller_batches_descend_further_in_ten_passes():
-    """After ten passes, each at its best of these rates, a smaller batch has a smaller loss.
+    """After ten passes, each at its best of these rates, 16 is lowest and all 1797 highest.
     Three other networks give the same order."""
     ends = lowest(16, (1, 2, 3), {"all 1797": 10, "128": 140, "16": 1120})
     assert (ends["16"] < ends["128"]).all() and (ends["128"] < ends["all 1797"]).all()
@@ -222,7 +222,7 @@ def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
 def test_larger_batches_save_steps_up_to_a_point(loss, seed):
     """The batch: more images a step save steps, up to a point
     How many steps does each batch need until the loss is 0.3, at the best of four rates?
-    From 4 images to all the best rate grows, but far less than in proportion."""
+    The best rate grows up to 64 images, then hardly: far less than in proportion."""
     rates = (0.25, 0.5, 1, 2, 4, 8)
     (slow, few), (_, some), (fast, all_of_them) = (steps_to(loss, size, seed, rates) for size in (4, 64, 1797))
     assert some < 0.4 * few and 0.65 * some < all_of_them < some
@@ -232,7 +232,7 @@ def test_larger_batches_save_steps_up_to_a_point(loss, seed):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
     """With 16 units each doubling of the passes leaves about half of the loss or less, and no floor is in sight.
-    The error of one example shrinks too, from 2.4 at the start to 0.9: this net can fit every image.
+    The error of one example shrinks too, from 2.4 at the start to 0.9: this net can fit nearly every image.
     With 3 the error is 3.1 after 32 passes: the noise stays, and four passes at 0.1 bring the loss from 0.64 to 0.55."""  # noqa: E501
     images, right = digits()
     draws = torch.Generator().manual_seed(seed)
@@ -326,7 +326,7 @@ def test_a_finite_sum_leaves_some_start_out_of_reach(total):
 @pytest.mark.parametrize(("curvatures", "noise", "steps"), [((0.5, 8.0), 2.0, 4000), ((2.0, 30.0), 0.7, 2000)])
 def test_the_average_forgets_the_rate(curvatures, noise, steps):
     """The last places differ by a factor of 13, the averages hardly.
-    Begin to count in the ball (at the rate 0.005 step 200 is still outside): then $\\theta_0$ and $\\theta_T$ are both of its size, and the first term fades like $1/T$.
+    Count from inside the ball (at the rate 0.005 step 200 is outside): then $\\theta_0$ and $\\theta_T$ are both of its size, and the first term fades like $1/T$.
     The rest is the mean of the errors over the curvature, and **the rate is not in it**; its variance, $s^2/(\\lambda^2 T)$, gives the last line.
     """  # noqa: E501
     curvature, predicted = torch.tensor(curvatures, dtype=torch.float64), noise**2 / steps

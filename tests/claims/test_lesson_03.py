@@ -108,7 +108,7 @@ def test_larger_root_counts(product, beta):
 
 @pytest.mark.parametrize("product", [0.02, 0.2, 0.6])
 def test_critical(product):
-    """$\\eta\\lambda < 1$ the ball creeps with less and swings with more, and at this $\\beta$ its convergence rate is smallest"""  # noqa: E501
+    """$\\eta\\lambda < 1$ the ball creeps below it and swings above it, and at this $\\beta$ its convergence rate is smallest"""  # noqa: E501
     critical = (1 - sqrt(product)) ** 2
 
     def turns(beta):
@@ -257,7 +257,7 @@ def test_a_late_step_diverges_above_a_product_of_one(beta, product):
 
 @pytest.mark.parametrize(("kappa", "slower"), [(16, "wall"), (25, "wall"), (100, "floor"), (400, "floor")])
 def test_what_is_slow_at_a_small_momentum_near_the_edge(kappa, slower):
-    """on its left floor or wall does not, and is slower.
+    """on its left floor or wall does not swing: slower.
     At condition 25 it begins at 201 steps, not at plain's 173: 0.97 of the edge is beyond plain's best learning rate."""  # noqa: E501
     for beta in (0, 0.1, 0.2, 0.3):
         lr = 0.97 * (2 + 2 * beta) / kappa
@@ -338,7 +338,7 @@ def test_the_star_lies_against_the_edge(kappa):
 
 
 def test_a_larger_rate_on_the_plateau_gains_nothing():
-    """Move the learning rate with it, like $1 + \\beta$."""
+    """Keep the learning rate in proportion to $1 + \\beta$."""
 
     def steps(share, beta, kappa):
         lr = share * (2 + 2 * beta) / kappa
@@ -357,7 +357,7 @@ def test_a_larger_rate_on_the_plateau_gains_nothing():
 @pytest.mark.parametrize("share", [0.9, 0.97])
 @pytest.mark.parametrize("kappa", [4, 12, 60, 400, 1500])
 def test_walking_down_the_valley_ends_at_its_lowest_point(kappa, share):
-    """Each line is a valley: on its right every curvature swings, and all lines are one; on its left floor or wall does not, and is slower.
+    """Each line is a valley: on its right every curvature swings, and all lines are one; on its left floor or wall does not swing: slower.
     Walking down it needs no condition number: try a lower $\\beta$; if that is slower, halve $1 - \\beta$ instead; go on while it helps.
     """  # noqa: E501
 
