@@ -211,7 +211,7 @@ EXERCISES = [
             edit(
                 "nothing fades",
                 {"((1 - x) / (1 + x)) ** 2": "1"},
-                why="This is 1, as (1 - x / 1 + x)**2 is without its brackets: the running mean never takes in a gradient.",
+                why="This is 1, as (1 - x / 1 + x)**2 is without its brackets: no gradient gets into the mean.",
                 ask="With this momentum, are the two roots of the recurrence equal?",
             ),
             edit(

@@ -44,7 +44,7 @@ EXERCISE = Exercise(
         edit(
             "both numbers are right, in the other order",
             {"return torch_place, place": "return place, torch_place"},
-            why="torch's form comes first, and lr falls after half the steps: you have swapped the forms, or the halves.",
+            why="torch's form comes first, and lr falls after half the steps: you swapped the forms, or the halves.",
             ask="Which form brakes at once when lr drops, torch's or the one with lr inside?",
         ),
         edit(

@@ -446,7 +446,7 @@ def test_the_plateau_of_a_large_momentum():
 def test_momentum_gains_on_the_digits_where_the_batch_is_large(seed):
     """With all images momentum ends below a tenth of plain descent's loss, with 128 at about half
     At each batch it trains at speeds that break plain descent.
-    double until training breaks, and keep the lowest loss."""
+    double the learning rate until training breaks, and keep the lowest loss."""
     gains = {}
     for batch, steps in ((None, 56), (128, 56), (16, 56)):
         (_, plain, most), (best, loss, reach) = (best_on_digits(batch, steps, beta, seed=seed) for beta in (0, 0.9))
