@@ -25,7 +25,7 @@ def moves(optimizer, gradients, **options):
 def test_rprop_is_far_ahead_on_the_whole_data(seed):
     """On the digits, all at once, Rprop is far ahead, of momentum too.
     RMSprop, which has no velocity, trails momentum;
-    With the velocity RMSprop ends at 0.02, where momentum did; without it, in the first picture, above 0.1.
+    With the velocity RMSprop ends at 0.02, as momentum did; without it, in the first picture, above 0.1.
     """
 
     def lowest(optimizer, *rates, **options):
@@ -56,7 +56,7 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
 def test_small_batches_shrink_the_steps(seed):
     """Nine in ten have grown: without noise the same sign again means that the loss still falls that way.
     Above about one halving in five changes the typical step shrinks;
-    From 0.003, in 20 updates, between 100 and 200 digits.
+    Between 100 and 200 digits, from 0.003, in 20 updates.
     - Noise flips signs, and each flip halves Rprop's step: on small batches it freezes.
     """
     typical = {}
@@ -189,10 +189,10 @@ def test_the_root_takes_the_first_ten_out(rule, factor):
 @pytest.mark.parametrize("start", [(-4, -2), (-3, 3), (1, 3)])
 @pytest.mark.parametrize("condition", [10, 25, 100])
 def test_a_turned_ravine_takes_the_lead_away(condition, start):
-    """each weight has a step to suit.
+    """the roots even that out.
     Momentum does not notice, nor does SGD, at 43 steps; RMSprop takes 56, or 41 at $\\alpha = 0.9$.
     RMSprop's gradients are of nearly one size, 0.94 times, so it has nearly one rate for the two, like SGD.
-    along a ravine's axes it took 5 steps, SGD 43.
+    down a ravine it took 5 steps, turned 56, momentum 12.
     """
     straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
     needed, after = ({name: len(path) - 1 for name, path in paths.items()} for paths in (straight, turned))
@@ -211,9 +211,9 @@ def test_a_turned_ravine_takes_the_lead_away(condition, start):
     "dice, steps, batch, seeds", [(7, 100, 32, 30), pytest.param(2, 160, 12, 50, marks=pytest.mark.slow)]
 )
 def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
-    """In 200 steps at a falling rate, hardly: right, signs end at 0.26, RMSprop ($\\alpha = 0.9$) at 0.22, \
-momentum at 0.40.
-    In 200 steps the falling rate harms Adagrad and RMSprop at 0.99, which loses most of its lead;
+    """At a falling rate, 200 steps, ten digits each, hardly: right, signs end at 0.26, \
+RMSprop ($\\alpha = 0.9$) at 0.22, momentum at 0.40.
+    In 200 steps the falling rate harms Adagrad; RMSprop at 0.99 loses most of its lead
     But without it a falling rate does best at 0.03: it ends at 0.22, as at $\\alpha = 0.9$.
     - In 200 steps a falling lr helped at $\\alpha = 0.9$; at 0.99 it harmed until the burst was cut.
     """
@@ -284,7 +284,7 @@ def by_signs(p, g, *, lr):
 def test_the_burst_makes_the_climb(hidden, seed, lr):
     """Cut from the first eight steps, it still lifts the loss right after them.
     With no burst, at 0.03, this net's loss falls at once.
-    With a *warm-up*, an lr that grows in a line for 20 steps, it never passes its start.
+    With a *warm-up*, an lr that grows in a line for 20 steps, it is here never above its start.
     """
     losses = {}
     for k in (0, 8, 40):

@@ -102,8 +102,8 @@ def ends(name, rates, units, *, hidden, starts, batch, draws, **more):
 
 @pytest.mark.parametrize("setting, dice", [(WIDE, 3), pytest.param(NARROW, 1, marks=SLOW)], ids=["wide", "narrow"])
 def test_in_units_of_their_own_a_step_for_each_weight_wins(setting, dice):
-    """Left, tuned, momentum, RMSprop and Adadelta end at 0.08 to 0.10, which three starts hardly tell apart, \
-SGD at 0.15.
+    """Left, tuned, momentum, RMSprop and Adadelta end at 0.08 to 0.10, SGD at 0.15, \
+which three starts hardly tell apart.
     Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31, about twice what RMSprop and \
 Adadelta have.
     No: at its lr of 1, torch's ε and ρ, Adadelta ends at 0.51 and 0.46, tuned at 0.08 and 0.17.
@@ -159,7 +159,8 @@ def test_adadelta_is_ahead_where_pixels_are_large(setting):
     At times 10 and 100 Adadelta is ahead of all, on these batches of ten.
     On these minibatches of ten, at torch's numbers, RMSprop leads with pixels times 0.1 to 3, \
 Adadelta with 10 and 100.
-    But RMSprop at torch's lr, with the pixels as they are, ends at 0.10, lower than that lr of 1 in any unit here.
+    But RMSprop at torch's lr, with the pixels as they are, ends at 0.10, \
+and Adadelta's 1 ends higher in every unit here.
     """
     scales = [0.3, 1, 3, 10, 100]
     rms, ada = (ends(name, [lr], scales, **setting)[:, 0] for name, lr in (("RMSprop", 0.01), ("Adadelta", 1)))
@@ -185,7 +186,7 @@ far above what they had.
 def test_the_larger_the_pixels_the_smaller_the_eps(setting):
     """The larger the pixels, the smaller the ε that suits: 1e-4 or more as they are, about 1e-5 at times 10, \
 1e-7 to 1e-6 at times 100.
-    But 1e-4, kept from before the change, ends at times 100 near guessing, as the tuned lr did.
+    Yet 1e-4, tuned on pixels as they are, ends near guessing at times 100, as tuned lrs did.
     Torch's 1e-6 is a compromise here: its worst loss of the three is least.
     """
     sizes = torch.logspace(-7, -3, 5, dtype=torch.float64)
@@ -219,7 +220,7 @@ showed does not hold in these 100 steps.
 @pytest.mark.parametrize("eps", [1e-8, 1e-7])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (-2.0, 0.5)])
 def test_the_middling_window_is_passed(eps, start):
-    """After 100 steps the window of ten has come least far.
+    """Of the three, ten has come least far after 100 steps.
     That of one, $\\rho = 0$, begins with steps a third as long and passes it at step 27;
     The first step is about $\\sqrt{\\varepsilon/(1-\\rho)}$, so a thousand starts fast.
     """
