@@ -74,15 +74,13 @@ def steps():
         "centered RMSprop": of(rules.rmsprop_centered),
         "a gradient divided by its length": along(lambda g: unit(g, dim=(0, 1))),
         "a gradient less its first element": along(lambda g: g - g[0, 0]),
-        "a gradient less an element in its middle": along(lambda g: g - g[at(0.45, g)]),
+        "a gradient less an element inside": along(lambda g: g - g[at(0.65, g)]),
         "a gradient less its mean": along(lambda g: g - g.mean()),
         "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
         "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
         "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
         "a gradient that adds up from the start": along(lambda g: g.flatten().cumsum(0)),
-        **{
-            f"a gradient whose {name} element feels all others": along(feeling(share)) for name, share in PLACES.items()
-        },
+        **{f"a gradient of which {one} feels all others": along(feeling(share)) for one, share in PLACES.items()},
         "a toy Muon": along(newton_schulz),
         "a gradient whose elements feel the one to their left, more in lower rows": along(from_the_left),
         "a gradient whose elements feel the one to their right, more in upper rows": along(from_the_right),
@@ -128,11 +126,18 @@ def _kind(gradients):
 DRAW = "torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)"
 COMPARE = "torch.allclose(step(p, g).flatten(), torch.stack(alone))"
 ELEMENTWISE = [
-    edit(
-        "the elements are only moved about",
-        {COMPARE: "torch.allclose(step(p.flip(0, 1), g.flip(0, 1)).flip(0, 1), step(p, g))"},
-        why="A step in which each element looks at all the others passes, as long as it treats them alike.",
-        ask="What does a gradient divided by its length do when its elements change places?",
+    *(
+        edit(
+            "the elements are only moved about",
+            {COMPARE: f"torch.allclose(step(p{other}, g{other}){back}, step(p{first}, g{first}))"},
+            why="A step in which each element looks at all the others passes, as long as it treats them alike.",
+            ask="What does a gradient divided by its length do when its elements change places?",
+        )
+        for first, other, back in (
+            ("", ".flip(0, 1)", ".flip(0, 1)"),
+            ("", ".flip(0)", ".flip(0)"),
+            (".mT", ".mT.flip(0)", ".flip(0)"),
+        )
     ),
     edit(
         "every step that was tried passes",
@@ -207,14 +212,18 @@ ELEMENTWISE = [
         why="A step passes in which no other element feels that one, and every step that mixes the weights.",
         ask="If gradients add up from the end, which elements feel the first one?",
     ),
-    edit(
-        "a step whose elements feel only the first passes",
-        {
-            COMPARE: "all((step(p, g) != step(a * p, b * g)).sum() == 1 for one in [torch.arange(6).view(2, 3) == 4] "
-            "for a, b in [(1, 1 - 3 * one), (1 - 3 * one, 1)])"
-        },
-        why="A step from which the first element of the gradient is taken off passes.",
-        ask="Change each element in turn: which others move otherwise?",
+    *(
+        edit(
+            "a step whose elements feel only the first passes",
+            {
+                DRAW: DRAW.replace("2, 2, 3", f"2, {rows}, 3"),
+                COMPARE: "all((step(p, g) != step(a * p, b * g)).sum() == 1 for one in "
+                f"[torch.arange(g.numel()).view(-1, 3) == {place}] for a, b in [(1, 1 - 3 * one), (1 - 3 * one, 1)])",
+            },
+            why="A step from which the first element of the gradient is taken off passes.",
+            ask="Change each element in turn: which others move otherwise?",
+        )
+        for rows, place in ((2, 1), (2, 2), (2, 3), (2, 4), (2, 5), (4, 4))
     ),
     edit(
         "only an element in the middle is compared",
