@@ -80,7 +80,7 @@ def _watch_prediction(answer):
     inside = isinstance(first, torch.Tensor | np.ndarray)
     yield "how many numbers of prediction_after(2) are still in a tensor or an array", int(inside)
     if len(found) == 1:
-        yield from at("prediction_after", (37,), (1,), (600,))(answer)
+        yield from at("prediction_after", (37,), (1,), (200,))(answer)
 
 
 ELSEWHERE = [
