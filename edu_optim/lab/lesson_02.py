@@ -213,7 +213,7 @@ def ten_stretches(
 ) -> tuple[float, list[float], list[float]]:
     """The best of some learning rates on the digits, and the loss on them before and after each of ten stretches.
 
-    The rate is that of the run that ends lowest. Last come the lowest ends of three other networks, to three digits.
+    The rate is that of the run that ends lowest. Last come the lowest ends of three other networks, to three decimals.
 
     Args:
         batch: how many images are drawn for a step; all of them if None.
