@@ -205,7 +205,7 @@ def test_clock_or_size_on_the_pixels(seed, batch, steps):
 
 
 def test_small_batches_of_digits():
-    """Adagrad leads SGD in batches of each size; SGD at a falling rate has that lead, too.
+    """Adagrad leads SGD at each size; SGD at a falling rate does too, on pixels as given.
     In batches of sixteen or more Nesterov leads both.
     on digits SGD at a falling rate did as well
     """
