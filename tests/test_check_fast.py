@@ -235,6 +235,16 @@ def columns_in_a_loop(step):
     return all(torch.allclose(step(p, g)[:, j : j + 1], step(p[:, j : j + 1], g[:, j : j + 1])) for j in range(5))
 
 
+def columns_as_vectors(step):
+    p, g = torch.randn(3, 5), torch.randn(3, 5)
+    return torch.allclose(torch.stack([step(a, b) for a, b in zip(p.T, g.T, strict=True)], 1), step(p, g))
+
+
+def rows_as_vectors(step):
+    p, g = torch.randn(3, 5), torch.randn(3, 5)
+    return torch.allclose(torch.stack([step(a, b) for a, b in zip(p, g, strict=True)]), step(p, g))
+
+
 def starts_with_no_gradient(step):
     p, g = torch.randn(3, 2), torch.zeros(3, 2)
     return torch.allclose(step(p, g).flatten(), torch.cat([step(p[i, j], g[i, j]).view(1) for i, j in PLACES]))
@@ -252,6 +262,8 @@ PROBES = {
     flips: "the elements are only moved about",
     rows_in_a_loop: "steps that mix the elements of a row pass",
     columns_in_a_loop: "steps that mix the elements of a column pass",
+    rows_as_vectors: "steps that mix the elements of a row pass",
+    columns_as_vectors: "steps that mix the elements of a column pass",
     by_disturbing_one: "a step whose elements feel only the first passes",
     cuts_off_a_row_and_a_column: "a step whose elements feel the one to their right passes",
 }

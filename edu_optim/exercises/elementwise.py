@@ -78,6 +78,7 @@ def steps():
         "a gradient less its mean": along(lambda g: g - g.mean()),
         "a gradient less the mean of each row": along(lambda g: g - g.mean(1, keepdim=True)),
         "a gradient with each column divided by its length": along(lambda g: unit(g, dim=0)),
+        "a gradient divided by its length along its first axis": lambda p, g: p - 0.1 * unit(g, dim=0),
         "a gradient that adds up from the end": along(lambda g: g.flatten().flip(0).cumsum(0).flip(0)),
         "a gradient that adds up from the start": along(lambda g: g.flatten().cumsum(0)),
         **{f"a gradient of which {one} feels all others": along(feeling(share)) for one, share in PLACES.items()},
@@ -123,20 +124,34 @@ def _kind(gradients):
         return "unknown"
 
 
+def _order(keep, by=1):
+    """The places of six elements, all moved on by one or back by one, but for the one that stays.
+
+    >>> _order(2), _order(None, -1)
+    ([1, 3, 2, 4, 5, 0], [5, 0, 1, 2, 3, 4])
+    """
+    moved = [place for place in range(6) if place != keep]
+    return [place if place == keep else moved[(moved.index(place) + by) % len(moved)] for place in range(6)]
+
+
 DRAW = "torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)"
 COMPARE = "torch.allclose(step(p, g).flatten(), torch.stack(alone))"
 ELEMENTWISE = [
     *(
         edit(
             "the elements are only moved about",
-            {COMPARE: f"torch.allclose(step(p{other}, g{other}){back}, step(p{first}, g{first}))"},
+            {
+                DRAW: DRAW.replace("2, 2, 3", shape),
+                COMPARE: f"torch.allclose(step(p{other}, g{other}){back}, step(p{first}, g{first}))",
+            },
             why="A step in which each element looks at all the others passes, as long as it treats them alike.",
             ask="What does a gradient divided by its length do when its elements change places?",
         )
-        for first, other, back in (
-            ("", ".flip(0, 1)", ".flip(0, 1)"),
-            ("", ".flip(0)", ".flip(0)"),
-            (".mT", ".mT.flip(0)", ".flip(0)"),
+        for shape, first, other, back in (
+            ("2, 2, 3", "", ".flip(0, 1)", ".flip(0, 1)"),
+            ("2, 2, 3", "", ".flip(0)", ".flip(0)"),
+            ("2, 2, 3", ".mT", ".mT.flip(0)", ".flip(0)"),
+            *(("2, 6", "", f"[{_order(keep)}]", f"[{_order(keep, -1)}]") for keep in (None, *range(6))),
         )
     ),
     edit(
@@ -245,6 +260,15 @@ ELEMENTWISE = [
         {COMPARE: "torch.allclose(step(p, g), torch.stack([step(a, b) for a, b in zip(p, g)]))"},
         why="You never part the elements of a row.",
         ask="What would you have to compare with, so that an element has no neighbor at all?",
+    ),
+    *(
+        edit(
+            "steps that mix the elements of a column pass",
+            {COMPARE: f"torch.allclose(step(p, g), torch.{join}([step(a, b) for a, b in zip({columns})], 1))"},
+            why="You never part the elements of a column.",
+            ask="What would you have to compare with, so that an element has no neighbor at all?",
+        )
+        for join, columns in (("stack", "p.T, g.T"), ("cat", "p.split(1, 1), g.split(1, 1)"))
     ),
     edit(
         "a step whose elements feel the one to their right passes",
