@@ -1013,6 +1013,8 @@ def test_a_misspelt_name_is_met_with_the_right_one():
         hint("to_troch")
     with pytest.raises(ValueError, match="there is no exercise 'zzz'; say which one is meant: training_loop, "):
         hint("zzz")
+    with pytest.raises(ValueError, match="a lambda has no name .* name the exercise, as 'adam'"):
+        check(lambda p, g, *, lr: p - lr * g)
 
 
 # Random changes of one place in what is asked for

@@ -87,6 +87,8 @@ def _exercise(named):
     known = {key.lower(): exercise for key, exercise in EXERCISES.items()}
     if name.lower() in known:
         return known[name.lower()]
+    if name == "<lambda>":
+        raise ValueError("a lambda has no name to find an exercise by; write a def, or name the exercise, as 'adam'")
     close = [repr(known[word].name) for word in difflib.get_close_matches(name.lower(), known, 3)]
     asks = f"did you mean {' or '.join(close)}?" if close else f"say which one is meant: {', '.join(EXERCISES)}"
     raise ValueError(f"there is no exercise {name!r}; {asks}")
