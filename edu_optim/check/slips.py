@@ -165,7 +165,7 @@ def _rounded(value):
 
 
 def _entry(name, why):
-    return edit(name, why=why, ask="Which step of yours could do that?")
+    return edit(name, why=why, ask="Which operation of yours could do that?")
 
 
 def _near(pairs):
@@ -177,7 +177,7 @@ def _near(pairs):
     return edit(
         f"every number is within {'a thousandth' if far <= 1e-3 else '2 %'} of the right one",
         why="A grid, rounding, an approximation or a small part that is wrong leaves such a gap.",
-        ask="Which step of yours is not exact?",
+        ask="Which operation of yours is not exact?",
     )
 
 

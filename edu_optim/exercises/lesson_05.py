@@ -74,8 +74,7 @@ CATALOG = [
         {"(s**0.5 + eps)": "(s + eps) ** 0.5"},
         {"((s - a**2) ** 0.5 + eps)": "(s - a**2 + eps) ** 0.5"},
         {"(v_hat**0.5 + eps)": "(v_hat + eps) ** 0.5"},
-        why="So it is in TensorFlow's RMSprop, in CS231n's and Coursera's older notes and in d2l; torch adds eps to "
-        "the root.",
+        why="Some write Adagrad and RMSprop so, such as d2l and, for RMSprop, TensorFlow; torch adds eps to the root.",
         ask="Where gradients are small, the root of eps does here what eps does there. Which do you want to match?",
     ),
 ]
