@@ -133,7 +133,7 @@ EXERCISES = [
             edit(
                 "that is how far four steps go with zero_grad",
                 {"(1 + 2 + 3 + 4)": "4"},
-                why="It is also the length of the last step alone.",
+                why="Each of four equal steps would be 0.1 long; here they grow.",
                 ask="What does `backward` do to a gradient that is there already, and how long are the first steps "
                 "then?",
             ),

@@ -81,13 +81,13 @@ def learned(losses: list[float], model: torch.nn.Linear) -> Figure:
     """Left, losses epoch by epoch, with a mark at the 50th; right, the line of a model before and after.
 
     >>> [ax.get_xlabel() for ax in learned([2.0, 1.0], line_model()).axes]
-    ['epoch', 'x']
+    ['epochs done', 'x']
     """
     fig, (left, right) = figure(2)
-    left.plot(range(1, len(losses) + 1), losses, color=BLUE)
+    left.plot(losses, color=BLUE)
     left.axvline(EPOCHS, color="0.6", linestyle=":")
     left.annotate(f"{EPOCHS} epochs:\nthe first run", (EPOCHS, losses[0]), (6, -12), textcoords="offset points")
-    left.set(xlabel="epoch", ylabel="loss, log scale", yscale="log")
+    left.set(xlabel="epochs done", ylabel="loss, log scale", yscale="log")
     right.plot(*line_points(), "ko", label="measurements")
     _draw_line(right, line_model(), "before", color=RED, linestyle="--")
     _draw_line(right, model, f"after {len(losses)} epochs", color=BLUE)
@@ -135,43 +135,45 @@ def without(losses: Mapping[tuple[str, str], list[float]]) -> Figure:
                 forgets = loop.endswith("zero_grad")
                 color, label = (RED, "without") if forgets else (BLUE, "with")
                 drawn = found[:shown]
-                ax.plot(range(1, len(drawn) + 1), drawn, color=color, linewidth=1, label=label)
-        ax.set(title=f"{name}, with and without zero_grad", xlabel="epoch", ylabel="loss")
+                ax.plot(drawn, color=color, linewidth=1, label=label)
+        ax.set(title=f"{name}, with and without zero_grad", xlabel="epochs done", ylabel="loss")
         label_ends(ax)
     return fig
 
 
 def without_on_digits(lr: float = 0.05, steps: int = 200) -> Figure:
-    """The loss of a network that learns to read digits by gradient descent, with and without ``zero_grad``.
+    """The loss of a network that learns to read digits, by SGD and by Adam, with and without ``zero_grad``.
 
     >>> [text.get_text() for text in without_on_digits(steps=2).axes[0].texts]
     ['with', 'without']
     """
     images, labels = digits()
-    fig, ax = figure(width=7)
-    for label, color, style in (("with", BLUE, "-"), ("without", RED, "--")):
-        model, losses = small_net(images.shape[1], 16, 10), []
-        optimizer = SGD(model.parameters(), lr=lr)
-        for _ in range(steps):
-            loss = cross_entropy(model(images), labels)
-            if label == "with":
-                optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-        ax.plot(range(1, steps + 1), losses, style, color=color, label=label)
-    ax.set(title=f"A network, SGD at {lr:g}, with and without zero_grad", xlabel="epoch", ylabel="loss", ylim=(0, None))
-    label_ends(ax)
+    fig, axes = figure(2)
+    for ax, make in zip(axes, (SGD, Adam), strict=True):
+        for label, color, style in (("with", BLUE, "-"), ("without", RED, "--")):
+            model, losses = small_net(images.shape[1], 16, 10), []
+            optimizer = make(model.parameters(), lr=lr)
+            for _ in range(steps):
+                loss = cross_entropy(model(images), labels)
+                if label == "with":
+                    optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                losses.append(loss.item())
+            ax.plot(losses, style, color=color, label=label)
+        ax.set(title=f"A network, {make.__name__} at {lr:g}", xlabel="epochs done", ylabel="loss", ylim=(0, None))
+        label_ends(ax)
     return fig
 
 
 def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, float]:
     """A hundred steps of one length in random directions, from the model's first weight and bias.
 
-    Returns the picture, how far the loss falls in each of them, and how far it falls in a step against the gradient.
+    Returns the picture, how far the loss falls in each of them, and how far it falls in one downhill, straight against
+    the gradient.
 
-    >>> fig, falls, against = hundred_steps()
-    >>> bool((falls < against).all())
+    >>> fig, falls, downhill = hundred_steps()
+    >>> bool((falls < downhill).all())
     True
     """
     first = line_model().double()
@@ -192,16 +194,16 @@ def hundred_steps(length: float = 0.1, seed: int = 0) -> tuple[Figure, Tensor, f
         left.plot(*ends.T, mark, color=color, markersize=5, label=f"{name}: {len(ends)} steps")
         right.plot(angles[down], falls[down], mark, color=color, markersize=5)
     end = start.detach() + downhill
-    left.plot(*torch.stack([start.detach(), end]).T, "k-", linewidth=2.5, label="against the gradient")
+    left.plot(*torch.stack([start.detach(), end]).T, "k-", linewidth=2.5, label="downhill")
     right.plot(0, against, "k*", markersize=13)
-    right.text(0, 0.8 * against, "against\nthe gradient", ha="center", va="top")
+    right.text(0, 0.8 * against, "downhill", ha="center", va="top")
     left.plot(*start.detach(), "ko", markersize=8, label="_here")
     left.annotate("here", start.detach(), (-6, 6), textcoords="offset points", ha="right", fontweight="bold")
     left.legend()
     left.set(xlabel="weight", ylabel="bias", aspect="equal", title="gray: lines of equal loss")
     legend_below(left)
     right.axhline(0, color="0.6", linewidth=0.8)
-    right.set(xlabel="angle to the step against the gradient, degrees", ylabel="how far the loss falls")
+    right.set(xlabel="angle to downhill, degrees", ylabel="how far the loss falls")
     right.set(xticks=range(-180, 181, 90))
     return fig, falls, against.item()
 
@@ -259,8 +261,8 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
     axes[1].legend()
     found = overlay(axes[0], curves)
     seen = torch.cat([curve[:, 1] for curve in curves.values()]).nan_to_num(HIGH).clamp(FLAT, HIGH)
-    low, high = math.log(seen.min() / 2, 1000), math.log(seen.max() * 2, 1000)
-    axes[0].set_ylim(1000 ** min(-1, math.floor(low)), 1000 ** max(1, math.ceil(high)))  # a scale that seldom changes
+    low, high = math.log(seen.min() / 2, 100), math.log(seen.max() * 2, 100)
+    axes[0].set_ylim(100 ** min(-1, math.floor(low)), 100 ** max(1, math.ceil(high)))  # a scale that seldom changes
     return {
         "prediction for x = 5": model(torch.tensor([[5.0]], dtype=torch.float64)).item(),
         "loss after 50 epochs": losses[-1].item(),
