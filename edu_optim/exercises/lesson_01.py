@@ -225,7 +225,7 @@ EXERCISES = [
                 "one step too many where the last lands exactly on the accuracy",
                 {"math.ceil(": "1 + math.floor("},
                 why="A distance of exactly `accuracy` is enough, and here one more step is taken.",
-                ask="Does your loop go on while the distance is larger than accuracy, or also while it is equal?",
+                ask="At a distance of exactly `accuracy`, is one more step needed?",
             ),
             edit(
                 "the steps that the loss needs",
@@ -259,6 +259,12 @@ EXERCISES = [
                 "lr times the curvature counts twice",
                 {"1 - lr * curvature": "1 - 2 * lr * curvature"},
                 why="At lr 0.1 and curvature 4 a step leads from 1 to 0.6, and here to 0.2.",
+                ask="On the parabola 2 * theta**2, what is the gradient at 1, and what is the curvature?",
+            ),
+            edit(
+                "lr times half the curvature",
+                {"1 - lr * curvature": "1 - lr * curvature / 2"},
+                why="At lr 0.1 and curvature 4 a step leads from 1 to 0.6, and here to 0.8.",
                 ask="On the parabola 2 * theta**2, what is the gradient at 1, and what is the curvature?",
             ),
             edit(

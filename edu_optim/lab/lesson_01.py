@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -13,18 +12,21 @@ from ..optimizers import SGD
 from ..plot import BLUE, GREEN, RED, contour, figure, label_ends
 from ..problems import digits, line_model, line_points, quadratic, small_net
 from ..rules import gradient_descent
-from ..trace import Trace, race, sharpness, train
+from ..trace import race, sharpness, train
 from .comparison import overlay, rivals
 from .controls import rate, slider, switch
 from .experiment import Experiment
 
 STEPS = 30
 FAR = 1e3  # where a path leaves the picture for good
-LOWEST = -1.55  # factors below are drawn here, as a triangle that points down
+LOW, HIGH = 1e-2, 1e3  # the loss is drawn between these
+BOTH = {"color": "0.6", "linewidth": 7, "label": "both"}
+FLOOR = {"color": GREEN, "label": "floor"}
+WALL = {"color": RED, "linestyle": "--", "label": "wall"}
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
-    """Thirty steps of gradient descent down a ravine, and what each direction is multiplied by.
+    """Thirty steps of gradient descent down a ravine, and the parts of the loss that its floor and its wall have.
 
     Args:
         optimizer: your class or rule, drawn over ours and torch's.
@@ -38,7 +40,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     """
     return Experiment(
         descent,
-        _bowl_and_factors,
+        _bowl_and_parts,
         columns=2,
         lr=rate("learning rate", "", 2 / 26, 0.005, 0.5),
         condition=slider("condition number", "L/m", 25, 1, 100),
@@ -50,7 +52,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
 def descent(
     axes: Any, *, lr: float, condition: float, broken: bool, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
-    """Left, the steps down a bowl; right, what each direction is multiplied by.
+    """Left, the steps down a bowl; right, the loss and the parts of it that floor and wall have.
 
     >>> from edu_optim.plot import figure
     >>> descent(figure(2)[1], lr=0.05, condition=20, broken=False)["factor of the wall, 1 - lr*L"]
@@ -59,13 +61,13 @@ def descent(
     entrants = rivals(SGD, only_rebinds if broken else optimizer, lr=lr)
     runs = race(quadratic(condition), entrants, steps=STEPS)
     found = overlay(axes[0], {run.name: run.points.clamp(-FAR, FAR) for run in runs})
-    floor, wall = 1 - lr * 1, 1 - lr * condition
-    axes[1].plot(lr, floor, "o", color=GREEN, markersize=11, clip_on=False)
-    axes[1].plot(lr, max(wall, LOWEST), "s" if wall > LOWEST else "v", color=RED, markersize=11, clip_on=False)
-    losses = runs[-1].losses
+    (x, y), losses = runs[-1].points.T, runs[-1].losses
+    for part, look in ((losses, BOTH), (x**2 / 2, FLOOR), (condition * y**2 / 2, WALL)):
+        axes[1].plot(part.clamp(LOW / 10, HIGH * 10), **look)
+    axes[1].legend()
     return {
-        "factor of the floor, 1 - lr*m": floor,
-        "factor of the wall, 1 - lr*L": wall,
+        "factor of the floor, 1 - lr*m": 1 - lr,
+        "factor of the wall, 1 - lr*L": 1 - lr * condition,
         "loss at the start": losses[0],
         "loss after 30 steps": losses[-1],
         **found,
@@ -83,16 +85,10 @@ def only_rebinds(p: torch.Tensor, g: torch.Tensor, *, lr: float) -> tuple[torch.
     return (of_the_model,)
 
 
-def _bowl_and_factors(axes: Any, condition: float) -> None:
+def _bowl_and_parts(axes: Any, condition: float) -> None:
     contour(axes[0], quadratic(condition), points=101)
     axes[0].set_title(f"30 steps at condition number {condition}")
-    lr = torch.logspace(-2.3, -0.3, 101, dtype=torch.float64)
-    axes[1].plot(lr, 1 - lr, color=GREEN, label="floor")
-    axes[1].plot(lr, 1 - lr * condition, "--", color=RED, label="wall")
-    axes[1].axhspan(-1.6, -1, color="0.9", label="ends farther away")
-    axes[1].set(xscale="log", xlim=(0.005, 0.5), ylim=(-1.6, 1.2))
-    axes[1].set(xlabel="learning rate, log scale", ylabel="factor of one step")
-    axes[1].legend()
+    axes[1].set(xlabel="step", ylabel="loss, log scale", yscale="log", xlim=(-0.5, STEPS + 0.5), ylim=(LOW, HIGH))
 
 
 def jumps(rates: list[float], curvature: float) -> Figure:
@@ -130,32 +126,8 @@ def crossing(lrs: Tensor, floor: Tensor, wall: Tensor) -> Figure:
     arrow = {"arrowstyle": "->", "color": "0.3"}
     ax.annotate("2/(m+L)", (2 / 26, 24 / 26), (0.033, 0.7), arrowprops=arrow)
     ax.annotate("2/L", (2 / 25, 1), (0.06, 1.1), arrowprops=arrow)
-    ax.set(xlabel="learning rate", ylabel="share of the distance left", ylim=(0, 1.25))
+    ax.set(xlabel="learning rate", ylabel="size of the factor", ylim=(0, 1.25))
     label_ends(ax)
-    return fig
-
-
-def shares(runs: Mapping[str, Trace], condition: float) -> Figure:
-    """A panel for each run down a ravine: the loss against the step, and the parts of it that floor and wall have.
-
-    Args:
-        runs: the title of a panel -> the run.
-        condition: the curvature of the wall, where the floor's is 1.
-
-    >>> from edu_optim import descend
-    >>> run = descend(quadratic(25), SGD, steps=6, lr=0.06)
-    >>> [line.get_label() for line in shares({"lr = 0.06": run}, condition=25).axes[0].get_lines()]
-    ['both', 'floor', 'wall']
-    """
-    fig, axes = figure(len(runs), squeeze=False, sharey=True, width=10.5)
-    for ax, (title, run) in zip(axes[0], runs.items(), strict=True):
-        x, y = run.points.T
-        ax.plot(run.losses, color="0.6", linewidth=7, label="both")
-        ax.plot(x**2 / 2, color=GREEN, label="floor")
-        ax.plot(condition * y**2 / 2, "--", color=RED, label="wall")
-        ax.set(title=title, xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(1e-2, 100))
-        ax.label_outer()
-    axes[0, 0].legend()
     return fig
 
 
@@ -175,10 +147,10 @@ def ravine_of_the_line(hessian: Tensor, lr: float, steps: int = 50) -> Figure:
     losses = ((weights[:, None] * x + biases[:, None, None] - y) ** 2).mean(-1)
     fig, ax = figure(width=6.5, height=4.6)
     levels = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
-    ax.clabel(ax.contour(weights, biases, losses, levels, colors="0.7", linewidths=0.8), levels[1:], fontsize=8)
+    ax.clabel(ax.contour(weights, biases, losses, levels, colors="0.7", linewidths=0.8), levels[1:-1], fontsize=8)
     floor, wall = torch.linalg.eigh(hessian)[1].T
-    for direction, name, color in ((wall, "wall", RED), (floor, "floor", GREEN)):
-        tip = minimum + 0.5 * direction * direction[0].sign()
+    for direction, name, color, length in ((wall, "wall", RED, 0.5), (floor, "floor", GREEN, 0.27)):
+        tip = minimum + length * direction * direction[1].sign()
         ax.annotate("", tip, minimum, arrowprops={"arrowstyle": "->", "color": color, "linewidth": 2})
         ax.annotate(name, tip, (4, 4), textcoords="offset points", color=color)
     ax.plot(*torch.stack(path).T, "o-", color=BLUE, markersize=3, label=f"gradient descent, lr {lr}")
@@ -247,38 +219,32 @@ def training_at(lr: float, reach: float = 80, every: float = 2, rounds: int = 12
     return torch.tensor(found, dtype=torch.float64)
 
 
-def edges(runs: Mapping[float, Tensor], along: float) -> Figure:
-    """Left the losses, then the largest curvatures of `training_at`, with the edge 2/lr of each rate dashed.
+def edges(runs: Mapping[int, Tensor]) -> Figure:
+    """A column for each run of `training_at` at a rate of 1: its loss over its curvatures and the edge of 2.
 
-    The last rate has the panel on the right for itself.
+    Steps at whose start the curvature along the gradient, dotted, is above the edge are gray.
 
     Args:
-        runs: learning rate -> what `training_at` found.
-        along: the rate whose curvature along the gradient is drawn too, dotted.
+        runs: seed -> what `training_at` found, measured at every step.
 
-    >>> found = torch.tensor([[0.0, 2.0, 1.0, 0.1], [4.0, 1.0, 2.0, 0.2]])
-    >>> [line.get_linestyle() for line in edges({0.5: found, 2: found}, along=0.5).axes[1].get_lines()]
-    ['-', '--', ':']
+    >>> found = torch.tensor([[0.0, 2.0, 1.0, 0.1], [1.0, 1.0, 2.0, 0.2]])
+    >>> [ax.get_title() for ax in edges({0: found, 2: found}).axes]
+    ['seed 0', 'seed 2', '', '']
     """
-    fig, (left, middle, right) = figure(3, width=12)
-    looks = zip((BLUE, GREEN, RED), "o^s", (6, 4, 4), strict=True)
-    for (lr, found), (color, mark, size) in zip(runs.items(), looks, strict=False):
-        reached, losses, largest, gradient = found.T
-        ax, side, gap = (right, "top", -3) if lr == list(runs)[-1] else (middle, "bottom", 3)
-        left.plot(reached, losses, color=color, marker=mark, markersize=size, label=f"lr {lr:g}")
-        ax.plot(reached, largest, color=color, marker=mark, markersize=size, label=f"lr {lr:g}")
-        ax.axhline(2 / lr, color=color, linestyle="--", label=f"_edge {2 / lr:g}")
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "ha": "right", "va": side}
-        ax.annotate(f"edge, lr {lr:g}", (1, 2 / lr), (0, gap), color=color, **place)
-        if lr == along:
-            ax.plot(reached, gradient, color=color, linestyle=":", label=f"along the gradient, lr {lr:g}")
-    left.set(xlabel="learning rate x steps", title="loss, log scale", yscale="log")
-    left.yaxis.set_major_locator(FixedLocator([0.2, 0.5, 1, 2]))
-    left.yaxis.set_major_formatter("{x:g}")
-    left.yaxis.set_minor_formatter(NullFormatter())
-    left.legend()
-    *others, last = (f"{lr:g}" for lr in runs)
-    middle.set(xlabel="learning rate x steps", title=f"largest curvature, lr {' and '.join(others)}", ylim=(-0.2, 6.2))
-    right.set(xlabel="learning rate x steps", title=f"largest curvature, lr {last}", ylim=(-0.2, 6.2))
-    middle.legend(loc="upper right")
+    fig, axes = figure(len(runs), 2, width=10.5, height=2.4, sharex=True, sharey="row")
+    for (top, bottom), (seed, found) in zip(axes.T, runs.items(), strict=True):
+        steps, losses, largest, along = found.T
+        top.plot(steps, losses, color=BLUE, label="loss")
+        bottom.plot(steps, largest, color=BLUE, label="largest")
+        bottom.axhline(2, color="0.3", linestyle="--", linewidth=0.8, label="_edge")
+        bottom.plot(steps, along, color=RED, linestyle=":", linewidth=2, label="along the gradient")
+        for step in steps[along > 2].tolist():
+            for ax in (top, bottom):
+                ax.axvspan(step, step + 1, color="0.88", linewidth=0)
+        top.set(title=f"seed {seed}")
+        bottom.set(xlabel="step")
+    axes[0, 0].set(ylabel="loss")
+    axes[1, 0].set(ylabel="curvature")
+    axes[1, 0].annotate("edge 2", (15, 2), (0, -12), textcoords="offset points")
+    label_ends(axes[1, -1])
     return fig

@@ -25,8 +25,9 @@ def worst_factors(condition):
 @pytest.mark.parametrize("lr", [0.05, 0.2, 0.3])
 def test_a_step_multiplies_the_distance(curvature, lr):
     """Each step multiplies the distance from the minimum by $1 - \\eta\\lambda$.
-    With a factor between 0 and 1 we slide towards the minimum, between −1 and 0 we jump across it and still get closer.
-    Beyond −1 every jump ends farther away."""
+    With a factor between 0 and 1 we slide towards the minimum, with 0 we land on it, and between −1 and 0 we jump
+    across it and still get closer.
+    At −1 every jump ends as far away; beyond −1, farther."""
     p, factor = torch.tensor([1.7], dtype=torch.float64, requires_grad=True), 1 - lr * curvature
     optimizer = torch.optim.SGD([p], lr=lr)
     for _ in range(5):
@@ -37,6 +38,18 @@ def test_a_step_multiplies_the_distance(curvature, lr):
         assert p.item() == pytest.approx(factor * before)
         assert (abs(p.item()) > abs(before)) == (factor < -1)
         assert (p.item() * before > 0) == (factor > 0)
+
+
+@pytest.mark.parametrize("curvature", [0.25, 8.0])
+def test_at_a_factor_of_zero_it_lands_and_at_minus_one_it_returns(curvature):
+    """With a factor between 0 and 1 we slide towards the minimum, with 0 we land on it, and between −1 and 0 we jump
+    across it and still get closer.
+    At −1 every jump ends as far away; beyond −1, farther."""
+    for factor in (0, -1):
+        p = torch.tensor([1.75], dtype=torch.float64)
+        for _ in range(4):
+            p = p - (1 - factor) / curvature * curvature * p
+            assert p.abs() == abs(factor) * 1.75
 
 
 @CONDITIONS
@@ -52,10 +65,12 @@ def test_no_constant_rate_has_a_better_factor(condition):
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, -2.0), (0.01, 5.0)])
 def test_two_different_rates_land_on_the_minimum(condition, start):
     """A rate for each of its two curvatures does better: a step at $1/L$ and one at $1/m$ land on the minimum, from any
-    start."""
+    start: the first takes the wall to 0, where it stays, the second the floor."""
     bowl, p = problems.quadratic(condition, angle=30), torch.tensor(start, dtype=torch.float64)
     for lr in (1 / condition, 1.0):
         p = descend(bowl, SGD, steps=1, start=p, lr=lr).points[-1]
+        wall = torch.linalg.eigh(torch.autograd.functional.hessian(bowl, p))[1][:, -1]
+        assert abs(wall @ p) < 1e-9
     assert p.abs().max() < 1e-9
 
 
@@ -107,7 +122,8 @@ def test_a_new_tensor_with_an_old_name_trains_nothing(steps):
 
 
 def test_the_goal_can_be_reached():
-    """A goal: another rate near it brings the loss after 30 steps below 0.1."""
+    """A goal: no constant rate has a better factor, but another rate near it brings the loss after 30 steps below
+    0.1."""
     experiment = lesson_01.play()
     assert experiment.numbers["loss after 30 steps"] > 0.1
     stops = [0.005 * 100 ** (stop / 300) for stop in range(301)]
@@ -129,9 +145,9 @@ def test_the_loss_is_a_sum_of_two_parts(condition, lr):
 
 @CONDITIONS
 @pytest.mark.parametrize("start", [(-4.0, 4.0), (3.0, -0.5), (0.1, 5.0)])
-def test_a_bend_says_that_the_rate_suits_one_direction_better(condition, start):
+def test_the_loss_bends_where_the_part_of_the_wall_has_died_out(condition, start):
     """At $2/(m+L)$ both factors are equal in size, and the line is straight.
-    So here a bend says that the rate suits one direction better than the other."""
+    The loss bends where the wall's part has died out: a steep fall, then a crawl with the floor's."""
 
     def bend(lr):
         p, curvatures = torch.tensor(start, dtype=torch.float64), torch.tensor([1, condition], dtype=torch.float64)
@@ -139,12 +155,17 @@ def test_a_bend_says_that_the_rate_suits_one_direction_better(condition, start):
         return (curvatures * places**2).sum(-1).log().diff().diff().abs().max()
 
     assert bend(2 / (1 + condition)) < 1e-6 and bend(1.3 / condition) > 0.01
+    lr, steps = 1.5 / condition, torch.arange(60, dtype=torch.float64)
+    floor, wall = (c * place**2 * (1 - lr * c) ** (2 * steps) for c, place in zip((1, condition), start, strict=True))
+    died, left = wall < 1e-3 * floor, (floor + wall)[1:] / (floor + wall)[:-1]
+    assert left[:-1][died[1:-1]] == pytest.approx((1 - lr) ** 2, rel=1e-2)
+    assert (left[~died[:-1]] < (1 - lr) ** 2 + 1e-9).all()
 
 
 @pytest.mark.parametrize("condition", [10, 25, 60])
 def test_past_the_edge_the_loss_can_fall_before_it_grows(condition):
     """A little further, past $2/L$, the wall's factor is below −1 and every jump ends farther up the wall.
-    At $2.02/L$ the wall's part grows from the first step, and for five steps the floor's shrinks by more.
+    The wall's part grows from the first step, and for five steps the floor's shrinks by more.
     A loss that falls at first is no proof of a good rate.
     """
     run = descend(problems.quadratic(condition), SGD, steps=600, lr=2.02 / condition)
@@ -159,7 +180,7 @@ def test_past_the_edge_the_loss_can_fall_before_it_grows(condition):
 def test_rates_below_the_edge_from_a_start_off_the_floor():
     """Unless you are exactly on the floor, only a rate below $2/L$ converges.
     On the floor of a ravine a step does not feel the wall.
-    But a bowl would throw the path out for ever."""
+    A bowl would throw the path out for ever."""
     for condition in (8, 90):
         for height, grows in ((0.0, False), (1e-6, True)):
             start = torch.tensor([-4.0, height], dtype=torch.float64)
@@ -170,10 +191,8 @@ def test_rates_below_the_edge_from_a_start_off_the_floor():
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (2.0, 3.0), (5.0, -0.9)])
 @pytest.mark.parametrize("condition", [10, 25])
 def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condition, start):
-    """From the first start the best rate lies a little below $2/(m+L) = 0.0769$: there the wall's part dies out much
-    sooner, and the floor's part hardly later.
-    The more steps you take, the closer the best rate comes to $2/(m+L)$
-    """
+    """Here the wall's part dies out much sooner than at $2/(m+L)$, and the floor's hardly later.
+    So over a few steps a rate can end lower without a better factor."""
     crossing, best = 2 / (1 + condition), []
     lr = torch.linspace(0.8 * crossing, 1.01 * crossing, 200001, dtype=torch.float64)
     for steps in (30, 300, 3000):
@@ -185,25 +204,6 @@ def test_a_smaller_rate_wins_in_few_steps_and_the_crossing_in_the_long_run(condi
     wall, floor = ((1 - rates[0] * c) / (1 - rates[1] * c) for c in (condition, 1))
     assert wall**60 < 0.05 and 1 < floor**60 < 1.6
     assert best[2] == pytest.approx(crossing, rel=2e-3)
-
-
-@pytest.mark.parametrize(("condition", "height"), [(25, 0.001), (25, 0.003), (10, 0.0005)])
-def test_from_close_to_the_floor_few_steps_do_best_past_the_edge(condition, height):
-    """From the second, 30 steps do best past $2/L$: the wall's part grows, and is still the smaller one at the end.
-    The more steps you take, the closer the best rate comes to $2/(m+L)$."""
-    crossing, best = 2 / (1 + condition), []
-    rates = torch.linspace(0.9 * crossing, 1.3 * crossing, 40001, dtype=torch.float64)
-
-    def parts(lr, steps):
-        start = torch.tensor([16 / 2, condition * height**2 / 2], dtype=torch.float64)
-        factors = torch.stack([1 - lr, 1 - condition * lr]).abs().log()
-        return start.log()[:, None] + 2 * steps * factors
-
-    for steps in (30, 300, 3000):
-        best.append(rates[parts(rates, steps).logsumexp(0).argmin()].item())
-    floor, wall = parts(torch.tensor([best[0]], dtype=torch.float64), 30)
-    assert best[0] > 2 / condition and abs(1 - condition * best[0]) > 1 and wall < floor
-    assert best[0] > best[1] > best[2] > crossing and best[2] == pytest.approx(crossing, rel=2e-3)
 
 
 @pytest.mark.parametrize("start", [-3.0, 0.4, 2.0])
@@ -255,9 +255,9 @@ def test_cauchys_rate_is_no_faster_from_its_worst_start(condition):
 
 @pytest.mark.parametrize("condition", [10, 25, 60])
 def test_cauchys_rate_gains_or_not_by_the_start(condition):
-    """Far less: on this bowl the start decides what the choice is worth."""
+    """Lower from all three; the start decides by how much."""
     curvatures, left = torch.tensor([1.0, condition], dtype=torch.float64), []
-    for start in ((-4.0, 1.0), (3.0, -2.0), (condition, 1.0)):
+    for start in ((-4.0, 1.0), (3.0, -2.0), (condition, 1.0), (-4.0, 0.3), (-4.0, 0.1)):
         p = torch.tensor(start, dtype=torch.float64)
         for _ in range(30):
             g = curvatures * p
@@ -265,22 +265,29 @@ def test_cauchys_rate_gains_or_not_by_the_start(condition):
         best = ((condition - 1) / (condition + 1)) ** 60  # what the best constant rate leaves
         left.append((curvatures * p**2).sum() / (curvatures * torch.tensor(start) ** 2).sum() / best)
     assert left[0] < 1e-3 and left[1] < 1e-3 and left[2] == pytest.approx(1)
+    assert max(left[3:]) < 0.8 and max(left) > 100 * min(left)
 
 
 @pytest.mark.slow
-def test_from_other_first_weights_the_hump_is_shorter_or_there_is_none():
-    """From first weights other than these, of seed 2, the loss can fall in some of those steps; from those of seed 0 there is no hump."""  # noqa: E501
-    for seed, hump in ((0, False), (4, True)):
-        _, losses, largest, along = lesson_01.training_at(1, reach=45, every=1, rounds=1, seed=seed).T
-        climbs, above = losses.diff() > 0, along[:-1] > 2
-        assert largest.max() > 2 and climbs.any() == above.any() == hump
-        assert not (climbs & ~above).any() and (above & ~climbs).any() == hump
+@pytest.mark.parametrize(("seed", "hump"), [(1, False), (4, True), (5, True)])
+def test_the_loss_climbs_only_where_the_curvature_along_the_gradient_is_above_the_edge(seed, hump):
+    """All three pass the edge of 2 within eight steps, and for a dozen steps or more the loss falls all the same.
+    Here it climbs in no others, and at seed 3 not in all of them.
+    A network has flatter places: after the hump the largest curvature is lower than before it."""
+    _, losses, largest, along = lesson_01.training_at(1, reach=45, every=1, rounds=3, seed=seed).T
+    climbs, above = losses.diff() > 0, along[:-1] > 2
+    first = (largest > 2).nonzero()[0].item()
+    assert first <= 8 and not climbs[: first + 12].any()
+    assert climbs.any() == above.any() == hump and not (climbs & ~above).any() and (above & ~climbs).any() == hump
+    if hump:
+        start, end = climbs.nonzero()[[0, -1]].flatten().tolist()
+        assert largest[start - 5 : start].min() > largest[end + 9 :].max()
 
 
 @pytest.mark.parametrize("condition", [4, 300])
 @pytest.mark.parametrize("angle", [0, 70])
 def test_newton_needs_one_step_on_any_bowl(condition, angle):
-    """One step, on any bowl."""
+    """One step, on any bowl whose curvatures are all above 0."""
     bowl = problems.quadratic(condition, angle)
     p = torch.tensor([2.0, -3.0], dtype=torch.float64, requires_grad=True)
     (g,) = torch.autograd.grad(bowl(p), p)
@@ -305,9 +312,8 @@ def test_below_the_edge_a_step_never_climbs(share):
 
 
 def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
-    """It feels the curvature *along the gradient*, $g \\cdot Hg / g \\cdot g$: with it in place of $L$, the bound
-    above is exact on a bowl.
-    On a bowl the loss climbs in just the steps where the dotted line is above the edge"""
+    """It feels the curvature *along the gradient*, $g \\cdot Hg / g \\cdot g$, the dotted line: on a bowl the loss
+    climbs in just the steps where that is above the edge."""
     draws = torch.Generator().manual_seed(1)
     matrix = torch.randn(6, 6, generator=draws, dtype=torch.float64)
     matrix = matrix @ matrix.T
@@ -330,46 +336,9 @@ def test_the_curvature_along_the_gradient_tells_a_step_on_a_bowl():
 
 
 @pytest.mark.slow
-def test_this_network_climbs_just_where_the_curvature_along_the_gradient_is_above_the_edge():
-    """where the dotted line is above the edge, and here, at 1, it does too.
-    At 2 the curvature along the gradient does not always tell, since so long a step meets other curvatures on its way.
-    """
-    _, losses, _, along = lesson_01.training_at(1, reach=120, every=1, rounds=1).T
-    assert torch.equal((losses.diff() > 0).nonzero(), (along[:-1] > 2).nonzero())
-    for seed in (0, 2):
-        _, losses, _, along = lesson_01.training_at(2, rounds=1, seed=seed).T
-        climbs, above = losses.diff() > 0, along[:-1] > 1
-        assert (climbs & ~above).any() and (above & ~climbs).any() and (climbs & above).any()
-
-
-@pytest.mark.slow
-def test_the_curvature_on_the_way_decides_each_step():
-    """At 2 the curvature along the gradient does not always tell, since so long a step meets other curvatures on its
-    way."""
-    images, labels = problems.digits()
-    model = problems.small_net(64, 16, 10, seed=2)
-    knobs, lr = list(model.parameters()), 2.0
-
-    def loss_after(share, step):
-        moved = {name: p - share * s for (name, p), s in zip(model.named_parameters(), step, strict=True)}
-        return cross_entropy(torch.func.functional_call(model, moved, (images,)), labels)
-
-    for _ in range(10):
-        step = [lr * g for g in torch.autograd.grad(cross_entropy(model(images), labels), knobs)]
-        shares = torch.linspace(0, 1, 101, dtype=torch.float64)
-        losses = torch.stack([loss_after(share, step) for share in shares]).detach()
-        squared = sum((s**2).sum() for s in step)
-        on_the_way = losses.diff(n=2) / (shares[1] ** 2 * squared)  # the curvature along the step, where it has come to
-        weights = 1 - shares[1:-1]  # in the integral of Taylor's formula
-        mean = (weights * on_the_way).sum() / weights.sum()
-        assert (losses[-1] > losses[0]) == (mean > 2 / lr)
-        train(model, SGD, images, labels, steps=1, lr=lr)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 2])
 def test_cauchys_rate_in_a_network(seed):
-    """and the curvature along the gradient, with one; its inverse is the rate of Cauchy's formula."""
+    """One product gives the curvature along the gradient; its inverse is Cauchy's rate."""
     images, labels = problems.digits()
     model = problems.small_net(64, 16, 10, seed=seed)
     knobs, signs = list(model.parameters()), set()
@@ -386,19 +355,6 @@ def test_cauchys_rate_in_a_network(seed):
     assert signs == {True, False}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [3, 6])
-def test_a_network_climbs_where_the_curvature_along_the_gradient_is_above_the_edge(seed):
-    """At step 5 its curvature passes the edge of 2, and for 14 more steps the loss falls all the same.
-    A network has flatter places: after the hump the curvature is lower than at 0.5.
-    """
-    _, losses, largest, along = lesson_01.training_at(1, reach=45, every=1, rounds=3, seed=seed).T
-    climbs = (losses.diff() > 0).nonzero().flatten()
-    assert 3 <= len(climbs) <= 5 and (along[climbs] > 2).all()
-    assert (along[: climbs[0]] < 2).all() and (largest[8 : climbs[0]] > 2).all()
-    assert largest[45] < lesson_01.training_at(0.5, reach=45, every=45, rounds=20, seed=seed)[1, 2] - 0.2
-
-
 def test_a_network_has_a_direction_of_curvature_zero():
     """Add one number to all ten scores, and the loss stays: that direction has curvature 0, and $L/m$ says nothing."""
     images, labels = problems.digits()
@@ -412,37 +368,8 @@ def test_a_network_has_a_direction_of_curvature_zero():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 3])
-def test_a_network_is_thrown_to_a_flatter_place(seed):
-    """Throw follows throw, and at step 40 the curvature is near the edge of 1.
-    So a path settles near or below a curvature of $2/\\eta$; where, that does not say.
-    """
-    assert lesson_01.training_at(0.5, reach=60, every=10, seed=seed)[:, 2].max() < 2 / 0.5
-    _, losses, largest, _ = lesson_01.training_at(2, reach=100, rounds=10, seed=seed).T
-    climbs = (losses.diff() > 0).nonzero().flatten()
-    assert len(climbs) > 10 and (largest[climbs] > 2 / 2).all() and (largest[42:] < 1.5).all()
-    for lr in (1.5, 2):
-        _, losses, largest, _ = lesson_01.training_at(lr, reach=400 * lr, every=100 * lr, rounds=30, seed=seed).T
-        assert (largest[2:] < 2 / lr).all()
-        assert (losses.diff() < 0).all() and losses[2] < 0.15
-    assert largest[-1] < 0.8 * 2 / 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("seed", "three"), [(2, True), (3, True), (7, False)])
-def test_how_far_the_catapult_reaches(seed, three):
-    """At 3 the loss climbs from 2.3 above 10, and the mean of steps 300 to 400 lies below the start; at 4 that mean
-    lies above it.
-    Width counts too: with 64 hidden units even a rate of 2 throws the loss above 40.
-    """
-    back = {}
-    for lr in (3, 4):
-        losses = train(problems.small_net(64, 16, 10, seed=seed), SGD, *problems.digits(), steps=400, lr=lr)
-        assert losses[:50].max() > (10 if seed < 7 else 9)  # from other first weights the height differs
-        back[lr] = losses[300:].mean() < losses[0]
-    assert back[3] == three and not back[4]
-    highest = {}
-    for hidden in (16, 64):
-        wide = problems.small_net(64, hidden, 10, seed=seed)
-        highest[hidden] = train(wide, SGD, *problems.digits(), steps=50, lr=2).max()
-    assert highest[16] < 3 and highest[64] > 40
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_the_curvature_falls_below_the_edge_in_the_long_run(seed):
+    """here it rises through 2, and later falls below it."""
+    largest = lesson_01.training_at(1, reach=400, every=100, rounds=20, seed=seed)[:, 2]
+    assert (largest[1:] < 2).all() and largest[-1] < 1.5
