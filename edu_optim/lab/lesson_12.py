@@ -12,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 
 from .. import rules
 from ..base import from_rule
@@ -96,6 +96,8 @@ WAYS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {  # to train with Adam,
 }
 LOOP: tuple[MakeOptimizer, dict[str, Any]] = Adam, {"run": "compiled"}
 FINE = time.get_clock_info("process_time").resolution < 1e-5  # not so on Windows
+TEMPORARIES = ["beta1 * m", "(1 - beta1) * g", "new m", "beta2 * v", "g**2", "(1 - beta2) * g**2", "new v"]
+TEMPORARIES += ["m_hat", "v_hat", "lr * m_hat", "v_hat**0.5", "v_hat**0.5 + eps", "the quotient", "new p"]
 CLOCK = time.process_time if FINE else time.perf_counter
 PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc always asks the system
 OPERATIONS = [2, 6, 10, 18, 34, 66, 130]
@@ -122,9 +124,14 @@ def clock() -> Figure:
     for name, (color, dash, marker) in shown.items():
         times = [1e3 * seconds for seconds in MEASURED[name]]
         ax.plot(MEASURED_AT, times, color=color, linestyle=dash, marker=marker, markersize=5, label=name)
-    kink = 120_000, 1e3 * MEASURED["lists"][MEASURED_AT.index(120_000)]
-    ax.annotate("a kink (see Deeper)", kink, (-125, 12), color=RED, textcoords="offset points")
+    for place, beside in ((0, 0.75), (-1, 1.35)):
+        low, high = (1e3 * MEASURED[name][place] for name in ("loop in C", "lists"))
+        at = beside * MEASURED_AT[place]
+        ax.annotate("", (at, low), (at, high), arrowprops={"arrowstyle": "<->", "color": GRAY})
+        height = 1.6 * high if place == 0 else (low * high) ** 0.5
+        ax.annotate(f"{high / low:.1f} times", (at, height), (6, 0), textcoords="offset points", va="center")
     ax.set(xscale="log", yscale="log", xlabel="weights, log scale", ylabel="milliseconds a step, log scale")
+    ax.set_title("one core of an Intel Xeon, 26 November 2026")
     label_ends(ax)
     return fig
 
@@ -158,14 +165,15 @@ def temporaries() -> Figure:
     >>> temporaries().axes[0].get_xlabel()
     'launch'
     """
-    fig, ax = figure(width=6.4, height=3.6)
-    results = iter("mvp")
-    for row, (name, born, died) in enumerate(lives()):
+    fig, ax = figure(width=7.4, height=3.9)
+    spans = [(born, died) for _, born, died in lives()]
+    for row, (born, died) in enumerate(spans):
         ax.barh(row, died - born + 1, left=born - 0.5, height=0.8, color=BLUE if died < 15 else ORANGE)
-        ax.text(born - 0.7, row, name, ha="right", va="center", fontsize=10)
-        if died > 14:
-            ax.text(16, row, f"new {next(results)}", ha="center", va="center", fontsize=10)
-    ax.set(xlabel="launch", ylabel="temporary", xlim=(-1, 18), xticks=range(1, 18, 2), yticks=[], ylim=(13.7, -0.7))
+    alive = sum(born <= 13 <= died for born, died in spans)
+    ax.axvline(13, color=BLACK, linestyle=":", linewidth=1.5)
+    ax.set_title(f"launch 13: {alive} live at once", loc="right", fontsize=11)
+    ax.set(xlabel="launch", xlim=(0, 18), xticks=range(1, 18, 2), ylim=(13.7, -0.7))
+    ax.set_yticks(range(len(spans)), TEMPORARIES, fontsize=10)
     return fig
 
 
@@ -271,10 +279,11 @@ def bills(
     return {"lists": over_lists, "loop in C": bill(1, 4 * arrays * weights, 0, 0, prices)}
 
 
-def _items(ax: Axes, clock: str = "the clock") -> None:
-    looks: list[Any] = [Patch(facecolor=color, hatch=hatch, edgecolor="white") for color, hatch in COLORS.values()]
+def _items(ax: Axes, clock: str = "the clock", items: Sequence[str] = tuple(COLORS)) -> None:
+    colors = [COLORS[item] for item in items]
+    looks: list[Any] = [Patch(facecolor=color, hatch=hatch, edgecolor="white") for color, hatch in colors]
     looks += [Line2D([], [], color=BLACK, marker="D", linestyle="")] * bool(clock)
-    ax.legend(looks, [*COLORS, clock][: len(looks)], loc="center left", bbox_to_anchor=(1.01, 0.5))
+    ax.legend(looks, [*items, clock][: len(looks)], loc="center left", bbox_to_anchor=(1.01, 0.5))
     ax.set_xlabel("milliseconds a step")
 
 
@@ -302,7 +311,7 @@ def bill_and_clock() -> Figure:
     fig, ax = figure(width=7.4, height=2.6)
     fresh, kept = (bills(17, 152, 7, 12e6, kept) for kept in (False, True))
     costs = {"lists": fresh["lists"], "lists, memory kept": kept["lists"], "loop in C": fresh["loop in C"]}
-    _items(ax)
+    _items(ax, items=["bytes", "results", "page faults"])
     _stack(ax, costs)
     ax.plot([1e3 * MEASURED[name][-1] for name in costs], range(3), "D", color=BLACK, label="the clock")
     return fig
@@ -315,13 +324,11 @@ def bill_here(prices: dict[str, float], clocks: dict[str, float], weights: float
     'Adam, 10,000,000 weights'
     """
     fig, (left, right) = figure(2, width=11, height=3)
-    for (name, found), color, marker in zip(
-        {"the Xeon": PRICES, "here": prices}.items(), (GRAY, BLACK), "so", strict=True
-    ):
-        left.plot([1e9 * price for price in found.values()], range(len(found)), marker, color=color, label=name)
-    left.set(xscale="log", xlabel="nanoseconds, log scale", ylim=(len(prices) - 0.5, -0.5), title="what each costs")
+    ratios = [price / PRICES[item] for item, price in prices.items()]
+    left.barh(range(len(ratios)), ratios, color=[COLORS[item][0] for item in COLORS], height=0.6)
+    left.axvline(1, color=BLACK, linestyle=":")
+    left.set(xlabel="times the Xeon's price", ylim=(len(prices) - 0.5, -0.5), title="what each costs, in nanoseconds")
     left.set(yticks=range(len(prices)), yticklabels=[f"{item}: {_shown(1e9 * each)}" for item, each in prices.items()])
-    left.legend(loc="center")
     costs = bills_here(prices, weights)
     _items(right)
     _stack(right, costs)
@@ -395,8 +402,11 @@ def arithmetic(times: dict[int, float]) -> Figure:
     """
     fig, ax = figure(width=6.4, height=3.2)
     ax.plot(list(times), [1e9 * each for each in times.values()], "D-", color=GREEN, markersize=5)
+    flat = 1e9 * times[min(times)]
+    ax.axhline(flat, color=GRAY, linestyle="--", linewidth=1.5)
+    ax.annotate("as long as with two", (max(times), flat), (0, -6), textcoords="offset points", ha="right", va="top")
     ax.set(xscale="log", xlabel="operations for a weight, log scale", xticks=OPERATIONS, xticklabels=OPERATIONS)
-    ax.set(ylabel="nanoseconds a weight", ylim=(0, None))
+    ax.set(yscale="log", ylabel="nanoseconds a weight,\nlog scale", ylim=(flat / 2, None))
     ax.minorticks_off()
     return fig
 
@@ -470,29 +480,25 @@ def _time(work: Callable[[], Any]) -> float:
     return CLOCK() - start
 
 
-def grid(
-    shares: Shares = TAKEN_OFF, neurons: Sequence[int] = tuple(NEURONS), images: Sequence[int] = tuple(IMAGES)
-) -> Figure:
-    """What the loop takes off a step of training, for networks and batches, in place of each other way.
-
-    Of `TAKEN_OFF` the cell that another program found otherwise is gray, and has what that one found too.
+def grid(shares: Shares = TAKEN_OFF, neurons: Sequence[int] = NEURONS, images: Sequence[int] = IMAGES) -> Figure:
+    """What the loop takes off a step of training, in place of each other way: the narrowest network and the widest.
 
     >>> [ax.get_title() for ax in grid().axes]
-    ['in place of lists', "in place of torch's default", 'in place of fused=True']
+    ['two hidden layers of 16', 'two hidden layers of 1,024']
     """
-    fig, axes = figure(len(shares), width=11, height=1.3 + 0.5 * len(neurons), sharey=True)
-    for ax, (way, rows) in zip(axes, shares.items(), strict=True):
-        ax.imshow(rows, cmap="PuOr", vmin=-100, vmax=100, aspect="auto", origin="lower")
-        for (row, column), share in numpy.ndenumerate(numpy.array(rows)):
-            color, said = "white" if abs(share) > 60 else "black", f"{round(share)} %"
-            if shares is TAKEN_OFF and (row, column) == NOISY:
-                ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color="0.65", label="noise"))
-                said += f"\n{AGAIN[way]} %"
-            ax.text(column, row, said.replace("-", "−"), color=color, ha="center", va="center", fontsize=11)
-        ax.set(title=f"in place of {way}", xlabel="images a step", xticks=range(len(images)))
-        ax.set(xticklabels=[f"{count:,}" for count in images], yticks=range(len(neurons)))
-        ax.set_yticklabels([f"{width:,}" for width in neurons])
-    axes[0].set_ylabel("neurons in each of\ntwo hidden layers")
+    fig, axes = figure(2, width=11, height=3.4, sharey=True)
+    looks = {"lists": (RED, "o-"), "torch's default": (BLUE, "s--"), "fused=True": (BLACK, "D:")}
+    for row, ax in zip((0, -1), axes, strict=True):
+        for way, rows in shares.items():
+            color, look = looks[way]
+            ax.plot(images, rows[row], look, color=color, markersize=5, label=way)
+        ax.axhline(0, color=GRAY, linewidth=1)
+        ax.set(title=f"two hidden layers of {neurons[row]:,}", xscale="log", xlabel="images a step, log scale")
+        ax.set(xticks=images, xticklabels=[f"{count:,}" for count in images])
+        ax.minorticks_off()
+    for ax in axes:
+        label_ends(ax)
+    axes[0].set_ylabel("percent taken off\nby the loop, in place of")
     return fig
 
 

@@ -1,0 +1,37 @@
+"""Where the bytes of a step go: between the memory, where tensors lie, and the core, where arithmetic is done."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..plot import BLUE, ORANGE, figure
+
+LINE = [("a = beta1 * m", ["m"], ["a"]), ("b = (1 - beta1) * g", ["g"], ["b"]), ("m = a + b", ["a", "b"], ["m"])]
+LOOP = [("the whole step", ["p", "g", "m", "v"], ["p", "m", "v"])]
+
+
+def traffic() -> Figure:
+    """Arrows of four bytes a weight: line (1) of Adam over lists, launch by launch, and a whole step in one loop.
+
+    >>> [ax.get_title() for ax in traffic().axes]
+    ['lists, line (1): 28 bytes', 'loop in C, all five lines: 28 bytes']
+    """
+    fig, (left, right) = figure(2, width=11, height=3)
+    _launches(left, "lists, line (1)", LINE)
+    _launches(right, "loop in C, all five lines", LOOP)
+    return fig
+
+
+def _launches(ax: Axes, title: str, launches: list[tuple[str, list[str], list[str]]]) -> None:
+    at, arrows = 0.0, 0
+    for name, read, written in launches:
+        width = len(read) + len(written)
+        ax.text(at + (width - 1) / 2, 1.06, name, ha="center", va="bottom", fontsize=11)
+        for k, tensor in enumerate([*read, *written]):
+            down = k >= len(read)
+            ends = ((at + k, 0), (at + k, 1)) if down else ((at + k, 1), (at + k, 0))
+            look = {"arrowstyle": "-|>", "color": ORANGE if down else BLUE, "linewidth": 3 if down else 2}
+            ax.annotate("", *ends, arrowprops=look)
+            ax.text(at + k, -0.06, tensor, ha="center", va="top", fontsize=11)
+        at, arrows = at + width + 1.2, arrows + width
+    ax.set(title=f"{title}: {4 * arrows} bytes", xlim=(-1.2, at - 0.8), ylim=(-0.25, 1.25), xticks=[])
+    ax.set_yticks([0, 1], ["memory", "core"])
