@@ -24,7 +24,7 @@ from ..trace import MakeOptimizer
 from .controls import choice, rate, switch
 from .experiment import Experiment
 from .lesson_12_counts import HYPER as HYPER  # for the lesson and its tests
-from .lesson_12_counts import Counter, lives
+from .lesson_12_counts import Counter
 from .lesson_12_counts import counted as counted
 
 Shares = dict[str, list[list[float]]]  # a way to step -> percent, a row for each network, a column for each batch
@@ -96,8 +96,6 @@ WAYS: dict[str, tuple[MakeOptimizer, dict[str, Any]]] = {  # to train with Adam,
 }
 LOOP: tuple[MakeOptimizer, dict[str, Any]] = Adam, {"run": "compiled"}
 FINE = time.get_clock_info("process_time").resolution < 1e-5  # not so on Windows
-TEMPORARIES = ["beta1 * m", "(1 - beta1) * g", "new m", "beta2 * v", "g**2", "(1 - beta2) * g**2", "new v"]
-TEMPORARIES += ["m_hat", "v_hat", "lr * m_hat", "v_hat**0.5", "v_hat**0.5 + eps", "the quotient", "new p"]
 CLOCK = time.process_time if FINE else time.perf_counter
 PAGE, FRESH = 4096, 2**25  # bytes: of a page; of a tensor for which glibc always asks the system
 OPERATIONS = [2, 6, 10, 18, 34, 66, 130]
@@ -157,24 +155,6 @@ def counted_in_torch(**options: Any) -> Counter:
     with Counter() as counter:
         step()
     return counter
-
-
-def temporaries() -> Figure:
-    """The temporaries of a step of Adam, each from the launch that makes it to the last one before it goes.
-
-    >>> temporaries().axes[0].get_xlabel()
-    'launch'
-    """
-    fig, ax = figure(width=7.4, height=3.9)
-    spans = [(born, died) for _, born, died in lives()]
-    for row, (born, died) in enumerate(spans):
-        ax.barh(row, died - born + 1, left=born - 0.5, height=0.8, color=BLUE if died < 15 else ORANGE)
-    alive = sum(born <= 13 <= died for born, died in spans)
-    ax.axvline(13, color=BLACK, linestyle=":", linewidth=1.5)
-    ax.set_title(f"launch 13: {alive} live at once", loc="right", fontsize=11)
-    ax.set(xlabel="launch", xlim=(0, 18), xticks=range(1, 18, 2), ylim=(13.7, -0.7))
-    ax.set_yticks(range(len(spans)), TEMPORARIES, fontsize=10)
-    return fig
 
 
 def prices_here(numbers: int = 25_000_000) -> dict[str, float]:

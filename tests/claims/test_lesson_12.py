@@ -377,7 +377,7 @@ def test_the_loop_makes_no_tensor_and_lists_make_one_for_each_sign(rule):
         with Made(size) as by_a_tensor:
             compiled(rule, columns, settings)
         assert by_a_tensor.count > 0
-        assert over_lists.count == len(lab.lives(rule)) > 1
+        assert over_lists.count == len(memory.lives(rule)) > 1
 
 
 def test_foreach_makes_few_temporaries():
