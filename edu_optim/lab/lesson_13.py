@@ -89,8 +89,8 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
     best, band = int(first.argmin()), first < 0.1
     seen = (LRS >= 1e-4) & (LRS <= 0.03)
     outlines: dict[str, tuple[Tensor, Any]] = {
-        "the band of the first": (band, "-"),
-        "a fifth of its rates": (band.roll(-7, 0), "--"),
+        "the band": (band, "-"),
+        "at a fifth of the rates": (band.roll(-7, 0), "--"),
     }
     for ax, start in zip(axes, starts, strict=True):
         heat(ax, LRS[seen], momenta, from_start(*start)[seen], "loss after 100 steps")
@@ -282,7 +282,9 @@ def borders(maps: Mapping[str, Tensor], sides: Sequence[int] = (16, 32, 64, 128,
     [1.0, 1.0]
     """
     fig, ax = figure(width=7.5, height=3.6)
-    for (name, colors), (color, marker) in zip(maps.items(), ((BLUE, "o"), (GREEN, "s"), (RED, "D")), strict=False):
+    for (name, colors), (color, marker) in zip(
+        maps.items(), ((BLUE, "o"), (GREEN, "s"), (RED, "D"), (BLACK, "^")), strict=False
+    ):
         seen = [side for side in sides if side <= len(colors)]
         coarser = [_every(colors, len(colors) // side) for side in seen]
         ax.plot(seen, [length_of_borders(each) for each in coarser], marker + "-", color=color, label=name)
