@@ -31,9 +31,9 @@ def _launches(ax: Axes, title: str, launches: list[tuple[str, list[str], list[st
         ax.text(at + (width - 1) / 2, 1.06, name, ha="center", va="bottom", fontsize=11)
         for k, tensor in enumerate([*read, *written]):
             down = k >= len(read)
-            ends = ((at + k, 0), (at + k, 1)) if down else ((at + k, 1), (at + k, 0))
+            tip, tail = (0, 1) if down else (1, 0)
             look = {"arrowstyle": "-|>", "color": ORANGE if down else BLUE, "linewidth": 3 if down else 2}
-            ax.annotate("", *ends, arrowprops=look)
+            ax.annotate("", (at + k, tip), (at + k, tail), arrowprops=look)
             ax.text(at + k, -0.06, tensor, ha="center", va="top", fontsize=11)
         at, arrows = at + width + 1.2, arrows + width
     ax.set(title=f"{title}: {4 * arrows} bytes", xlim=(-1.2, at - 0.8), ylim=(-0.25, 1.25), xticks=[])
