@@ -120,6 +120,10 @@ def test_the_sharpness_of_a_network_is_the_largest_eigenvalue_of_its_hessian():
             lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 - lr * 2 * c))),
             "lr times the curvature counts twice",
         ),
+        (
+            lambda c, lr, a: math.ceil(math.log(a) / math.log(abs(1 - lr * c / 2))),
+            "lr times half the curvature",
+        ),
     ],
 )
 def test_wrong_numbers_of_steps_have_names(answer, name):
