@@ -234,6 +234,7 @@ def test_the_steps_on_digits_are_those_of_torchs_rprop(batch):
 def test_the_typical_step_follows_from_the_halvings():
     made = growing().at(batch=60)
     sizes = rprop_on_digits(60)
+    sizes = sizes[:, (sizes != 0.003).any(0)]
     ratio = torch.round((sizes[1:] / sizes[:-1]).log() / math.log(1.2), decimals=6)
     halved, longer = (ratio < 0).sum(), (ratio > 0).sum()
     assert made.numbers["halvings among the changes"] == f"{halved / (halved + longer):.0%}"

@@ -44,7 +44,7 @@ def test_rprop_is_far_ahead_on_the_whole_data(seed):
 def test_signs_do_not_cancel_what_cancels(scale, many):
     """The ten cancel, so SGD ends where it began.
     Dividing a gradient by its own size leaves the sign
-    - Equal steps against signs need not cancel where gradients do
+    - Equal steps need not cancel where gradients do
     """
     stream = ([scale] * many + [-many * scale]) * 3
     signs = moves(SGD, [math.copysign(1, g) for g in stream], lr=0.1)
@@ -54,10 +54,8 @@ def test_signs_do_not_cancel_what_cancels(scale, many):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_small_batches_shrink_the_steps(seed):
-    """Nine in ten have grown: without noise the same sign again means that the loss still falls that way.
-    Above about one halving in five changes the typical step shrinks;
-    Between 100 and 200 digits, from 0.003, in 20 updates.
-    - Noise flips signs, and each flip halves Rprop's step: on small batches it freezes.
+    """Left, without noise, the same sign again means that the loss still falls that way.
+    - Noise flips signs, and each flip halves Rprop's step: on minibatches it freezes.
     """
     typical = {}
     for batch in (10, 30, 90, 220, 600, 1797):
@@ -68,32 +66,26 @@ def test_small_batches_shrink_the_steps(seed):
         assert (halved > math.log(1.2) / math.log(2.4)) == (typical[batch] < 1)
     assert list(typical.values()) == sorted(typical.values())
     assert typical[10] < 0.3 and typical[90] < 1 < typical[220] and typical[1797] > 5
-    assert (sizes[-1] > 0.003).double().mean() > 0.85
+    moved = sizes[-1][(sizes != 0.003).any(0)]
+    assert (sizes[-1] > 0.003).double().mean() > 0.85 and 0.87 < (moved > 0.003).double().mean() < 0.97
 
 
-@pytest.mark.parametrize("seed, updates", [(1, 20), (2, 30)])
-def test_too_long_a_first_step_shrinks_without_noise(seed, updates):
+@pytest.mark.parametrize("seed", [0, 1])
+def test_steps_shrink_later_where_the_loss_is_low(seed):
+    """Here 40% of the changes are halvings, and in 20 updates the typical step shrinks ninefold, \
+with the loss still high.
+    (In 100 updates it shrinks on all digits too, but there the loss is low by then.)
     """
-    From 0.01, the luckiest above, six in ten grow; from 0.03 one in three, and the typical step shrinks.
-    Too long steps flip signs as well.
-    """
-    grown, halved = {}, {}
-    for first in (0.003, 0.01, 0.03, 0.06):
-        sizes = rprop_on_digits(1797, seed, first, updates)
-        changes = sizes.diff(dim=0)
-        grown[first] = (sizes[-1] > first).double().mean()
-        halved[first] = (changes < 0).sum() / (changes != 0).sum()
-        assert (sizes[-1].log().mean() < math.log(first)) == (first > 0.02) or updates > 20
-    assert list(halved.values()) == sorted(halved.values()) and halved[0.03] > math.log(1.2) / math.log(2.4)
-    assert updates > 20 or (0.5 < grown[0.01] < 0.65 and 0.25 < grown[0.03] < 0.4)
-    for batch in (50, 200, 600):
-        sizes = rprop_on_digits(batch, seed, 0.03, updates)
-        assert sizes[-1].log().mean() < math.log(0.015)
+    assert rprop_on_digits(1797, seed, updates=100)[-1].log().mean() < math.log(0.003)
+    rate = torch.tensor([0.003], dtype=torch.float64)
+    whole = train_many(small_net(64, 16, 10, seed=seed), from_rule(rprop), *digits(), 100, lr=rate).losses[-1]
+    few = learn_digits(from_rule(rprop), rate, seeds=(seed,), steps=20)
+    assert whole.item() < 0.01 and few.item() > 1
 
 
 @pytest.mark.parametrize("wrong", [0.02, 0.1, 0.3, 0.45])
 def test_four_equal_signs_make_up_for_a_flip(wrong):
-    """Only four equal signs make up for it: 1.2 four times is about 2."""
+    """it takes four equal signs to make up for one flip: 1.2 four times is about 2."""
     draw = torch.Generator().manual_seed(0)
     before, size = torch.zeros(2, 500, dtype=torch.float64)
     halved = longer = 0
@@ -115,8 +107,8 @@ def ends_on_digits(unit, rules, **how):
 
 @pytest.mark.parametrize("seeds, batch", [(range(10, 15), 10), (range(20, 25), 16)])
 def test_rprop_is_last_on_minibatches(seeds, batch):
-    """Left, Rprop, first by far on the whole data, is last by far, 0.58: its steps froze.
-    RMSprop ends at 0.19 (at $\\alpha = 0.9$: 0.17), but momentum, SGD and Adagrad overlap with it.
+    """On minibatches Rprop is last by far, and it no longer learns
+    Left, RMSprop ends at 0.19, but momentum, SGD and Adagrad overlap with it.
     """
     six = RULES | {"signs": (from_rule(by_signs), {}), "Rprop": (from_rule(rprop), {})}
     ends = ends_on_digits(1.0, six, seeds=seeds, steps=150, batch=batch)
@@ -126,9 +118,19 @@ def test_rprop_is_last_on_minibatches(seeds, batch):
         assert ends[name].min() < ends["RMSprop"].max() and ends[name].max() > ends["RMSprop"].min()
 
 
+@pytest.mark.parametrize("batch", [10, 60, 300])
+def test_twice_the_updates_hardly_help_frozen_steps(batch):
+    """and it no longer learns: at ten digits 0.62 after 100 updates, 0.60 after 200."""
+    how = {"seeds": range(10, 13), "batch": batch}
+    rprops = RULES | {"Rprop": (from_rule(rprop), {})}
+    half, whole = (ends_on_digits(1.0, rprops, steps=steps, **how) for steps in (100, 200))
+    gained = {name: 1 - (whole[name].median() / half[name].median()).item() for name in rprops}
+    assert abs(gained.pop("Rprop")) < 0.1 and min(gained.values()) > 0.25
+
+
 @pytest.mark.parametrize("batch, hidden, seed, lr", [(10, 24, 1, 0.01), (50, 16, 2, 0.1)])
 def test_rprop_freezes_on_minibatches(batch, hidden, seed, lr):
-    """its steps froze."""
+    """So its steps froze."""
     net, flips, before = small_net(64, hidden, 10, seed=seed), [], []
 
     class Watched(torch.optim.Rprop):
@@ -146,8 +148,8 @@ def test_rprop_freezes_on_minibatches(batch, hidden, seed, lr):
 
 
 def test_kept_from_freezing_rprop_ends_where_signs_do():
-    """is last by far, 0.58: its steps froze.
-    Where no step may fall below 0.003 it ends at 0.29, near signs, 0.27.
+    """Where no step may fall below 0.003 it ends at 0.31.
+    So its steps froze.
     """
     tried = {least: (from_rule(rprop), {"least": least}) for least in (0.003, 0.01)}
     ends = ends_on_digits(1.0, tried | {"signs": (from_rule(by_signs), {})}, seeds=range(10, 15), steps=150)
@@ -211,9 +213,8 @@ def test_a_turned_ravine_takes_the_lead_away(condition, start):
     "dice, steps, batch, seeds", [(7, 100, 32, 30), pytest.param(2, 160, 12, 50, marks=pytest.mark.slow)]
 )
 def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
-    """At a falling rate, 200 steps, ten digits each, hardly: right, signs end at 0.26, \
-RMSprop ($\\alpha = 0.9$) at 0.22, momentum at 0.40.
-    In 200 steps the falling rate harms Adagrad; RMSprop at 0.99 loses most of its lead
+    """Right, RMSprop at $\\alpha = 0.9$ ends lower, at 0.22, but at 0.99 higher, at 0.39, beside momentum's 0.40.
+    In 200 steps at a falling rate, with units of their own, signs ended at 0.26, RMSprop ($\\alpha = 0.9$) at 0.22.
     But without it a falling rate does best at 0.03: it ends at 0.22, as at $\\alpha = 0.9$.
     - In 200 steps a falling lr helped at $\\alpha = 0.9$; at 0.99 it harmed until the burst was cut.
     """
@@ -245,8 +246,8 @@ RMSprop ($\\alpha = 0.9$) at 0.22, momentum at 0.40.
 
 @pytest.mark.parametrize("dice, seeds, batch", [(7, 30, 16), pytest.param(2, 50, 10, marks=pytest.mark.slow)])
 def test_the_burst_keeps_a_falling_rate_small(dice, seeds, batch):
-    """At an lr of 0.01 cutting the burst helps nothing: 0.40, beside 0.39.
-    With it, it ends there at 0.83: the burst keeps a falling rate too small.
+    """At an lr of 0.01 cutting the burst does not help: 0.40, beside 0.39.
+    With it, it ends there at 0.83: in 200 steps the burst keeps a falling rate too small.
     """
 
     def without_burst(p, g, s, *, t, lr):
@@ -282,26 +283,34 @@ def by_signs(p, g, *, lr):
 
 @pytest.mark.parametrize("hidden, seed, lr", [(16, 1, 0.03), (24, 2, 0.03), (64, 3, 0.02)])
 def test_the_burst_makes_the_climb(hidden, seed, lr):
-    """Cut from the first eight steps, it still lifts the loss right after them.
-    With no burst, at 0.03, this net's loss falls at once.
-    With a *warm-up*, an lr that grows in a line for 20 steps, it is here never above its start.
-    """
-    losses = {}
-    for k in (0, 8, 40):
+    """At 0.03 the burst lifts the loss, to 3.2; with the burst cut it falls at once, \
+and with a warm-up it is never above its start."""
 
-        def rule(p, g, s, *, t, lr, k=k):
-            return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t if t <= k else 1) ** 0.5)
-
-        losses[k] = train(small_net(64, hidden, 10, seed=seed), from_rule(rule), *digits(), steps=14, lr=lr)
-        start = losses[k][0]
-    assert min(losses[k].max() - start for k in (0, 8)) > 0.3
+    def cut(p, g, s, *, t, lr):
+        return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t) ** 0.5)
 
     def warm(p, g, s, *, t, lr):
         return rules.rmsprop(p, g, s, lr=lr * min(1, t / 20))
 
-    warmed = train(small_net(64, hidden, 10, seed=seed), from_rule(warm), *digits(), steps=40, lr=lr)
-    assert warmed.max() == start
-    assert losses[8][:9].max() == start == losses[40].max() and losses[8][9:11].max() > losses[8][8] + 0.5
+    burst, without, warmed = (
+        train(small_net(64, hidden, 10, seed=seed), optimizer, *digits(), steps=40, lr=lr)
+        for optimizer in (RMSprop, from_rule(cut), from_rule(warm))
+    )
+    assert burst.max() > burst[0] + 0.3 and without.max() == warmed.max() == burst[0]
+
+
+@pytest.mark.parametrize("hidden, seed", [(16, 1), (24, 2), (24, 3)])
+def test_at_a_smaller_rate_the_burst_helps(hidden, seed):
+    """At 0.01 the burst does no harm, and helps: the loss ends at 0.22, with the burst cut at 0.43."""
+
+    def cut(p, g, s, *, t, lr):
+        return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t) ** 0.5)
+
+    burst, without = (
+        train(small_net(64, hidden, 10, seed=seed), optimizer, *digits(), steps=40, lr=0.01)
+        for optimizer in (RMSprop, from_rule(cut))
+    )
+    assert burst.max() == burst[0] and burst[-1] < 0.75 * without[-1]
 
 
 def test_a_faded_memory_passes_the_edge_of_lesson_01():
@@ -314,8 +323,7 @@ def test_a_faded_memory_passes_the_edge_of_lesson_01():
 
 @pytest.mark.parametrize("many", [9, 19])
 def test_a_longer_memory_cancels_more(many):
-    """So divide gradients that follow each other by nearly the *same* number, one that follows the size of the \
-gradients slowly.
+    """So divide neighboring gradients by nearly the *same* number, which changes slowly with their size.
     At 0.9 it stays 0.68 away: the large square shortens its own step most.
     """
     stream = ([0.3] * many + [-0.3 * many]) * 600
@@ -395,6 +403,18 @@ def test_adagrad_goes_down_where_rmsprop_stops():
         assert descend(ravine, Adagrad, steps=900, lr=lr).losses[-1] < 1e-40
         assert descend(ravine, RMSprop, steps=900, lr=lr, alpha=0.9).losses[-1] == pytest.approx(26 * lr**2 / 8, 1e-3)
     assert descend(ravine, Adagrad, steps=300, lr=0.08).losses[-1] > 0.5
+
+
+@pytest.mark.parametrize("g", [0.5, -3.0])
+def test_graves_eps_bounds_the_quotient(g):
+    """Graves put a larger ε, 1e-4, *inside* the root, which bounds the quotient at $100\\,|g|$; \
+his momentum of 0.9 makes steps of up to $1000\\,|g|$ lr of it."""
+    s = a = velocity = 0.0
+    for _ in range(3000):
+        s, a = 0.95 * s + 0.05 * g**2, 0.95 * a + 0.05 * g
+        quotient = g / (s - a**2 + 1e-4) ** 0.5
+        velocity = 0.9 * velocity + quotient
+    assert abs(quotient) == pytest.approx(100 * abs(g)) and abs(velocity) == pytest.approx(1000 * abs(g))
 
 
 @pytest.mark.parametrize("alpha", [0.7, 0.95, 0.99])
