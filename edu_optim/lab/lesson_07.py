@@ -10,7 +10,7 @@ from torch import Tensor, as_tensor
 from torch.nn import Module, Sequential
 
 from ..optimizers import Adadelta
-from ..plot import BLUE, GREEN, RED, SKY, contour, figure, legend_below, look
+from ..plot import BLUE, GREEN, RED, SKY, contour, figure, label_ends, look
 from ..problems import Problem
 from ..trace import Trace, race
 from .comparison import against_step, overlay, rivals
@@ -147,7 +147,7 @@ def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
     >>> import torch
     >>> path = torch.tensor([[-4.0, 1.0], [-2.0, 0.0]])
     >>> [ax.texts[0].get_text() for ax in gaps({"one": (path, path, path + 0.5)}).axes]
-    ['the same path', '25.0 %']
+    ['the same path', '25 %']
     """
     fig, axes = figure(2, width=10, height=2.8, sharey=True)
     for ax, test, place in zip(axes, ("the loss times 0.0001", "the unit halved"), (1, 2), strict=True):
@@ -155,7 +155,7 @@ def gaps(paths: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure:
             way = (each[0] - each[0][0]).abs().max()
             gap = 100 * ((each[0] - each[place]).abs().max() / way).item()
             ax.barh(row, gap, color=RED, height=0.6)
-            ax.text(gap + 2, row, f"{gap:.1f} %" if gap >= 0.05 else "the same path", va="center")
+            ax.text(gap + 2, row, f"{gap:.{0 if gap >= 10 else 1}f} %" if gap >= 0.05 else "the same path", va="center")
         ax.set(title=test, xlim=(0, 115), xlabel="distance between the paths (% of the way)")
     axes[0].set_yticks(range(len(paths)), list(paths))
     axes[0].invert_yaxis()
@@ -252,56 +252,24 @@ def by_lr(races: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[fl
     return fig
 
 
-def kept(
-    tuned: Mapping[str, Sequence[float]], default: Mapping[str, Sequence[float]], units: Sequence[float]
-) -> Figure:
-    """A figure of the loss in other units of the pixels: at each optimizer's best lr, and at torch's.
+def kept(default: Mapping[str, Sequence[float]], units: Sequence[float]) -> Figure:
+    """A figure of the loss in other units of the pixels, at torch's lr.
 
     Args:
-        tuned, default: name of an optimizer -> its loss at each of ``units``.
+        default: name of an optimizer -> its loss at each of ``units``.
 
-    >>> found = kept({"Adadelta": [0.4, 0.2]}, {"Adadelta": [0.8, 0.3]}, [1, 10])
-    >>> [ax.get_title() for ax in found.axes]
-    ['tuned before the change', "torch's lr"]
-    """
-    fig, axes = figure(2, width=10, height=3.6, sharey=True)
-    titles = ("tuned before the change", "torch's lr")
-    for ax, title, ends in zip(axes, titles, (tuned, default), strict=True):
-        for name, losses in ends.items():
-            ax.plot(units, losses, label=name, linewidth=2, **look(name))
-        ax.axhline(math.log(10), color="0.4", linewidth=0.8, label="guessing")
-        ax.set(xscale="log", yscale="log", ylim=(0.05, 6), title=title, xlabel="all pixels times, log scale")
-    axes[0].legend()
-    legend_below(axes[0])
-    axes[0].set_ylabel("loss after 300 steps, log scale")
-    return fig
-
-
-def by_eps(units: Sequence[str], ends: Tensor, sizes: Tensor) -> Figure:
-    """A figure of the loss that each ε leads to, a line for each unit of the pixels, with torch's ε marked.
-
-    Args:
-        units: their names, at most three.
-        ends: the loss in each unit, at each of the sizes of ε, ``[units, sizes]``.
-        sizes: of ε, rising, ``[sizes]``.
-
-    >>> import torch
-    >>> ends = torch.tensor([[0.4, 0.2], [0.1, 0.3]])
-    >>> found = by_eps(["as they are", "times 10"], ends, torch.tensor([1e-6, 1e-4]))
+    >>> found = kept({"Adadelta": [0.8, 0.3], "SGD": [2.2, 1.5]}, [1, 10])
     >>> [text.get_text() for text in found.axes[0].texts]
-    ["torch's ε", 'as they are', 'times 10', 'guessing']
+    ['guessing', 'Adadelta', 'SGD']
     """
-    fig, ax = figure(width=8, height=3.6)
-    least, most = sizes[0].item(), sizes[-1].item()
-    ax.axvline(1e-6, color="0.4", linewidth=0.8, linestyle=":")
-    ax.text(1.1e-6, 5.5, "torch's ε", color="0.3", va="top")
-    for name, losses, color, marker in zip(units, ends, (BLUE, RED, GREEN), "os^", strict=False):
-        ax.plot(sizes, losses, color=color, marker=marker, label=name, linewidth=2)
-        ax.text(0.7 * least, losses[0].item(), name, color=color, ha="right", va="top")
-    ax.axhline(math.log(10), color="0.4", linewidth=0.8, label="guessing")
-    ax.text(least / 25, 2.5, "guessing", color="0.3")
-    ax.set(xscale="log", yscale="log", xlim=(least / 30, 2 * most), ylim=(0.05, 6))
-    ax.set(xlabel="ε, log scale", ylabel="loss after 300 steps, log scale")
+    fig, ax = figure(width=7)
+    ax.axhline(math.log(10), color="0.4", linewidth=0.8, label="_guessing")
+    ax.text(units[0], 1.05 * math.log(10), "guessing", color="0.3", va="bottom")
+    for name, losses in default.items():
+        ax.plot(units, losses, label=name, linewidth=2, **look(name))
+    ax.set(xscale="log", yscale="log", ylim=(0.05, 6), xlabel="all pixels times, log scale")
+    ax.set_ylabel("loss after 300 steps, log scale")
+    label_ends(ax)
     return fig
 
 
@@ -345,9 +313,7 @@ def _jumps_down_a_parabola(ax: Any, *, curvature: float, lr: float, rule: Callab
 
 def _jumps_on_the_floor(ax: Any, lr: float, rule: Callable[..., Any]) -> None:
     ax.plot(range(1, ROUNDS + 1), _jumps(rule, 1, lr), color=SKY, linewidth=8, alpha=0.6, label="curvature 1")
-    ax.set(
-        xscale="log", yscale="log", ylim=(1e-5, 10), xlabel="step, log scale", ylabel="length of the step, log scale"
-    )
+    ax.set(xscale="log", yscale="log", ylim=(1e-5, 3), xlabel="step, log scale", ylabel="length of the step, log scale")
 
 
 def _jumps(rule: Callable[..., Any], curvature: float, lr: float) -> list[float]:

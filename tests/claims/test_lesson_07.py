@@ -41,11 +41,16 @@ step $t$ has the square $\\varepsilon\\,(1 - 4/\\lambda^2)\\,t$."""
 @pytest.mark.parametrize("curvature, rests", [(0.5, True), (1.8, True), (2.2, False), (60.0, False)])
 @pytest.mark.parametrize("eps", [1e-5, 1e-8])
 def test_where_it_comes_to_rest(curvature, rests, eps):
-    """Near a minimum both memories, if they last ten steps as here, run empty beside any ε, and the quotient of the \
-roots becomes 1 again.
-    What is left is gradient descent with $\\eta = 1$, and lesson 01 knows its limit: it is stable only for \
-curvatures below 2."""
+    """Near a minimum both then shrink far below any ε, and the quotient of the roots becomes 1 again.
+    What is left is gradient descent with $\\eta = 1$, stable only for curvatures below 2, as lesson 01 found."""
     assert (last_step(curvature, 0.8, eps, 30_000, start=0.1) < 1e-2 * eps**0.5) == rests
+
+
+@pytest.mark.parametrize("rho, rests", [(0.5, False), (0.99, False), (0.995, True), (0.999, True)])
+def test_long_memories_come_to_rest(rho, rests):
+    """It begins at curvature 2 over lr, for memories of up to about 100 steps."""
+    last = last_step(25.0, rho, 1e-6, 20_000, start=1.0)
+    assert (last == 0) == rests and (rests or last == pytest.approx(0.141, rel=0.06))
 
 
 def last_step(curvature, rho, eps, steps, *, start=0.5, lr=1.0, falling=False):
@@ -107,7 +112,7 @@ which three starts hardly tell apart.
     Right, SGD and momentum, with one lr for all units, fall back to 0.36 and 0.31, about twice what RMSprop and \
 Adadelta have.
     No: at its lr of 1, torch's ε and ρ, Adadelta ends at 0.51 and 0.46, tuned at 0.08 and 0.17.
-    There, tuned, with units spread a hundredfold, both end at about half the loss of SGD and momentum.
+    - Tuned, with units spread a hundredfold, both end at about half the loss of SGD and momentum.
     On minibatches RMSprop with either memory, Adadelta and Adam, tuned, are near each other: 0.07 to 0.10 on the \
 left, 0.13 to 0.18 in the middle.
     """
@@ -131,19 +136,6 @@ left, 0.13 to 0.18 in the middle.
     ).all()
 
 
-@SLOW
-@pytest.mark.parametrize("setting", [WIDE, NARROW, THIS_NET], ids=["wide", "narrow", "this net"])
-def test_what_equal_memories_do(setting):
-    """With memories of 0.9 RMSprop still leads up to times 3, and Adadelta at times 100.
-    At times 10 RMSprop now leads, in this net.
-    """
-    scales = [0.3, 1, 3, 10, 100]
-    rms = ends("RMSprop 0.9", [0.01], scales, **setting)[:, 0]
-    ada = ends("Adadelta", [1], scales, **setting)[:, 0]
-    assert (rms[:3] < 0.6 * ada[:3]).all() and ada[4] < 0.5 * rms[4]
-    assert setting is not THIS_NET or rms[3] < ada[3]
-
-
 @pytest.mark.parametrize("hidden, seed", [(24, 1), (16, 3)])
 def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
     """The first weights are divided by these factors, so at the start both nets compute the same."""
@@ -155,48 +147,18 @@ def test_with_the_weights_converted_the_net_begins_alike(hidden, seed):
 
 @pytest.mark.parametrize("setting", [WIDE, pytest.param(NARROW, marks=SLOW)], ids=["wide", "narrow"])
 def test_adadelta_is_ahead_where_pixels_are_large(setting):
-    """Right, RMSprop is ahead up to times 3.
-    At times 10 and 100 Adadelta is ahead of all, on these batches of ten.
-    On these minibatches of ten, at torch's numbers, RMSprop leads with pixels times 0.1 to 3, \
-Adadelta with 10 and 100.
-    But RMSprop at torch's lr, with the pixels as they are, ends at 0.10, \
-and Adadelta's 1 ends higher in every unit here.
+    """RMSprop is ahead up to times 3; at times 100 Adadelta is, far.
+    - On these minibatches, at torch's numbers, RMSprop leads with pixels times 0.1 to 3, Adadelta with times 100.
+    The price: at no scale here does Adadelta's 1 reach the 0.10 that RMSprop has with the pixels as they are.
     """
     scales = [0.3, 1, 3, 10, 100]
-    rms, ada = (ends(name, [lr], scales, **setting)[:, 0] for name, lr in (("RMSprop", 0.01), ("Adadelta", 1)))
-    assert (rms[:3] < 0.8 * ada[:3]).all()
-    assert (ada[3:] < 0.65 * rms[3:]).all()
-    assert (ada > 1.2 * rms[1]).all()
+    ada = ends("Adadelta", [1], scales, **setting)[:, 0]
+    for name in ("RMSprop", "RMSprop 0.9"):
+        rms = ends(name, [0.01], scales, **setting)[:, 0]
+        assert (rms[:3] < 0.8 * ada[:3]).all() and ada[4] < 0.5 * rms[4] and (ada > 1.2 * rms[1]).all()
     if setting is NARROW:
         for name in ("SGD", "momentum"):
             assert (ada[3:] < 0.7 * ends(name, [0.001], [10, 100], **setting)[:, 0]).all()
-
-
-@SLOW
-def test_what_large_pixels_spoil():
-    """Left, pixels times 100 spoil every tuned lr: SGD and momentum end near guessing, 2.3, or worse, the other two \
-far above what they had.
-    """
-    few = {"SGD": [0.5, 1], "momentum": [0.05, 0.1], "RMSprop": [0.01, 0.02], "Adadelta": [5, 10]}
-    after = {name: ends(name, rates, [100], **NARROW).min() for name, rates in few.items()}
-    assert min(after["SGD"], after["momentum"]) > 2.1 and min(after["RMSprop"], after["Adadelta"]) > 1
-
-
-@pytest.mark.parametrize("setting", [WIDE, pytest.param(NARROW, marks=SLOW)], ids=["wide", "narrow"])
-def test_the_larger_the_pixels_the_smaller_the_eps(setting):
-    """The larger the pixels, the smaller the ε that suits: 1e-4 or more as they are, about 1e-5 at times 10, \
-1e-7 to 1e-6 at times 100.
-    Yet 1e-4, tuned on pixels as they are, ends near guessing at times 100, as tuned lrs did.
-    Torch's 1e-6 is a compromise here: its worst loss of the three is least.
-    """
-    sizes = torch.logspace(-7, -3, 5, dtype=torch.float64)
-    swept = ends("Adadelta", [1] * 5, [1, 10, 100], eps=sizes.repeat(9), **setting)
-    assert swept[0, :3].min() > 1.2 * swept[0, 3:].max()
-    assert swept[2, :2].max() < 1.2 * swept[2].min()
-    for row, at in ((1, 2), (2, 1)):  # times 10 at 1e-5, times 100 up to 1e-6
-        assert swept[row, at] < 1.2 * swept[row].min() and (swept[row, at + 1 :] > 1.2 * swept[row, at]).all()
-    assert 1.2 < swept[2, 3] > 2.5 * swept[2, 1]
-    assert swept.amax(0).argmin() == 1
 
 
 @pytest.mark.parametrize("dice, seed, hidden", [(1, 0, 16), pytest.param(2, 1, 24, marks=SLOW)])
@@ -217,29 +179,10 @@ showed does not hold in these 100 steps.
     assert ends.pop("Adam") < 0.8 * min(ends.values())
 
 
-@pytest.mark.parametrize("eps", [1e-8, 1e-7])
-@pytest.mark.parametrize("start", [(-4.0, 1.0), (-2.0, 0.5)])
-def test_the_middling_window_is_passed(eps, start):
-    """Of the three, ten has come least far after 100 steps.
-    That of one, $\\rho = 0$, begins with steps a third as long and passes it at step 27;
-    The first step is about $\\sqrt{\\varepsilon/(1-\\rho)}$, so a thousand starts fast.
-    """
-    ravine, far = problems.quadratic(condition=25), {}
-    for window in (1, 10, 1000):
-        run = descend(
-            ravine, Adadelta, 100, start=torch.tensor(start, dtype=torch.float64), eps=eps, rho=1 - 1 / window
-        )
-        far[window] = run.points[:, 0] - run.points[0, 0]
-        assert far[window][1] == pytest.approx(math.sqrt(eps * window), rel=1e-3)
-    assert far[10][-1] < far[1][-1] < far[1000][-1]
-    assert 23 <= (far[1] > far[10]).nonzero()[0] <= 29
-    assert far[1][1] == pytest.approx(far[10][1].item() / 3, rel=0.06)
-
-
 @pytest.mark.parametrize("lr", [2, 10])
 def test_a_larger_lr_lowers_the_edge(lr):
     """A schedule that lets lr fall to 0 ends it.
-    It begins at curvature 2 over lr.
+    It begins at curvature 2 over lr
     """
     for curvature, rests in ((1.8 / lr, True), (2.2 / lr, False)):
         assert (last_step(curvature, 0.8, 1e-6, 20_000, start=0.1, lr=lr) < 1e-5) == rests
@@ -258,8 +201,7 @@ def test_a_larger_eps_lowers_the_loss(hidden, seed):
 
 @pytest.mark.parametrize("rho", [0.5, 0.9, 0.99])
 def test_a_hundred_times_eps_is_ten_times_the_first_step(rho):
-    """A hundred times the ε is about ten times the first step: $\\sqrt{\\varepsilon}$ does what a learning rate \
-does, while it is small beside the gradients."""
+    """A hundred times the ε is about ten times the first step, while ε is small beside $(1-\\rho)\\,g^2$."""
     first = [abs(adadelta(0.0, 25.0, 0.0, 0.0, rho=rho, eps=eps)[0]) for eps in (1e-8, 1e-6, 1e-4)]
     assert first[1:] == pytest.approx([10 * step for step in first[:-1]], rel=0.01)
 
@@ -275,13 +217,47 @@ $\\sqrt{\\varepsilon}/\\sqrt{\\varepsilon} = 1$: gradient descent, with $\\eta =
     assert ends[0] == pytest.approx(ends[1], rel=0.05)
 
 
+@pytest.mark.parametrize("factor", [10, 30])
+@pytest.mark.parametrize("rho", [0.8, 0.95])
+@pytest.mark.parametrize("problem", [problems.quadratic(condition=25), problems.beale], ids=["ravine", "beale"])
+def test_a_hundred_times_eps_is_ten_times_lr(problem, rho, factor):
+    """While gradients are large beside $\\sqrt\\varepsilon$, a hundred times the ε is ten times the lr.
+    - There the upper $\\sqrt\\varepsilon$ is its learning rate.
+    """
+    paths = [
+        descend(problem, Adadelta, 60, rho=rho, **more).points
+        for more in ({"eps": 1e-9 * factor**2}, {"eps": 1e-9, "lr": factor})
+    ]
+    way = (paths[0] - paths[0][0]).abs().max()
+    assert (paths[0] - paths[1]).abs().max() < 1e-3 * way
+
+
 @pytest.mark.parametrize("loss, unit", [(1e-4, 0.5), (3e-5, 4.0)])
-def test_adadelta_fails_both_tests(loss, unit):
-    """But Adadelta, on the last rung, fails both, with either ε."""
-    for eps in (1e-6, 1e-5, 1e-4):
-        before, *after = (a_path(Adadelta, *change, eps=eps) for change in ((1, 1), (loss, 1), (1, unit)))
+def test_which_tests_adadelta_fails(loss, unit):
+    """Adadelta passes it too, if its ε is small beside the squared gradients.
+    But the unit it fails with either ε, as RMSprop does, one rung below.
+    """
+    for eps in (1e-12, 1e-13, 1e-6, 1e-5):
+        before, louder, finer = (a_path(Adadelta, *change, eps=eps) for change in ((1, 1), (loss, 1), (1, unit)))
         way = (before - before[0]).abs().max()
-        assert min((before - each).abs().max() for each in after) > 0.2 * way
+        assert (before - finer).abs().max() > 0.2 * way
+        gap = (before - louder).abs().max()
+        assert gap > 0.2 * way if eps > 1e-7 else gap < 5e-4 * way  # what the picture calls the same path
+
+
+@pytest.mark.parametrize("eps, unit", [(1e-6, 3.0), (1e-5, 0.25)])
+def test_the_upper_eps_decides_the_test_of_the_unit(eps, unit):
+    """The upper ε decides: it has the unit of a squared step, and with it converted the paths are 0.01 % apart.
+    The lower one shows where gradients are as small as its root, as with the loss times 0.0001.
+    """
+
+    def apart(loss=1.0, unit=1.0, **own):
+        repaired, both = from_rule(CELLS["with_units"]), {"eps_g": eps, "eps_d": eps}
+        before, after = a_path(repaired, 1, **both), a_path(repaired, loss, unit, **both | own)
+        return (before - after).abs().max() / (before - before[0]).abs().max()
+
+    assert apart(unit=unit, eps_d=eps * unit**2) < 5e-4 and apart(unit=unit, eps_g=eps / unit**2) > 0.2
+    assert apart(loss=1e-4) > 0.2 and apart(loss=1e-4, eps_g=eps * 1e-8) < 1e-9
 
 
 def a_path(optimizer, loss, unit=1.0, **options):
