@@ -12,7 +12,8 @@ OPTIMIZERS = {
     "gradient descent": lambda unit: _steps([-0.1, -0.09]) / unit,
     "Newton's method": lambda unit: _steps([-0.5, -0.25]) * unit,
     "Adagrad": lambda unit: _steps([-0.1, -0.1 / 2**0.5]),
-    "Adadelta with eps = 0": lambda unit: _adadelta(unit),
+    "Adadelta with eps = 0": lambda unit: _adadelta(unit, eps=0.0),
+    "Adadelta with eps = 1e-6": lambda unit: _adadelta(unit, eps=1e-6),
     "an optimizer that goes a tenth too far in the new unit": lambda unit: (
         _steps([-0.4, 0.3]) * (unit if unit == 1 else 1.1 * unit)
     ),
@@ -46,10 +47,10 @@ OPTIMIZERS = {
 }
 
 
-def _adadelta(unit):
+def _adadelta(unit, eps):
     g = 2.0 / unit
-    p, s, u = rules.adadelta(0.0, g, unit**-2.0, unit**2.0, eps=0.0)
-    q, s, u = rules.adadelta(p, g, s, u, eps=0.0)
+    p, s, u = rules.adadelta(0.0, g, unit**-2.0, unit**2.0, eps=eps)
+    q, s, u = rules.adadelta(p, g, s, u, eps=eps)
     return _steps([p, q - p])
 
 
