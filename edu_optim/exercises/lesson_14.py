@@ -157,6 +157,18 @@ TRAIN = [
         ask="What becomes of the value that `step` returns?",
     ),
     edit(
+        "what `step` returns is taken off p",
+        {"p = step(": "p = p - step("},
+        why="`step` returns the new p, and not a way to go.",
+        ask="What does `step` return?",
+    ),
+    edit(
+        "the mean gradient is taken off p, without `step`",
+        {TOGETHER: "p - sum(gradient(p, share) for share in shares) / ranks"},
+        why="How far a gradient leads is what `step` knows: its rule divides, or remembers, or scales.",
+        ask="Which p does `step` return for this gradient?",
+    ),
+    edit(
         "one rank is left out",
         {"for rank in range(ranks)]": "for rank in range(max(1, ranks - 1))]"},
         why="Its share of each batch is seen by none.",

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ..plot import BLUE, GREEN, OTHERS, RED, figure
+from ..plot import BLUE, GREEN, RED, figure
 from ..problems import digits, small_net
 from ..rules import adam
 from . import nets
@@ -111,7 +111,8 @@ def hops() -> Figure:
     """
     fig, axes = figure(3, width=10, height=3.2)
     places = [(0.0, 1.0), (0.9, -0.5), (-0.9, -0.5)]
-    for hop, (ax, title) in enumerate(zip(axes, ("at first", "after one hop", "after two hops"), strict=True)):
+    titles = "at first", "after one hop", "after two hops: a + b + c"
+    for hop, (ax, title) in enumerate(zip(axes, titles, strict=True)):
         ax.set(title=title, xlim=(-1.5, 1.5), ylim=(-1, 1.5), aspect=1)
         ax.set_axis_off()
         for rank, (x, y) in enumerate(places):
@@ -142,7 +143,8 @@ def rounds() -> Figure:
             ax.text(part, rank, "+".join(held), ha="center", va="center", size=11)
             if turn and (rank - part - turn) % 3 == 0:
                 ax.add_patch(Rectangle((part - 0.46, rank - 0.46), 0.92, 0.92, fill=False, color=RED, linewidth=2))
-        ax.set(title="at first" if turn == 0 else f"after turn {turn}", aspect="auto")
+        does = "reduce-scatter" if turn < 3 else "all-gather"
+        ax.set(title=f"{does}, turn {turn}" if turn else "at first", aspect="auto")
         ax.set_xticks(range(3), ["part 0", "part 1", "part 2"])
         ax.set_yticks(range(3), ["rank 0", "rank 1", "rank 2"])
     return fig
@@ -154,38 +156,30 @@ def _summed(hops: int, turn: int) -> int:
     return 3 if complete else hops + 1 if hops <= turn else 1
 
 
-def kept(alone: list[float], runs: dict[str, dict[str, Any]]) -> Figure:
-    """The losses of runs on the curve of one process, and what each of their ranks keeps.
+def kept(runs: dict[str, dict[str, Any]]) -> Figure:
+    """What each rank of some runs keeps.
 
     Args:
-        alone: the losses of one process.
-        runs: name -> what ``notebooks/scripts/train.py`` wrote: ``"losses"``, a list, and ``"bytes"``, for each rank
-            those of parameters, gradients and state.
+        runs: name -> what ``notebooks/scripts/train.py`` wrote, with ``"bytes"``: for each rank those of parameters,
+            gradients and state.
 
-    >>> run = {"losses": [2.0, 1.0], "bytes": [[8, 8, 16], [8, 8, 0]]}
-    >>> [float(bar.get_width()) for bar in kept([2.0, 1.0], {"two ranks": run}).axes[1].patches]
+    >>> run = {"bytes": [[8, 8, 16], [8, 8, 0]]}
+    >>> [float(bar.get_width()) for bar in kept({"two ranks": run}).axes[0].patches]
     [0.008, 0.008, 0.008, 0.008, 0.016, 0.0]
     """
-    fig, (left, right) = figure(2, width=11.5, height=4, gridspec_kw={"width_ratios": (1, 1.2)})
-    left.plot(alone, color="0.6", label="one process")
-    for index, (name, run) in enumerate(runs.items()):
-        color, _, marker = OTHERS[index]
-        steps = range(2 * index, len(run["losses"]), 2 * len(runs))
-        left.plot(steps, [run["losses"][step] for step in steps], marker, color=color, label=f"two ranks, {name}")
-    left.set(xlabel="step", ylabel="loss, log scale", yscale="log", title="two ranks on the curve of one")
-    left.legend()
+    fig, ax = figure(width=8, height=3.4)
     rows = [(f"{name}, rank {rank}", part) for name, run in runs.items() for rank, part in enumerate(run["bytes"])]
     names, parts = zip(*rows, strict=True)
     start = [0.0] * len(rows)
     for what, color in PARTS.items():
         widths = [part[list(PARTS).index(what)] / 1000 for part in parts]
-        right.barh(names, widths, left=start, label=what, color=color, edgecolor="white")
-        right.text(start[0] + widths[0] / 2, 0, what, color="white", weight="bold", ha="center", va="center")
+        ax.barh(names, widths, left=start, label=what, color=color, edgecolor="white")
+        ax.text(start[0] + widths[0] / 2, 0, what, color="white", weight="bold", ha="center", va="center")
         start = [a + b for a, b in zip(start, widths, strict=True)]
     for row, end in enumerate(start):
-        right.annotate(f"{end:.0f} kB", (end, row), (4, 0), textcoords="offset points", va="center")
-    right.invert_yaxis()
-    right.set(xlabel="kB", xlim=(0, 1.15 * max(start)), title="what each rank keeps")
+        ax.annotate(f"{end:.0f} kB", (end, row), (4, 0), textcoords="offset points", va="center")
+    ax.invert_yaxis()
+    ax.set(xlabel="kB", xlim=(0, 1.15 * max(start)), title="what each rank keeps")
     return fig
 
 
@@ -209,7 +203,7 @@ def measured() -> Figure:
     ['2 ranks', '4 ranks']
     """
     fig, axes = figure(2, width=10, height=3.6, sharey=True)
-    looks = [("o-", RED), (":", RED), ("^-.", GREEN), ("s--", BLUE)]
+    looks = [("o-", RED), (":", "0.3"), ("^-.", GREEN), ("s--", BLUE)]
     for ax, (ranks, ways) in zip(axes, MEASURED.items(), strict=True):
         for (name, times), (look, color) in zip(ways.items(), looks, strict=True):
             ax.plot(MEASURED_AT, times, look, color=color, label=name)
@@ -249,7 +243,7 @@ def _sent_round(ax: Axes, *, ranks: int, weights: float, delay: float) -> dict[s
         ax.plot(several, line, dash, color=color, label=name)
         ax.plot(weights, dot, "o", color=color, markersize=9)
     if ranks > 2:
-        ax.axvline(SPEED / 4 * delay / 1e6 / (1 - 2 / ranks), color="0.5", linewidth=1)
+        ax.axvline(SPEED / 4 * delay / 1e6 / (1 - 2 / ranks), color="0.5", linewidth=1, label="both as long")
     ax.legend()
     return {
         "whole gradients, milliseconds": mine[0],

@@ -21,7 +21,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, Muon, NAdam, RAdam, RMSprop
-from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, round_trip, train_averaged
+from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, play, round_trip, train_averaged
 from edu_optim.problems import digits, small_net
 
 data = functools.cache(digits)
@@ -71,7 +71,8 @@ def test_unequal_shares(first):
 )
 def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
     """The same start, equal shares of a plain mean over examples, the mean of the gradients: many ranks are one \
-rank with the whole batch, up to rounding, unless a loss looks at other examples (BatchNorm) or draws (Dropout)
+rank with the whole batch, up to rounding (which a large rate can blow up), unless a loss looks at other examples \
+(BatchNorm) or draws (Dropout)
     Labels that the loss skips (padding) or weighs (`weight=`) can make shares unequal.
     BatchNorm makes the loss of an example depend on its share, and Dropout draws anew for each: there equal shares \
 are not enough.
@@ -85,6 +86,27 @@ are not enough.
     mean = sum(gradient(ranked, share, labels) for share in shares) / ranks
     off = (mean - batch).norm() / batch.norm()
     assert off < 1e-14 if same else off > 0.03
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_what_a_layer_keeps_is_not_made_alike(ranks):
+    """If all begin alike and take the mean's step, their weights stay alike, and only gradients have to be sent.
+    The running means that BatchNorm keeps of its share stay apart.
+    """
+    nets = [nn.Sequential(nn.BatchNorm1d(64, dtype=torch.float64), small_net(64, 16, 10)) for _ in range(ranks)]
+    optimizers = [Adam(net.parameters(), lr=0.01) for net in nets]
+    for start in range(0, 640, 64):
+        for rank, net in enumerate(nets):
+            gradient(net, slice(start + rank, start + 64, ranks))
+        for same in zip(*(net.parameters() for net in nets), strict=True):
+            mean = sum(p.grad for p in same) / ranks
+            for p in same:
+                p.grad = mean.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    first, *others = (torch.cat([p.detach().flatten() for p in net.parameters()]) for net in nets)
+    assert all(torch.equal(first, other) for other in others)
+    assert (nets[0][0].running_mean - nets[1][0].running_mean).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -104,7 +126,7 @@ def test_weights_make_shares_unequal(ranks, option, same):
 @pytest.mark.parametrize("cls", [Adam, AdamW, NAdam, RAdam, Adagrad, SGD, Muon])
 def test_rows(cls, two_ranks):
     """Our `Adam` is *elementwise*, each weight steps by itself, and need not know.
-    our class then needs `run="per_tensor"`, for they lack an operation on lists.
+    our class then needs `run="per_tensor"`, for they have no `_foreach_copy_`.
     DDP copies everything, `ZeroRedundancyOptimizer` deals out the state, FSDP2 cuts all of it; an elementwise \
 optimizer need not know.
     """
@@ -195,20 +217,21 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
 @pytest.mark.slow
 def test_averaged_parameters_are_another_training():
     """At 0.01 the loss ends higher with more ranks.
-    At 0.03 those 16 end lower, with both seeds; with each at its best rate the two end nearly alike.
+    But a larger rate makes up for it: those 16 want twice the rate, and there, in the mean of five seeds, end as low \
+as one rank at its best.
     It is another training, and its best rate depends on the number of ranks.
     """
     for seed in (1, 3):
         ends = [train_averaged(ranks, 0.01, seed)[0][-1] for ranks in (1, 2, 16)]
         assert ends == sorted(ends)
-    for seed in (0, 1):
-        gradients, many = (train_averaged(ranks, 0.03, seed)[0][-1] for ranks in (1, 16))
-        assert many < gradients
-    best = [
-        sum(min(train_averaged(ranks, lr, seed)[0][-1] for lr in lrs) for seed in range(4, 8))
-        for ranks, lrs in ((1, (0.01, 0.02, 0.03, 0.05)), (16, (0.03, 0.04, 0.05)))
-    ]
-    assert best[1] == pytest.approx(best[0], rel=0.1)
+    for seeds in (range(5), range(5, 10)):
+        one, two, many = (
+            {lr: sum(train_averaged(ranks, lr, seed)[0][-1] for seed in seeds) / 5 for lr in (0.01, 0.02, 0.04, 0.08)}
+            for ranks in (1, 2, 16)
+        )
+        assert [min(ends, key=ends.get) for ends in (one, two, many)] == [0.02, 0.02, 0.04]
+        assert min(many.values()) < min(one.values()) == pytest.approx(min(many.values()), rel=0.15)
+        assert min(two.values()) == pytest.approx(min(one.values()), rel=0.05)
     for seed in range(2, 6):
         (two_faster, many_faster), (two_fast, many_fast) = (
             [train_averaged(ranks, lr, seed)[0][-1] for ranks in (2, 16)] for lr in (0.02, 0.05)
@@ -227,8 +250,8 @@ def test_how_much_shorter_the_steps_are(ranks, length):
 @pytest.mark.parametrize(("ranks", "sizes"), [(2, (64, 16, 10)), (4, (64, 12, 12, 10))])
 def test_the_mean_of_the_steps_is_shorter_than_the_step_of_the_mean(ranks, sizes, lr):
     """The gradients of a share are noisier.
-    In the mean of the steps that noise cancels, but the larger squares below stay: the mean is shorter than the step \
-of the mean.
+    In the mean of the steps that noise cancels, but each was divided by a larger root: the mean is shorter than the \
+step of the mean.
     """
     nets = [small_net(*sizes, seed=2) for _ in range(ranks + 1)]  # the first takes the step of the mean
     optimizers = [Adam(net.parameters(), lr=lr) for net in nets]
@@ -400,11 +423,16 @@ Dropout's draws or a schedule would have to be in it too.
 
 @pytest.mark.parametrize("ranks", [4, 8, 32])
 def test_small_gradients_cost_messages_and_large_ones_bytes(ranks):
-    """Beside this delay the messages are so short that only their number counts, 14 against 7."""  # noqa: E501
+    """Beside this delay the messages are so short that only their number counts, 14 against 7.
+    By (2) a rank sends whole gradients $R - 1$ times, but of parts never more than two gradients.
+    """
     whole, parts = round_trip(ranks, weights=100, delay=50)
     assert parts / whole == pytest.approx(2, abs=0.01)
     whole, parts = round_trip(ranks, weights=1e9, delay=50)
     assert parts / whole == pytest.approx(2 / ranks, rel=0.01)
+    for way, gradients in (("whole gradients", ranks - 1), ("parts", 2 * (ranks - 1) / ranks)):
+        assert f"{way}, sent by a rank: {gradients:.3g}\n" in f"{play().at(ranks=ranks)}\n"
+        assert gradients < 2 or way != "parts"
 
 
 @pytest.mark.parametrize("delay", [5, 60])
@@ -491,14 +519,15 @@ def test_whose_start_it_is(tmp_path):
 
 
 def test_what_the_clock_said():
-    """For small gradients whole ones take less time, as in the model, and for large ones parts, in Python too, so \
+    """For small gradients whole ones take less time, though not half, and for large ones parts, in Python too, so \
 it is not the language.
+    On two ranks the model gives parts no gain, and the clock does.
     with ten million weights `all_reduce` takes most of its time without sending.
     """
     for ranks, ways in MEASURED.items():
         whole, unsent, ring, torchs = (dict(zip(MEASURED_AT, times, strict=True)) for times in ways.values())
         for parts in (ring, torchs):
-            assert whole[1_000] < parts[1_000] and whole[10_000] < parts[10_000]
+            assert all(0.5 * parts[weights] < whole[weights] < parts[weights] for weights in (1_000, 10_000))
             assert all(whole[weights] > 1.3 * parts[weights] for weights in (1_000_000, 10_000_000))
         assert all(ring[weights] < 1.6 * torchs[weights] for weights in MEASURED_AT)
         assert unsent[10_000_000] > 0.6 * whole[10_000_000]
@@ -519,7 +548,9 @@ large one.
 
 @pytest.mark.parametrize(("lr", "steps"), [(0.01, 60), (0.1, 200)])
 def test_rounding_may_grow_into_another_training(lr, steps):
-    """In many steps at a large rate such rounding can grow."""
+    """In many steps at a large rate such rounding can grow.
+    up to rounding (which a large rate can blow up)
+    """
     ends = []
     for shares in (1, 2):
         net = small_net(64, 48, 48, 10, seed=1)
