@@ -52,11 +52,11 @@ def test_the_rate_of_radam_means_two_things(size, beta2):
     assert [step / one for step, one in zip(steps, ones, strict=True)] == pytest.approx([size] * 2 + [1] * 3)
 
 
-@pytest.mark.parametrize("beta2", [0.9, 0.97, 0.999, 0.9999])
-def test_radam_is_momentum_for_five_steps(beta2):
-    """While `n` is at most 5 it is momentum; then it divides as Adam does, but by a factor `r` more carefully."""
-    steps = [rules.radam(0.0, 4.0, 0.0, 0.0, t=t, lr=1.0, betas=(0.0, beta2))[0] for t in range(1, 9)]
-    assert [step == -4.0 for step in steps] == [True] * 5 + [False] * 3
+@pytest.mark.parametrize(("beta2", "first"), [(0.6, 20), (0.8, 6), (0.9, 5), (0.97, 5), (0.999, 5), (0.9999, 5)])
+def test_how_long_radam_is_momentum(beta2, first):
+    """While `n` is at most 5 it is momentum; above 5 it divides as Adam does, but by a factor `r` more carefully."""
+    steps = [rules.radam(0.0, 4.0, 0.0, 0.0, t=t, lr=1.0, betas=(0.0, beta2))[0] for t in range(1, 21)]
+    assert [step == -4.0 for step in steps] == [True] * first + [False] * (20 - first)
 
 
 def test_radam_climbs_far_more_slowly_where_beta2_is_larger():
@@ -97,16 +97,18 @@ class Counts(TorchDispatchMode):
 
 @pytest.mark.parametrize("shape", [(32, 32), (100, 100)])
 def test_what_a_step_of_muon_costs(shape):
-    """AdamW's step takes 16 operations a weight, and a layer's gradient 6 an example (the first's 4).
+    """AdamW's step takes 16 operations a weight, and a layer's gradient 6 an example: 2 each for the way forward, the \
+inputs and the weights (the first layer asks nothing of its inputs: 4).
     So with 32 examples, Muon's step costs five times as much as the gradient of our hidden layer.
     Where 4,096 units meet a minibatch of a million tokens, it costs 2 % as much.
     """
-    x, w = torch.ones(7, shape[1], requires_grad=True), torch.ones(shape, requires_grad=True)
+    w = torch.ones(shape, requires_grad=True)
     with FlopCounterMode(display=False) as muon:
         rules.orthogonal(w.detach())
-    with FlopCounterMode(display=False) as gradient:
-        (x @ w.mT).sum().backward()
-    assert gradient.get_total_flops() == 6 * 7 * w.numel()
+    for asked, operations in ((True, 6), (False, 4)):
+        with FlopCounterMode(display=False) as gradient:
+            (torch.ones(7, shape[1], requires_grad=asked) @ w.mT).sum().backward()
+        assert gradient.get_total_flops() == operations * 7 * w.numel()
     assert muon.get_total_flops() == 30 * shape[0] * w.numel()
     assert 30 * 32 / (6 * 32) == 5 and round(100 * 30 * 4096 / (6 * 1_000_000)) == 2
     tensors = [torch.ones(3) for _ in range(4)]
@@ -118,7 +120,7 @@ def test_what_a_step_of_muon_costs(shape):
 @pytest.mark.parametrize("lr", [0.01, 0.3])
 @pytest.mark.parametrize("g", [-7.0, 1e-6, 3.0, 0.0])
 def test_every_weight_moves_by_lr_under_lion(lr, g):
-    """Without decay every weight moves by `lr`, unless its mean is 0 or as good as 0."""
+    """Without decay every weight moves by `lr`, unless its mean is 0, or nearly 0."""
     p, m = 0.5, 0.1 * g
     for _ in range(4):
         moved, m = rules.lion(p, g, m, lr=lr)
@@ -167,26 +169,18 @@ def won(results):
     return {(name, other) for name, others in beaten(results).items() for other in others}
 
 
-def test_ten_seeds_at_a_constant_rate():
-    """Schedule-free beats four, and RAdam is last."""
-    results = {rule: stored()["results"]["digits, MLP"][rule] for rule in RULES}
-    wins = {("schedule-free", name) for name in ("AdamW", "NAdam", "RAdam", "Lion")}
-    assert won(results) == wins | {("AdamW", "RAdam"), ("Muon", "RAdam")}
-    assert max(results, key=lambda name: sum(results[name]["held_out"])) == "RAdam"
-
-
 def mean(name):
     held_out = treatments()[name]["held_out"]
     return sum(held_out) / len(held_out)
 
 
 def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
-    """All but schedule-free gain here from both.
+    """All but schedule-free gain here from both; schedule-free is an average already.
     The six draw together: from 4.01 to 6.69 at a constant rate, from 3.65 to 4.66 with the average
-    In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, here by 0.5 to 0.8 points.
-    Use AdamW; try an average and a cosine: on our MLP in 120 minibatches of 32, at the default betas, of these rules only Muon beats it with either.
+    In this network, in 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, here by 0.5 to 0.8 points.
+    Use AdamW; try an average and a cosine: on our MLP in 120 minibatches of 32, at the default betas, of these rules only Muon beats it with each.
     expecting much: no table here tells it from AdamW with the same treatment
-    But an average gains AdamW more here, 1.7.
+    An average gains AdamW 1.7 points here, a cosine 1.6; Muon in its place, at a constant rate, 0.8.
     - There an average gained AdamW 1.7 points, a cosine 1.6: give its rivals both.
     at a constant rate in 120 or 200 steps: AdamW beats it there, on the MLP and the text
     """  # noqa: E501
@@ -213,7 +207,7 @@ def test_what_is_left_of_the_ranking_where_all_get_all_treatments():
 
 
 def test_the_treatments_are_chosen_alike_and_on_other_seeds():
-    """So now each rule starts three times, and chooses anew, from the nine rates with twenty seeds; the average chooses one of five decays too."""  # noqa: E501
+    """Each time it chooses from the same nine rates with twenty seeds, the average also one of five decays; what was chosen runs with forty new seeds on held-out digits."""  # noqa: E501
     assert len(treatments()) == 27 and not set(NEW) & {*range(20), *RACING}
     for name, race in treatments().items():
         rows = race["tuning"] if "decay" in race else [race["tuning"]]
@@ -225,16 +219,30 @@ def test_the_treatments_are_chosen_alike_and_on_other_seeds():
         assert race.get("decay") not in DECAYS[:: len(DECAYS) - 1] or name in ("Lion, average", "Muon on all, average")
 
 
+def test_what_length_alone_does():
+    """It beats AdamW at a constant rate and with the average, and Muon beats it with the cosine; with the others this table does not tell them apart."""  # noqa: E501
+    wins = won(counted(treatments()))
+    for treatment in TREATMENTS:
+        muon, length, adamw = (f"{rule}, {treatment}" for rule in ("Muon", "length alone", "AdamW"))
+        assert ((length, adamw) in wins) == (treatment != "cosine") and (adamw, length) not in wins
+        assert ((muon, length) in wins) == (treatment == "cosine") and (length, muon) not in wins
+
+
 def test_what_takes_muon_apart():
-    """It beats Muon in each column, at about twice its operations.
-    With minibatches of 32, Muon's 120 steps cost as many operations as 320 of AdamW.
-    AdamW with those, `AdamW longer`, beats Muon with each treatment
+    """`Muon on all` beats Muon with each treatment: on these digits the recipe is the worse one.
+    `Muon on all` steps the first and the last matrix too, at about twice Muon's operations.
+    With minibatches of 32, Muon's 120 steps cost as many operations as 320 of AdamW
+    `AdamW longer` beats Muon with each too, and equals `Muon on all` at about half its cost.
+    - Muon's recipe is for hidden matrices; on our digits all matrices did better by the step.
     - By the operation, both averaged, AdamW leads there in 8 and 32, Muon on the text.
     where its step costs several times the gradient of its layers, as with 32 digits
     """  # noqa: E501
     wins = won(counted(treatments()))
     for name in ("Muon on all", LONG):
         assert {(f"{name}, {treatment}", f"Muon, {treatment}") for treatment in TREATMENTS} <= wins
+    for treatment in TREATMENTS:
+        names = f"Muon on all, {treatment}", f"{LONG}, {treatment}"
+        assert not {names, names[::-1]} & wins and abs(mean(names[0]) - mean(names[1])) < 0.15
     net = MATRIX.model(0).float()
     matrices, weights = [p for p in net.parameters() if p.ndim == 2], sum(p.numel() for p in net.parameters())
     with FlopCounterMode(display=False) as gradient:
@@ -277,7 +285,7 @@ def held(name, seeds, lr=None):
     "name", ["RAdam, cosine", "schedule-free, average", "Muon on all, cosine", "AdamW longer, cosine"]
 )
 def test_a_part_of_the_treatments_comes_out_as_it_is_stored(name):
-    """What was chosen has run with forty new seeds; here are the means."""
+    """what was chosen runs with forty new seeds on held-out digits."""
     assert held(name, (NEW[12],))["held_out"] == pytest.approx(treatments()[name]["held_out"][12:13], abs=0.6)
 
 
@@ -293,7 +301,7 @@ def each_forty(name):
 
 @pytest.mark.slow
 def test_what_an_average_gains_with_other_seeds():
-    """But an average gains AdamW more here, 1.7."""
+    """An average gains AdamW 1.7 points here, a cosine 1.6; Muon in its place, at a constant rate, 0.8."""
     adamw, cosine, average, muon = (
         each_forty(name)[0] for name in ("AdamW, constant", "AdamW, cosine", "AdamW, average", "Muon, constant")
     )
@@ -305,7 +313,7 @@ def test_what_an_average_gains_with_other_seeds():
 
 @pytest.mark.slow
 def test_other_seeds_and_finer_rates_say_so_too():
-    """In 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, here by 0.5 to 0.8 points."""  # noqa: E501
+    """In this network, in 120 minibatches of 32, at the default betas, Muon's does: it beats AdamW with each treatment, here by 0.5 to 0.8 points."""  # noqa: E501
     for treatment, finer in zip(TREATMENTS, (0.00681, 0.0316, None), strict=True):
         ours, theirs = f"Muon, {treatment}", f"AdamW, {treatment}"
         assert (ours, theirs) in won(counted({name: held(name, range(600, 640)) for name in (ours, theirs)}))
@@ -316,7 +324,6 @@ def test_other_seeds_and_finer_rates_say_so_too():
 def test_muons_lead_by_the_minibatch():
     """In 120 steps Muon leads by more in smaller minibatches, and in deeper networks.
     By the operation it trails most in the smallest, and in 32 at each depth.
-    on the digits, averaged, it leads in 120 steps in minibatches of 8 and 32
     Other minibatches and depths were tuned with six seeds; above 0 Muon leads.
     """
     steps, operations = leads().values()
@@ -357,7 +364,7 @@ def test_muons_lead_in_small_minibatches_and_deep_networks_with_other_seeds(name
 
 @pytest.mark.slow
 def test_on_as_many_images_muon_leads_by_more_in_large_minibatches():
-    """But smaller minibatches see fewer images: on as many, Muon leads by more in 128 than in 8."""
+    """Smaller minibatches also see fewer images in 120 steps: the picture does not tell which of the two it is."""
     leads = []
     for batch, steps, rates, decay in ((8, 480, (0.01, 0.01), 0.99), (128, 30, (0.0464, 0.1), 0.9)):
         task = replace(MATRIX, batch=batch, steps=steps)
@@ -370,26 +377,10 @@ def test_on_as_many_images_muon_leads_by_more_in_large_minibatches():
 
 
 @pytest.mark.slow
-def test_with_other_betas_muon_leads_by_less(monkeypatch):
-    """With other betas for both (AdamW's first 0.8, Muon's momentum 0.9) it leads by 0.2 to 0.5, by enough to count with the cosine alone."""  # noqa: E501
-    monkeypatch.setitem(RULES, "AdamW", functools.partial(RULES["AdamW"], betas=(0.8, 0.999)))
-    monkeypatch.setitem(RULES, "Muon", functools.partial(RULES["Muon"], momentum=0.9))
-    for treatment, *rates in (("constant", 0.01, 0.01), ("cosine", 0.0464, 0.0464), ("average", 0.0215, 0.0464)):
-        decays, ends = [0.97] if treatment == "average" else [], []
-        for rule, lr in zip(("AdamW", "Muon"), rates, strict=True):
-            ends.append(trained(MATRIX, rule, [lr], NEW, decays, treatment == "cosine")[1][-1].flatten())
-            assert ends[-1].mean() < mean(f"{rule}, {treatment}") + 0.05
-        assert 0.15 < (ends[0] - ends[1]).mean() < 0.5
-        results = counted({rule: {"held_out": end.tolist()} for rule, end in zip(("AdamW", "Muon"), ends, strict=True)})
-        assert (("Muon", "AdamW") in won(results)) == (treatment == "cosine")
-
-
-@pytest.mark.slow
 def test_what_takes_muon_apart_with_other_seeds():
-    """With three times forty seeds it beats AdamW by 0.4 points at a constant rate and with the average.
-    Muon beats it by 0.4 to 0.5 at a constant rate and with the cosine; with the average we do not know.
-    It beats Muon in each column, at about twice its operations.
-    """  # noqa: E501
+    """It beats AdamW at a constant rate and with the average, and Muon beats it with the cosine
+    `Muon on all` beats Muon with each treatment: on these digits the recipe is the worse one.
+    """
     for treatment in TREATMENTS:
         muon, length, adamw = (f"{rule}, {treatment}" for rule in ("Muon", "length alone", "AdamW"))
         wrong = {name: each_forty(name)[1] for name in (muon, length, adamw)}
@@ -400,21 +391,6 @@ def test_what_takes_muon_apart_with_other_seeds():
             assert (length, adamw) in wins and ahead == pytest.approx(0.4, abs=0.05)
     names = ("Muon on all, cosine", "Muon, cosine")
     assert names in won(counted({name: held(name, range(600, 640)) for name in names}))
-
-
-@pytest.mark.slow
-def test_a_cosine_pays_in_the_longer_runs():
-    """In 60 steps the cosine wins, as in 120 and 400; in 20 it does not.
-    Here is AdamW on the digits in fewer steps, with forty seeds; for each length the rates were chosen with six.
-    """
-    for steps, constant, wins in ((20, 0.0215, False), (60, 0.01, True)):
-        task, results = replace(MATRIX, steps=steps), {}
-        for name, lr in (("AdamW", constant), (COSINE, 0.0464)):
-            assert LRS[2:8][int(learned(task, name, LRS[2:8], range(6))[0].mean(0).argmin())] == lr
-            results[name] = {"held_out": learned(task, name, [lr], range(600, 640))[1][:, 0].tolist()}
-        assert ((COSINE, "AdamW") in won(counted(results))) == wins
-    assert ("AdamW, cosine", "AdamW, constant") in won(counted(treatments()))
-    assert (COSINE, "AdamW") in won(stored()["results"]["digits, 400 steps"])
 
 
 @pytest.mark.slow
@@ -468,16 +444,12 @@ def test_muon_is_ahead_on_the_text_at_equal_cost_with_another_length():
 def test_who_beats_both_adamws_on_the_other_tasks():
     """On the CNN, with one flattened kernel, Muon beats AdamW's constant rate.
     Schedule-free and AdamW's average beat that rate on both tasks
-    On the CNN we do not know, and in the text's 200 steps the constant rate wins; 200 may be too few there, and so may 280, below.
     """  # noqa: E501
     results = stored()["results"]
     for task in ("digits, CNN", "text, transformer"):
         found = beaten(results[task])
         for name in ("schedule-free", "AdamW, average", "Muon"):
             assert {"AdamW", COSINE} <= set(found[name])
-    assert "AdamW" in beaten(results["digits, 400 steps"])[COSINE]
-    assert COSINE in beaten(results["text, transformer"])["AdamW"]
-    assert f"{LONG}, cosine" in beaten(treatments(TEXT))[f"{LONG}, constant"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -584,9 +556,8 @@ def off(line):
 @pytest.mark.parametrize("start", [5.0, -20.0])
 def test_the_average_pays_where_the_rate_is_large(start):
     """Plain SGD it is: at 0.03 $x$ is farther in 79 of 100 noises, for the way down from 5 is still in it.
-    At 0.05, with `beta` 0.9 still, SGD has long arrived, and noise alone keeps it away; yet $x$ is farther in 70.
     At 0.3 it is farther in none.
-    So an average pays once the way down weighs little in it.
+    So at the same rate an average pays once the way down weighs little in it.
     """
     plain, noise = (noisy_bowl(rules.schedule_free_sgd, 0.05, slice(None), start=at)["plain SGD"] for at in (5, 0))
     assert off(plain).mean() == pytest.approx(off(noise).mean(), rel=0.01)
@@ -603,7 +574,6 @@ def test_the_average_pays_where_the_rate_is_large(start):
 @pytest.mark.parametrize("start", [5.0, -6.0])
 def test_what_beta_is_for(start):
     """Without `beta` $z$ is plain SGD, and $x$ the mean of its way: at 0.3 nearer still, at 0.03 three times as far as with 0.9.
-    Between them, at 0.5, $x$ is nearer than SGD at 0.05, too.
     `beta` asks for the gradient near $x$, so $z$ runs past the minimum and pulls $x$ there.
     """  # noqa: E501
     far = {}
@@ -621,6 +591,20 @@ def test_what_beta_is_for(start):
         line.mean(1) / start for line in noisy_bowl(rules.schedule_free_sgd, 0.03, slice(None), 0.9, start).values()
     )
     assert (fast[70:] < -0.1).all() and (mean[:120] > 0).all() and (abs(mean[120:]) < 0.1).all()
+
+
+@pytest.mark.parametrize(("beta", "least"), [(0.0, 0.17), (0.5, 0.18), (0.9, 0.31)])
+def test_each_at_its_best_rate(beta, least):
+    """The numbers are distances from the minimum in the last 100 of 200 steps, root mean square over 100 noises; `at best` is at the best of 21 rates.
+    But SGD may choose its rate: at best it comes to 0.26, $x$ with this `beta` only to 0.31.
+    At best $x$ comes to 0.17 without `beta`, to 0.18 with 0.5: there the average beats a tuned SGD.
+    """  # noqa: E501
+    ends = []
+    for lr in torch.logspace(-2, 0, 41).tolist():
+        _, *lines = noisy_bowl(rules.schedule_free_sgd, lr, slice(None), beta).values()
+        ends.append([(off(line) ** 2).mean() ** 0.5 for line in lines])
+    plain, mean = map(min, zip(*ends, strict=True))
+    assert (round(plain, 2), round(mean, 2)) == (0.26, least)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 7)])
