@@ -88,11 +88,6 @@ def _rows_by_cholesky(u):  # the same, but u uᵀ squares the singular values, a
     return torch.linalg.solve_triangular(torch.linalg.cholesky(u @ u.mT), u, upper=False)
 
 
-def _by_inverse_root(u):
-    squares, vectors = torch.linalg.eigh(u @ u.mT)
-    return vectors / squares**0.5 @ vectors.mT @ u
-
-
 def _rows_of_length_one(u):
     return u / (u * u).sum(1, keepdim=True) ** 0.5
 
@@ -185,13 +180,6 @@ EXERCISES = [
                 {"        x = 1.5": "        x = x / (x * x).sum() ** 0.5\n        x = 1.5"},
                 why="As the small singular values grow, so does the length, and the division takes back what was won.",
                 ask="How long is a 3 by 4 matrix whose singular values are all 1?",
-            ),
-            instead(
-                "the smallest singular value has lost digits",
-                _by_inverse_root,
-                why="So it goes with u uᵀ, which squares the singular values: beside 1 float64 keeps only some four "
-                "digits of 1e-12.",
-                ask="Which holds more digits of the smallest singular value, u or u uᵀ?",
             ),
             edit(
                 "the matrix only gets another length",
