@@ -161,6 +161,12 @@ EXERCISES = [
                 ask="With beta2 = 0.999 and a gradient of 1, v is 0.001. What is its root?",
             ),
             edit(
+                "the change of the weight, with its sign",
+                {"(1 - beta1) /": "-(1 - beta1) /"},
+                why="After a positive gradient the weight does go down by so much; a length has no sign.",
+                ask="How long is a step of -3?",
+            ),
+            edit(
                 "beta in the place of 1 - beta",
                 {"(1 - beta1)": "beta1", "(1 - beta2)": "beta2"},
                 why="beta is what a mean keeps; what enters it is the rest.",
@@ -311,8 +317,7 @@ EXERCISES = [
         "suspects",
         suspects,
         [
-            "Begin with one gradient of 1, then more of the same. Three of the six give themselves away at the first "
-            "step.",
+            "What would each of the six mistakes do to the very first step? A and E, and C, are three of them.",
             "For the other three a gradient of 1 hides everything: 1 is its own square and its own root. Try 10.",
             "A change of direction tells the last two apart: one forgets the old direction at once, the other hardly "
             "at all.",

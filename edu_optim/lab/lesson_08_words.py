@@ -1,7 +1,7 @@
 """Lesson 08: a small language, and how three optimizers learn its next word."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -65,6 +65,20 @@ def by_word(lr: float, *, seed: int = 0, steps: int = 300) -> Tensor:
     '3e-03'
     """
     return _by_word(SGD, torch.tensor([lr], dtype=torch.float64), 1, None, seed, steps, momentum=0.9)[-1, 0]
+
+
+def at_first(rule: Callable[..., Any]) -> tuple[Tensor, Tensor]:
+    """The mean size of the first gradients of each word as frequent as 1/k, and of Adam's steps on them, ``[200]``.
+
+    >>> from edu_optim.rules import adam
+    >>> sizes, lengths = at_first(adam)
+    >>> f"{sizes[0] / sizes[199]:.0f}, {lengths[0]:.2f}, {lengths[199]:.2f}"
+    '193, 1.00, 1.00'
+    """
+    _, pairs = _language(1, 0)
+    gradients = pairs.sum(-1, keepdim=True) / 20 - pairs
+    step, *_ = rule(torch.zeros_like(pairs), gradients, 0.0, 0.0, t=1, lr=1.0)
+    return gradients.abs().mean(-1), step.abs().mean(-1)
 
 
 def _by_word(
