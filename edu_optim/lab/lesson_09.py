@@ -221,26 +221,29 @@ def _plane(ax: Axes) -> None:
     ax.set(xlabel="faint weight", ylabel="loud weight", aspect="equal")
 
 
-def noise_left(loudness: Tensor, left: Mapping[str, Tensor], asked: float) -> Figure:
+def noise_left(loudness: Tensor, runs: Mapping[str, Mapping[str, Tensor]], asked: float) -> Figure:
     """The mean of what is left of the weights at each loudness, and how far AdamW's weights scatter about it.
 
     Args:
         loudness: of the noise, ``[n]``.
-        left: name -> what is left of each weight, ``[weights, n]``; one of the names is AdamW.
+        runs: title of a panel -> name -> what is left of each weight, ``[weights, n]``; one of the names is AdamW.
         asked: what decay alone would leave.
 
-    >>> fig = noise_left(torch.tensor([0.1, 1.0]), {"AdamW": torch.rand(9, 2)}, 0.6)
+    >>> fig = noise_left(torch.tensor([0.1, 1.0]), {"η 1": {"AdamW": torch.rand(9, 2)}}, 0.6)
     >>> fig.axes[0].get_lines()[-1].get_label()
-    'asked for'
+    'AdamW'
     """
-    fig, ax = figure(width=7)
-    for name, weights in left.items():
-        ax.plot(loudness, weights.mean(0), label=name, **look("AdamW" if name == "AdamW" else "Adam"))
-    ax.axhline(asked, color="0.2", linewidth=1, label="asked for")
-    mean, spread = left["AdamW"].mean(0), left["AdamW"].std(0)
-    ax.fill_between(loudness, mean - spread, mean + spread, color=RED, alpha=0.15)
-    ax.set(xscale="log", xlabel="size of the noise, log scale", ylabel="left of a weight of 1", ylim=(-0.05, 1.05))
-    label_ends(ax)
+    fig, axes = figure(len(runs), sharey=True, squeeze=False)
+    for ax, (title, left) in zip(axes[0], runs.items(), strict=True):
+        ax.axhline(asked, color="0", linewidth=3, alpha=0.5, label="_asked for")
+        for name, weights in reversed(left.items()):
+            ax.plot(loudness, weights.mean(0), label=name, **look(name.rpartition(" ")[2]))
+        mean, spread = left["AdamW"].mean(0), left["AdamW"].std(0)
+        ax.fill_between(loudness, mean - spread, mean + spread, color=RED, alpha=0.15)
+        ax.set(xscale="log", xlabel="size of the noise, log scale", title=title)
+    for ax in axes[0]:
+        label_ends(ax)
+    axes[0, 0].set_ylabel("left of a weight of 1")
     return fig
 
 
@@ -385,27 +388,24 @@ def _examples(seed: int, units: Tensor, steps: int) -> tuple[Tensor, ...]:
     return seen * units, targets, batches, unseen * units, unseen @ truth
 
 
-def decay_pays(errors: Mapping[str, Mapping[str, Tensor]]) -> Figure:
-    """By how much the least error at each decay of ``GRID`` is above that without decay, a panel for each title.
-
-    In per cent, from -6 to 6; more is out of sight.
+def over_time(steps: tuple[int, ...], errors: Tensor, rates: Tensor) -> Figure:
+    """The error on unseen examples as a run goes on, at three learning rates, without decay and with it.
 
     Args:
-        errors: title -> name -> mean errors ``[13, 7]`` over ``RATES`` and ``GRID``.
+        steps: at which the errors were asked for.
+        errors: mean errors ``[steps, 3, 2]``, over the rates and over no decay and some.
+        rates: the three learning rates.
 
-    >>> fig = decay_pays({"one unit": {"AdamW": torch.ones(13, 7)}})
-    >>> fig.axes[0].get_title()
-    'one unit'
+    >>> [ax.get_title() for ax in over_time((1, 2), torch.ones(2, 3, 2), RATES[:3]).axes]
+    ['no decay', 'decay λ = 3.2']
     """
-    fig, axes = figure(len(errors), sharey=True, squeeze=False)
-    for ax, (title, by) in zip(axes[0], errors.items(), strict=True):
-        for name, error in by.items():
-            above = 100 * (error[:, 1:].amin(0) / error[:, 0].min() - 1)
-            ax.plot(GRID[1:], above, label=name, **look("Adam" if name == "L2" else name))
-        ax.axhline(0, color="0.5", linewidth=1, label="no decay")
-        ax.set(title=title, xscale="log", xlabel="weight decay λ, log scale", ylim=(-6, 6))
-    axes[0, 0].set_ylabel("unseen error against no decay, %, cut at 6")
-    axes[0, 0].legend()
+    fig, axes = figure(2, height=3.4, sharey=True)
+    for ax, title, by in zip(axes, ("no decay", "decay λ = 3.2"), errors.unbind(2), strict=True):
+        for lr, line, (color, dashes) in zip(rates, by.T, ((BLUE, ":"), (GREEN, "--"), (RED, "-")), strict=True):
+            ax.plot(steps, line, color=color, linestyle=dashes, label=f"η = {lr:.0e}")
+        ax.set(title=title, xscale="log", xlabel="step, log scale", ylim=(0.55, 1.5))
+        label_ends(ax)
+    axes[0].set_ylabel("error on unseen examples")
     return fig
 
 

@@ -84,31 +84,20 @@ def noise(optimizer, sizes, *, lr, decay, steps):
 
 def test_the_mean_keeps_to_what_was_asked_for_and_a_weight_does_not():
     """
-    AdamW keeps to it on average at each loudness.
+    On average AdamW keeps to it at each loudness, as L2 through SGD does: decoupling gives back what SGD had.
     The band is AdamW's standard deviation: the noise moves each single weight as well.
+    On the right, at the same product and a tenfold rate, the mean stays near, and a single weight can be anywhere.
+    | only noise | $\\eta\\lambda$, for the mean; the scatter grows with $\\eta$ |
     """
     left = noise(AdamW, (0.003, 0.5, 80.0), lr=0.02, decay=0.2, steps=150)
-    assert (left.mean(0) - (1 - 0.02 * 0.2) ** 150).abs().max() < 0.03
+    asked = (1 - 0.02 * 0.2) ** 150
+    assert (left.mean(0) - asked).abs().max() < 0.03
     assert left.std(0).min() > 0.05
-
-
-@pytest.mark.parametrize("rarely", [0.05, 0.15])
-@pytest.mark.parametrize("side", [1, -1])
-def test_in_lopsided_noise_the_many_small_pushes_win(rarely, side):
-    """
-    More than the 0.61 you asked for; with all signs turned, less.
-    A rare large push raises the size that Adam divides it by, so the many small ones win, and the more so the sooner $v$ forgets.
-    """  # noqa: E501
-    moved = []
-    for beta2 in (0.999, 0.98, 0.95):
-        draw = torch.Generator().manual_seed(2)
-        weights = torch.zeros(1500, dtype=torch.float64, requires_grad=True)
-        runner = AdamW([weights], lr=0.01, betas=(0.9, beta2), weight_decay=0.1)
-        for _ in range(400):
-            weights.grad = side * ((torch.rand(1500, generator=draw) < rarely).double() - rarely)
-            runner.step()
-        moved.append(side * weights.mean().item())  # against the small pushes is up
-    assert 0.02 < moved[0] < moved[1] < moved[2]
+    by_sgd = noise(SGD, (0.003, 0.5, 8.0), lr=0.02, decay=0.2, steps=150)
+    assert ((by_sgd.mean(0) - asked).abs() < 4 * by_sgd.std(0) / 1000**0.5 + 1e-3).all()
+    tenfold = noise(AdamW, (0.003, 0.5, 80.0), lr=0.2, decay=0.02, steps=150)
+    assert (tenfold.std(0) > 8 * left.std(0)).all() and tenfold.std(0).min() > 0.5
+    assert ((tenfold.mean(0) - asked).abs() < 4 * tenfold.std(0) / 1000**0.5).all()
 
 
 @pytest.mark.parametrize(("lr", "decay"), [(0.01, 0.9), (0.008, 1.2)])
@@ -142,15 +131,6 @@ def test_what_the_valley_keeps(form, kept):
         assert numbers["mean of the faint"] == pytest.approx(numbers["mean of the loud"].item())
 
 
-def test_where_l2_serves_both_weights():
-    """
-    Only at the top of the map, from about 12, does one decay serve both.
-    """
-    served = (lesson_09.losses(lesson_09.L2) < 0.003).any(1)
-    assert 11 < lesson_09.DECAYS[served].min() < 13
-    assert served[lesson_09.DECAYS > 13].all()
-
-
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.9, 0.95)])
 @pytest.mark.parametrize("decay, error", [(0.1, 40.0), (1.0, -7.0), (4.0, 3.0)])
 def test_no_weight_settles_beyond_one_over_the_decay(decay, error, betas):
@@ -182,7 +162,7 @@ def test_the_sum_of_the_rates_decides():
 @pytest.mark.parametrize(("decay", "betas", "steps"), [(0.2, (0.9, 0.97), 3000), (0.5, (0.8, 0.95), 1500)])
 def test_decay_limits_a_bias_without_noise_and_holds_each_in_noise(decay, betas, steps):
     """
-    Without noise each goes where it should, up to $1/\\lambda$; none goes beyond.
+    Without noise, with a small ε and at these betas, each goes where it should, up to $1/\\lambda$; none goes beyond.
     In noise $u$ averages less, and each stops short of where it should be
     in noise they stop sooner
     """
@@ -193,6 +173,8 @@ def test_decay_limits_a_bias_without_noise_and_holds_each_in_noise(decay, betas,
     assert (quiet - asked).abs().max() < 0.1 and quiet.max() < 1.001 / decay
     assert (noisy[2:] < quiet[2:]).all() and (noisy[2:] < 0.85 * lesson_09.AIMS[2:]).all()
     assert (loud[2:] < 0.75 * noisy[2:]).all()
+    large_eps = lesson_09.biases(partial(adamw, eps=0.3), betas, steps=steps, noise=0.0, weight_decay=decay)
+    assert (quiet - large_eps).max() > 0.2
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
@@ -208,9 +190,10 @@ def test_at_a_shorter_memory_a_bias_settles_sooner(noise):
 @pytest.mark.slow
 def test_decoupled_decay_helps_across_units():
     """
-    Over different units AdamW's decay takes about another 5 % off (on other draws 1 to 6 %), and L2's nothing.
-    Over one unit both help, about alike.
-    """  # noqa: E501
+    With a rate tuned to 2,000 steps, decay adds little.
+    Over different units AdamW's takes off 5 % (on other draws 1 to 6), and L2's nothing.
+    Over one unit both help, by 1 to 2 % (on others up to 5).
+    """
     for first in (20, 50):
         seeds = range(first, first + 10)
         l2, decoupled = (lesson_09.unseen_error(cls, 0.5, seeds, (2000,))[0].mean(0) for cls in (Adam, AdamW))
@@ -218,8 +201,25 @@ def test_decoupled_decay_helps_across_units():
         assert 0.94 * none < decoupled.min() < 0.99 * none and l2.min() == none
         assert 0 < l2[:, 0].argmin() < len(lesson_09.RATES) - 1
     l2, decoupled = (lesson_09.unseen_error(cls, 0, range(20, 30), (2000,))[0].mean(0) for cls in (Adam, AdamW))
-    assert max(l2.min(), decoupled.min()) < l2[:, 0].min()
+    assert 0.945 * l2[:, 0].min() < min(l2.min(), decoupled.min()) <= max(l2.min(), decoupled.min()) < l2[:, 0].min()
     assert l2.min() == pytest.approx(decoupled.min().item(), rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("betas", "spread", "seeds"), [((0.9, 0.999), 0.5, range(20, 26)), ((0.9, 0.95), 0.4, range(30, 36))]
+)
+def test_without_decay_it_matters_when_the_run_stops(betas, spread, seeds):
+    """
+    Without decay each rate comes to about 0.64 on its way, and then learns noise: a smaller one only later.
+    With decay all three come as far and stay: **the answer no longer depends on when you stop.**
+    """
+    asked, rates = (250, 500, 1000, 2000, 4000, 8000), lesson_09.RATES[[2, 4, 6]]
+    settings = {"budgets": asked, "rates": rates, "decays": lesson_09.GRID[::4]}
+    without, decayed = lesson_09.unseen_error(partial(AdamW, betas=betas), spread, seeds, **settings).mean(1).unbind(2)
+    assert without.argmin(0).tolist() == sorted(without.argmin(0).tolist(), reverse=True)  # the smaller, the later
+    assert (without.amin(0) - 0.64).abs().max() < 0.03 and (without[-1] > 1.1 * without.amin(0)).all()
+    assert (decayed[-1] < without.amin(0)).all() and (decayed[-1] < 1.02 * decayed.amin(0)).all()
 
 
 @pytest.mark.parametrize(("betas", "spread", "rate"), [((0.9, 0.999), 0.3, 9), ((0.9, 0.95), 0.6, 7)])
@@ -228,8 +228,7 @@ def test_decay_trades_its_own_error_for_that_on_unseen_examples(betas, spread, r
     Without decay it is best on its own examples, and worst on others
     A decay of 3.2 makes the one larger and the other much smaller.
     With too much it learns little.
-    But a smaller learning rate learns less by heart, too.
-    So most of it was the learning rate
+    But would a smaller learning rate not do, too?
     """
     cls, rates = partial(AdamW, betas=betas), lesson_09.RATES[[1, 2, 3, rate]]
     own, unseen = lesson_09.own_and_unseen(cls, spread, range(20, 26), (1000,), rates).mean(2)[:, 0]
@@ -242,7 +241,7 @@ def test_decay_trades_its_own_error_for_that_on_unseen_examples(betas, spread, r
 
 def test_a_smaller_rate_scatters_less():
     """
-    Ten times the decay brings 0.606 back, with less scatter, for the steps that noise makes shrink with $\\eta$.
+    0.606 is back, with less scatter, for the steps that noise makes shrink with $\\eta$.
     """
     loud = {}
     for lr, decay in ((0.08, 0.02), (0.008, 0.2)):
@@ -266,7 +265,7 @@ def test_a_decay_leads_only_a_run_that_is_long_beside_the_mean(spread, steps):
 
 @pytest.mark.parametrize(("size", "betas"), [(0.1, (0.9, 0.999)), (3.0, (0.8, 0.95))])
 def test_under_a_normalization_the_product_sets_the_turn(size, betas):
-    """| only noise, or noise before a normalization | $\\eta\\lambda$ |
+    """| noise before a normalization | $\\eta\\lambda$ |
     One product, one turn a step, whatever $\\eta$: only the length differs.
     Ten times the product turns them three times as far.
     once the length has settled, it sets how fast such weights turn."""
@@ -285,20 +284,11 @@ def test_under_a_normalization_the_product_sets_the_turn(size, betas):
     assert same == pytest.approx((turn, length / 10), rel=0.1) and other[0] == pytest.approx(3 * turn, rel=0.15)
 
 
-@pytest.mark.parametrize("lr", [0.002, 0.004])
-def test_where_decay_drowns_all_noise_all_weights_move_by_the_rate(lr):
-    """until all weights move by about $\\eta$ a step.
-    Then $\\eta$ and the number of steps decide where they end."""
-    weak, *strong = (lesson_09.follow(from_rule(lesson_09.l2), lr=lr, weight_decay=by)[-1] for by in (12, 150, 1500))
-    assert 1 - weak[1] < 0.85 * (1 - weak[0]) and (strong[0] - strong[1]).abs().max() < 0.01
-    assert all((1 - left).min() > 85 * lr and (1 - left).max() < 102 * lr for left in strong)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("betas", "seeds"), [((0.9, 0.999), range(20, 30)), ((0.9, 0.95), range(30, 36))])
 def test_where_data_pull_the_decay_serves_all_rates_and_the_product_does_not(betas, seeds):
     """
-    after 2,000 steps a decay of 3 serves all three rates, on these draws within 5 % of the best.
+    after 2,000 steps a decay of 3 serves all three rates, on these draws within 5 % of the best
     Over the product each rate has a best of its own.
     But over different units each rate had a best product of its own.
     """
@@ -367,9 +357,11 @@ def test_l2_weighs_even_more_on_small_numbers():
 
 
 def test_a_network_keeps_the_decay_and_not_the_product():
-    """Here one decay at both rates, not one product."""
+    """Here $\\lambda = 1$ is near the best at both rates."""
     rates, decays = [0.004, 0.012], [0.3, 1, 3]
     assert mislabeled(rates, decays, hidden=24, starts=(2,), seed=1).argmax(1).tolist() == [1, 1]
+    right = mislabeled(rates, [0.1, 0.55, 1, 1.8, 5], hidden=24, starts=(2,), seed=1)
+    assert (right[:, 2] > right.amax(1) - 0.01).all()
 
 
 @pytest.mark.parametrize(("lr", "decay"), [(0.03, 0.5), (0.001, 4.0)])
