@@ -54,6 +54,18 @@ EXERCISES = [
                 ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
             ),
             edit(
+                "the first step does not land on the first number",
+                {"2 / (t + 1)": "2 / (t + 2)"},
+                why="At t = 1 the rate is 2 / 3, so a third of the place where you started stays in the mean.",
+                ask="The first step has t = 1; what must the rate be there?",
+            ),
+            edit(
+                "the rate falls with the root of t",
+                {"2 / (t + 1)": "1 / t**0.5"},
+                why="The weights 1 to t add up to about half the square of t, and t is the newest one's part in them.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
                 "1 is added to the rate, not to t",
                 {"2 / (t + 1)": "2 / t + 1"},
                 why="2 / t + 1 is (2 / t) + 1: without brackets the quotient comes first.",

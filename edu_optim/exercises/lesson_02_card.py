@@ -104,5 +104,5 @@ EXERCISE = Exercise(
             ask="Bring all terms with the new rate to one side: with which sign does the batch's growth enter?",
         ),
     ],
-    at("same_ball_rate", (0.37, 1.3, 48, 20), (0.013, 11.0, 7, 91), (0.21, 2.9, 24, 84)),
+    at("same_ball_rate", (0.21, 2.9, 24, 84), (0.013, 11.0, 7, 91), (0.37, 1.3, 48, 20)),
 )

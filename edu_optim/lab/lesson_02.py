@@ -25,11 +25,13 @@ CURVATURES = torch.tensor([1.0, 4.0], dtype=torch.float64)
 TURN = torch.linspace(0, 2 * torch.pi, 101, dtype=torch.float64)  # once around
 NOISE = 4.0  # standard deviation of the gradient of one example
 STEPS, PATHS = 100, 500
+FIRST = {"batch": 4, "lr": 0.2}  # the settings at which the experiment begins
 FAR = 12.0  # a path that goes beyond leaves the picture
 # Measured once: 27 November 2026, one core of an AMD EPYC in a virtual machine, 1 and 32 MiB of cache, Linux 6.18,
 # torch 2.13, float64; seconds of CPU time of one step of torch.optim.SGD for small_net(64, 16, 10) on so many digits,
 # the draw and the gradient included, the least of 200 steps.
 STEP_SECONDS = {"all 1797": 1.19e-3, "128": 0.33e-3, "16": 0.24e-3}
+STEP_RATES = (0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8)
 
 
 def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
@@ -49,8 +51,8 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
         _paths,
         _bowl_and_distance,
         columns=2,
-        batch=slider("batch size", "examples", 4, 1, 100),
-        lr=rate("learning rate", "", 0.2, 0.01, 0.49),
+        batch=slider("batch size", "examples", FIRST["batch"], 1, 100),
+        lr=rate("learning rate", "", FIRST["lr"], 0.01, 0.49),
         seed=slider("seed", "", 0, 0, 20),
         broken=switch("seed again in every step"),
         optimizer=optimizer,
@@ -66,6 +68,10 @@ def _paths(
     found = overlay(axes[0], {name: places[:, 0] for name, places in runs.items()})
     _late_as_dots(axes[0])
     places = list(runs.values())[-1]
+    first = floor_variance(FIRST["lr"], CURVATURES, NOISE / FIRST["batch"] ** 0.5)
+    if not torch.equal(variance, first):
+        name = f"ball of batch {FIRST['batch']}, rate {FIRST['lr']}"
+        _ellipse(axes[0], first, "--", color="0.25", linewidth=1.5, zorder=8, label=name)
     rim = [withStroke(linewidth=4.5, foreground="w")]
     _ellipse(axes[0], variance, "-", color=RED, linewidth=2.5, zorder=9, label="ball, two deviations", path_effects=rim)
     axes[0].legend()
@@ -175,7 +181,7 @@ def clouds(panels: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
         contour(ax, noisy_quadratic(condition=25), points=801)
         ax.plot(*cloud.T, "o", color=BLUE, markersize=2, alpha=0.6, zorder=5)
         _ellipse(ax, variance, "-", color=RED, linewidth=2, zorder=6, label="two deviations")
-        ax.set(xlim=(-0.7, 0.7), ylim=(-0.7, 0.7), xticks=(-0.5, 0, 0.5), title=title)
+        ax.set(xlim=(-0.75, 0.75), ylim=(-0.75, 0.75), xticks=(-0.5, 0, 0.5), title=title)
     return fig
 
 
@@ -242,7 +248,7 @@ def ten_stretches(
 
 
 def steps_to(
-    loss: float, batch: int, seed: int = 0, rates: Iterable[float] = (0.25, 0.5, 1, 2), most: int = 1000
+    loss: float, batch: int, seed: int = 0, rates: Iterable[float] = STEP_RATES, most: int = 1000
 ) -> tuple[float, int]:
     """The learning rate that brings the loss on all digits down to ``loss`` first, and after how many steps.
 
@@ -283,19 +289,28 @@ def steps_to(
     raise ValueError(f"no rate of {list(rates)} gets below {loss} in {most} steps of {batch}")
 
 
-def draw_steps(steps: Mapping[int, int]) -> Figure:
-    """Steps to a loss against the batch, and a line on which every batch would need as many images as the smallest.
+def draw_steps(found: Mapping[int, Sequence[tuple[float, int]]]) -> Figure:
+    """Steps to a loss against the batch, a dot for each run, with the learning rates written above.
 
-    >>> [text.get_text() for text in draw_steps({4: 100, 16: 40}).axes[0].texts]
-    ['if twice the images halved the steps', 'needed']
+    A line goes through the middle runs; on another every batch would need as many images as the smallest.
+
+    >>> fig = draw_steps({4: [(0.5, 100), (1, 130), (0.5, 90)], 16: [(1, 40), (1, 50), (1, 60)]})
+    >>> [text.get_text() for text in fig.axes[0].texts]
+    ['lr 0.5–1', 'lr 1', 'if twice the images halved the steps', 'needed']
     """
     fig, ax = figure(width=7.5, height=4)
-    sizes, needed = numpy.array(list(steps)), numpy.array(list(steps.values()))
-    ax.plot(sizes, needed, "o-", color=BLUE, label="needed")
-    ax.plot(sizes, needed[0] * sizes[0] / sizes, "--", color="0.4")
-    ax.text(2 * sizes[1], 0.76 * needed.min(), "if twice the images halved the steps", color="0.4")
+    sizes, needed = numpy.array(list(found)), numpy.array([sorted(n for _, n in runs) for runs in found.values()])
+    middle = needed[:, needed.shape[1] // 2]
+    ax.plot(sizes, middle, color=BLUE, label="needed")
+    ax.plot(sizes, needed, "o", color=BLUE, markersize=5, label="_runs")
+    ax.plot(sizes, middle[0] * sizes[0] / sizes, "--", color="0.4")
+    for size, most, runs in zip(sizes, needed[:, -1], found.values(), strict=True):
+        rates = sorted({lr for lr, _ in runs})
+        text = f"lr {rates[0]}" + (f"–{rates[-1]}" if len(rates) > 1 else "")
+        ax.annotate(text, (size, most), (0, 9), textcoords="offset points", ha="center")
+    ax.text(3 * sizes[1], 0.76 * needed.min(), "if twice the images halved the steps", color="0.4")
     ax.set(xscale="log", yscale="log", xlabel="images a step, log scale", ylabel="steps to the loss, log scale")
-    ax.set(ylim=(0.7 * needed.min(), 1.1 * needed.max()))
+    ax.set(xlim=(0.5 * sizes[0], 1.4 * sizes[-1]), ylim=(0.7 * needed.min(), 1.3 * needed.max()))
     ax.set_xticks(sizes, [str(size) for size in sizes])
     plain_ticks(ax.yaxis)
     ax.minorticks_off()
@@ -325,6 +340,38 @@ def gradient_error(model: Module, inputs: Tensor, labels: Tensor, batches: Tenso
     squares = sum(((drawn[name] - full[name]) ** 2).sum() for name in full) / len(batches)
     length = torch.cat([g.flatten() for g in full.values()]).norm()
     return (squares**0.5).item(), length.item()
+
+
+def miss(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor, lr: float) -> float:
+    """How far steps on minibatches end from one step with the full gradient, r.m.s., in lengths of that step.
+
+    Args:
+        model: where all steps start; it stays as it is.
+        inputs: of all examples.
+        labels: theirs.
+        batches: row numbers, ``[n, steps, B]``, of n runs.
+        lr: of the full step; each of the others has its share of it.
+
+    >>> from edu_optim.problems import digits, small_net
+    >>> every = torch.arange(1797).repeat(1, 2, 1)
+    >>> f"{miss(small_net(64, 10), *digits(), every, lr=0.1):.2f}"
+    '0.01'
+    """
+    start = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(parameters: dict[str, Tensor], rows: Tensor) -> Tensor:
+        return cross_entropy(torch.func.functional_call(model, parameters, inputs[rows]), labels[rows])
+
+    def step(parameters: dict[str, Tensor], rows: Tensor, lr: float) -> dict[str, Tensor]:
+        slopes = torch.func.grad(loss)(parameters, rows)
+        return {name: p - lr * slopes[name] for name, p in parameters.items()}
+
+    full, ends = step(start, torch.arange(len(inputs)), lr), start
+    for k in range(batches.shape[1]):
+        move = torch.vmap(lambda p, rows: step(p, rows, lr / batches.shape[1]), in_dims=(0 if k else None, 0))
+        ends = move(ends, batches[:, k])
+    missed = sum(((ends[name] - full[name]) ** 2).sum() for name in full) / len(batches)
+    return (missed**0.5 / sum(((full[name] - start[name]) ** 2).sum() for name in full) ** 0.5).item()
 
 
 def after_a_step(model: Module, inputs: Tensor, labels: Tensor, batches: Tensor, lr: float) -> Tensor:
