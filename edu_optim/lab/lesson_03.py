@@ -324,6 +324,43 @@ def draw_zigzag(run: Trace, gradients: Tensor) -> Figure:
     return fig
 
 
+def draw_envelope(x: Tensor, shrinks: float) -> Figure:
+    """Places ``[steps + 1]`` of a ball, inside the lowest envelope that shrinks by a factor at each step.
+
+    >>> [text.get_text() for text in draw_envelope(torch.tensor([1.0, -0.5, 0.2]), 0.5).axes[0].texts]
+    ['envelope']
+    """
+    fig, ax = figure(width=7.5, height=3.6)
+    powers = shrinks ** torch.arange(len(x))
+    top = (x.abs() / powers).max() * powers
+    ax.plot(x, ".-", color=BLUE, label="_x")
+    ax.plot(top, "--", color="0.5", linewidth=1.2, label="envelope")
+    ax.plot(-top, "--", color="0.5", linewidth=1.2, label="_its mirror")
+    ax.set(xlabel="step", ylabel="x along the floor")
+    label_ends(ax)
+    return fig
+
+
+def draw_gains(gains: Mapping[str, Sequence[float]]) -> Figure:
+    """Shares of plain descent's loss that momentum ends with, a dot for each seed, above the batches.
+
+    >>> [tick.get_text() for tick in draw_gains({"all": [0.1], "16": [0.5, 0.9]}).axes[0].get_xticklabels()]
+    ['all', '16']
+    """
+    fig, ax = figure(width=6, height=3.4)
+    for place, shares in enumerate(gains.values()):
+        ax.plot([place] * len(shares), shares, "o", color=BLUE, markersize=8, alpha=0.6)
+    ax.axhline(1, color="0.4", linestyle="--", label="_no gain")
+    ax.text(-0.4, 0.93, "no gain", color="0.3", va="top")
+    ax.set(xlim=(-0.5, len(gains) - 0.5), ylim=(0.04, 1.3), yscale="log")
+    ax.set(xlabel="images a step", ylabel="loss with β = 0.9, as a share\nof that of plain, log scale")
+    ax.set_xticks(range(len(gains)), list(gains))
+    ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1])
+    plain_ticks(ax.yaxis)
+    ax.minorticks_off()
+    return fig
+
+
 def draw_rates(rate: Callable[[float, float, Tensor], Tensor], betas: Sequence[float]) -> Figure:
     """The convergence rate at each learning rate times curvature, a line for each β.
 

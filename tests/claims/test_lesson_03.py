@@ -101,7 +101,7 @@ def test_root_of_beta(beta):
 
 @pytest.mark.parametrize(("product", "beta"), [(0.1, 0.2), (0.3, 0.05), (1.7, 0.04), (2.3, 0.2)])
 def test_larger_root_counts(product, beta):
-    """a step multiplies the distance, on average, by its size, the **convergence rate**."""  # noqa: E501
+    """a step multiplies the distance, on average, by the size of this root, the **convergence rate**."""  # noqa: E501
     path = abs(places(product, beta, 120))
     assert path[-1] / path[-2] == pytest.approx(rate(product, beta), rel=1e-4)
 
@@ -231,7 +231,7 @@ def test_cycle():
 
 
 def test_what_does_not_arrive_is_on_the_cycle():
-    """One is on the far steep part, whose slope $25(x - 0.96)$ pulls toward a minimum that is not there."""
+    """One is on the far steep part, whose slope $25(x - 0.96)$ aims at 0.96, where there is no minimum."""
     corners = sorted(n / 1225 for n in (792, -2208, 2592))
     assert corners[2] > 2 and bend(2.7) == pytest.approx(25 * (2.7 - 0.96))
     for start in numpy.linspace(-4.9, 4.9, 611):
@@ -258,7 +258,7 @@ def test_a_late_step_diverges_above_a_product_of_one(beta, product):
 @pytest.mark.parametrize(("kappa", "slower"), [(16, "wall"), (25, "wall"), (100, "floor"), (400, "floor")])
 def test_what_is_slow_at_a_small_momentum_near_the_edge(kappa, slower):
     """on its left floor or wall does not swing: slower.
-    At condition 25 it begins at 201 steps, not at plain's 173: 0.97 of the edge is beyond plain's best learning rate."""  # noqa: E501
+    Where the condition is small, 0.97 of the edge is too much: at 25 the line begins at 201 steps, not at plain's 173, and at 4 its lowest point, 39 steps, is above plain's 28."""  # noqa: E501
     for beta in (0, 0.1, 0.2, 0.3):
         lr = 0.97 * (2 + 2 * beta) / kappa
         floor, wall = rate(lr, beta), rate(lr * kappa, beta)
@@ -266,6 +266,10 @@ def test_what_is_slow_at_a_small_momentum_near_the_edge(kappa, slower):
     if kappa == 25:
         assert 0.97 * 2 / 25 > 2 / 26
         assert 201 == arrival(0.97 * 2 / 25, 0, 25) > ceil(log(1e-6) / log(24 / 26)) == 173
+        for low in (2, 4, 10):
+            tried = {beta: arrival(0.97 * (2 + 2 * beta) / low, beta, low) for beta in (0, 0.3, 0.5, 0.6, 0.7, 0.9)}
+            assert min(tried, key=lambda beta: tried[beta]) == 0.5 and 38 < tried[0.5] < 41
+            assert (tried[0.5] < needed(low)) == (low > 6)
     for beta in (0.9, 0.95):
         lr = 0.97 * (2 + 2 * beta) / kappa
         assert (rate(lr, beta), rate(lr * kappa, beta)) == pytest.approx((sqrt(beta), sqrt(beta)))
@@ -285,7 +289,7 @@ def test_equal_roots(kappa):
 def test_a_smaller_rate_cures_the_cycle_for_good_only_at_the_smaller_momentum():
     """At $\\beta = 4/9$ lower learning rates cure it, from 0.105 down.
     At 0.9 not every lower one does: at 0.076 no ball is stuck, at 0.063 again 34.
-    From 0.06 down we found none."""
+    From 0.06 down we found none; but at $\\beta = 0.97$ even 0.05 leaves 83 stuck."""
 
     def away(lrs, beta, reach=5, steps=1500):
         lr = torch.tensor(lrs, dtype=torch.float64)[:, None]
@@ -297,6 +301,7 @@ def test_a_smaller_rate_cures_the_cycle_for_good_only_at_the_smaller_momentum():
 
     assert (away([0.108, 1 / 9], 4 / 9) > 0).all()
     assert (away([0.09, 0.12, 0.0625, 0.063, 0.065], 0.9) > 0).all() and away([0.076], 0.9, 50) == 0
+    assert (away([0.049, 0.05, 0.052], 0.97) > 0).all()
     for lowest_stuck, beta in ((0.105, 4 / 9), (0.06, 0.9)):
         lrs = numpy.append(numpy.linspace(0.01, lowest_stuck, 97), lowest_stuck).tolist()
         assert not away(lrs, beta).any() and not away(lrs, beta, 50).any()
@@ -326,7 +331,8 @@ def test_the_star_swings_wider_at_a_rate_that_throws_plain_descent_out(kappa):
 
 @pytest.mark.parametrize("kappa", [36, 100, 400])
 def test_the_star_lies_against_the_edge(kappa):
-    """The star lies against the edge: at 100, 2 % more diverges."""  # noqa: E501
+    """The star lies against the edge: at 100, half a percent more takes 245 steps, 2 % more diverges.
+    but for a strip at the edge, 1 % of the learning rate wide at the star,"""  # noqa: E501
     root = sqrt(kappa)
     lr, beta = (2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2
 
@@ -335,10 +341,13 @@ def test_the_star_lies_against_the_edge(kappa):
         return next((t for t in range(900) if max(abs(path[t]) for path in paths) < 1e-6), None)
 
     assert steps(1) is not None and steps(1.02 if kappa >= 100 else 1.03) is None
+    assert steps(1 + 0.5 / kappa) > 1.5 * steps(1)
+    strip = (2 + 2 * beta) / kappa / lr - 1  # from the star to the edge
+    assert strip == pytest.approx(1 / kappa)
 
 
 def test_a_larger_rate_on_the_plateau_gains_nothing():
-    """Keep the learning rate in proportion to $1 + \\beta$."""
+    """1. Keep the learning rate in proportion to $1 + \\beta$."""
 
     def steps(share, beta, kappa):
         lr = share * (2 + 2 * beta) / kappa
@@ -357,8 +366,10 @@ def test_a_larger_rate_on_the_plateau_gains_nothing():
 @pytest.mark.parametrize("share", [0.9, 0.97])
 @pytest.mark.parametrize("kappa", [4, 12, 60, 400, 1500])
 def test_walking_down_the_valley_ends_at_its_lowest_point(kappa, share):
-    """Each line is a valley: on its right every curvature swings, and all lines are one; on its left floor or wall does not swing: slower.
-    Walking down it needs no condition number: try a lower $\\beta$; if that is slower, halve $1 - \\beta$ instead; go on while it helps.
+    """On its right every curvature swings, and all lines are one; on its left floor or wall does not swing: slower.
+    Walking down a valley needs no condition number:
+    2. Try a lower $\\beta$, or, if that is slower, halve $1 - \\beta$.
+    3. Go on while it helps.
     """  # noqa: E501
 
     def tried(beta):
@@ -391,8 +402,8 @@ def needed(kappa):
 def test_when_a_momentum_of_nine_tenths_pays(start):
     """Not in our ravine: at condition 25 plain descent takes 173 steps, and 0.9 takes 270.
     From condition 4 to 1000 it takes about as many: all curvatures swing, and $\\sqrt{0.9}$ alone decides.
-    Beyond, the ball creeps.
-    Here 0.9 paid on bowls from condition 40 on, and on the digits most with large batches."""
+    At 1000 it even comes before the star, which loses by its factor $t$; beyond, the ball creeps.
+    Here 0.9 paid on bowls from condition 40 on (to a millionth, against plain at its best), and on the digits most with all images."""
 
     def steps(kappa, lr, beta):
         paths = [places(lr * c, beta, 700, start=x) for c, x in zip((1, kappa), start, strict=True)]
@@ -403,7 +414,13 @@ def test_when_a_momentum_of_nine_tenths_pays(start):
         ball = steps(kappa, 0.97 * 3.8 / kappa, 0.9)
         assert 240 < ball < 300
         assert (needed(kappa) < ball) == (kappa < 39)
+        assert (
+            kappa > 60 or start[0] != 1 or (steps(kappa, 0.97 * 2 / kappa, 0) < ball) == (kappa < 39)
+        )  # the same share of the edge
         assert kappa > 60 or abs(steps(kappa, 2 / (1 + kappa), 0) - needed(kappa)) < 2
+    root = sqrt(1000)
+    star = steps(1000, (2 / (1 + root)) ** 2, ((root - 1) / (root + 1)) ** 2)
+    assert log(1e-6) / log((root - 1) / (root + 1)) < steps(1000, 0.97 * 3.8 / 1000, 0.9) < star
     for kappa in (4, 1000, 2500, 10_000):
         assert (rate(0.97 * 3.8 / kappa, 0.9) > sqrt(0.9) + 1e-6) == (kappa > 1000)
 
@@ -442,11 +459,10 @@ def test_the_plateau_of_a_large_momentum():
     assert [rate(product, 0.81) for product in numpy.linspace(0.0101, 3.6099, 60)] == pytest.approx([0.9] * 60)
 
 
-@pytest.mark.parametrize("seed", [3, 5])
+@pytest.mark.parametrize("seed", [6, 7])
 def test_momentum_gains_on_the_digits_where_the_batch_is_large(seed):
-    """With all images momentum ends below a tenth of plain descent's loss, with 128 at about half
-    At each batch it trains at speeds that break plain descent.
-    double the learning rate until training breaks, and keep the lowest loss."""
+    """With all images momentum ends below a tenth of plain descent's loss, with 128 at about half; with 16 it depends on the seed.
+    At each batch it trains at speeds that break plain descent."""  # noqa: E501
     gains = {}
     for batch, steps in ((None, 56), (128, 56), (16, 56)):
         (_, plain, most), (best, loss, reach) = (best_on_digits(batch, steps, beta, seed=seed) for beta in (0, 0.9))
