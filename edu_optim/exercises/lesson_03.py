@@ -191,6 +191,12 @@ EXERCISES = [
                 ask="What do the two roots multiply to, and what is each of them if they are equal?",
             ),
             edit(
+                "the square of the momentum",
+                {"((1 - x) / (1 + x)) ** 2": "((1 - x) / (1 + x)) ** 4"},
+                why="The convergence rate is (1 - x) / (1 + x), with x = lr * curvature; this is its fourth power.",
+                ask="What do the two roots multiply to, and what is each of them if they are equal?",
+            ),
+            edit(
                 "the star's momentum, for a condition number of 1 / (lr * curvature)",
                 {"((1 - x) / (1 + x)) ** 2": "((1 - x**0.5) / (1 + x**0.5)) ** 2"},
                 why="This is the best momentum of a bowl whose condition number is 1 / (lr * curvature).",
