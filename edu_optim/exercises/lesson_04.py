@@ -37,6 +37,13 @@ CATALOG = [
         ask="In the step, which term stands beside momentum * b: the velocity or the newest gradient?",
     ),
     edit(
+        "the whole velocity is added to its own look-ahead, and the step leads uphill",
+        {"(g + momentum * b)": "(-(b + momentum * b))"},
+        {"(lr * g + momentum * b)": "(-(b + momentum * b))"},
+        why="The step has its sign from a velocity of the other sign.",
+        ask="From rest, with a gradient of 1, where does your first step lead?",
+    ),
+    edit(
         "the new velocity stands where the old one belongs",
         {"(g + momentum * b)": "((1 + momentum) * g + momentum * momentum * b)"},
         {"(lr * g + momentum * b)": "((1 + momentum) * lr * g + momentum * momentum * b)"},

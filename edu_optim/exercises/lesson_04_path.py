@@ -86,10 +86,20 @@ EXERCISE = Exercise(
             ask="Which of the two places does Nesterov ask for its gradient?",
         ),
         *[
-            edit(name, {"ahead = p - lr * momentum * velocity": f"ahead = {look}", **written}, why=why, ask=ask)
+            edit(name + late, {"ahead = p - lr * momentum * velocity": f"ahead = {look}", **point}, why=why, ask=ask)
             for name, look, why, ask in LOOKS
-            for written in ({}, {POINT: f"path.append({look})"})
+            for late, point in [
+                ("", {}),
+                ("", {POINT: f"path.append({look})"}),
+                (", and the places are those where the gradient was asked for", {POINT: "path.append(ahead)"}),
+            ]
         ],
+        edit(
+            "the places are carried ahead by the whole velocity",
+            {POINT: "path.append(p - lr * velocity)"},
+            why="The gradient is asked for in the right places; those in the list lie too far ahead.",
+            ask="How much of the velocity is left when it carries you into the next step?",
+        ),
         edit(
             "torch's step is taken, and the gradient asked ahead of torch's parameters",
             {

@@ -1,7 +1,7 @@
 """Lesson 04, Nesterov: its experiment, and the pictures of a ball that is carried and pushed."""
 
-from collections.abc import Callable, Mapping, Sequence
-from math import sqrt
+from collections.abc import Callable
+from math import inf, sqrt
 from typing import Any
 
 import numpy
@@ -10,13 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ..base import from_rule
 from ..optimizers import SGD
-from ..plot import BLACK, BLUE, GREEN, RED, contour, figure, look
-from ..problems import digits, small_net
+from ..plot import BLACK, BLUE, GREEN, RED, contour, figure, heat, look
 from ..rules import momentum, nesterov
-from ..trace import race
-from . import nets
+from ..trace import Trace, race
 from .comparison import overlay, rivals
 from .controls import choice, slider, switch
 from .controls import rate as rate_slider
@@ -102,29 +99,6 @@ def bent_places(rule: Callable[..., Any], steps: int, lr: float = 1.0) -> Tensor
     return torch.stack(places)
 
 
-def draw_bent(places: Mapping[str, Tensor]) -> Figure:
-    """Left the `bent` slope, gray where it is curved, and where each rule is in its last 50 steps; right the first 100.
-
-    Args:
-        places: name of a rule -> where it is before each step, from one start.
-
-    >>> [ax.get_title() for ax in draw_bent({"Nesterov": torch.rand(60), "momentum": torch.rand(60)}).axes]
-    ['the last 50 steps', 'the first 100 steps']
-    """
-    fig, axes = figure(2)
-    slope = torch.linspace(-1, 1, 201, dtype=torch.float64)
-    axes[0].plot(slope, bent(slope), color="0.6", label="_slope")
-    axes[0].axvspan(-0.1, 0.1, color="0.9", label="curved")
-    for name, line in places.items():
-        axes[0].plot(line[-50:], bent(line[-50:]), **look(name) | {"linestyle": ""}, label=name)
-        axes[1].plot(line[:100], **look(name) | {"marker": ""}, label=name)
-    axes[0].set(xlabel="place", ylabel="loss", title="the last 50 steps")
-    axes[1].set(xlabel="step", ylabel="place", title="the first 100 steps")
-    axes[0].legend(loc="upper center")
-    axes[1].legend()
-    return fig
-
-
 def look_ahead(p: Tensor, steps: int, lr: float, beta: float) -> tuple[Tensor, Tensor]:
     """The places of the ball in the ravine, ``[steps + 1, 2]``, and the points ahead of them, ``[steps, 2]``.
 
@@ -191,74 +165,39 @@ def draw_moves(balls: Tensor, aheads: Tensor, parameters: Tensor) -> Figure:
     return fig
 
 
-def held_out(
-    betas: Tensor, at: Sequence[int], seeds: Sequence[int], *, batch: int = 8, sizes: Sequence[int] = (64, 16, 10)
-) -> dict[int, Tensor]:
-    """The held-out losses of momentum and Nesterov on the digits ``[seeds, 2, betas]``, after each number of steps.
+def draw_overshoot(*runs: Trace) -> Figure:
+    """Each coordinate of runs in the ravine against the step; the mark is where x is farthest beyond the minimum.
 
-    Of four learning rates, 1 - beta times 1/4 to 2, each rule has at each beta the one that is best in the mean of
-    the seeds. Every seed has a net and batches of its own; all nets learn at once, from the first 797 images.
-
-    Args:
-        betas: the momenta.
-        at: after how many steps the losses are taken, in ascending order.
-        seeds: of the nets and of their batches.
-        batch: how many images a batch has.
-        sizes: of the layers of a net.
-
-    >>> {steps: losses.shape for steps, losses in held_out(torch.tensor([0.0, 0.9]), [1, 2], range(3)).items()}
-    {1: torch.Size([3, 2, 2]), 2: torch.Size([3, 2, 2])}
+    >>> from edu_optim import descend
+    >>> run = descend(RAVINE, SGD, steps=20, lr=0.04, momentum=0.9, name="momentum")
+    >>> draw_overshoot(run).axes[0].get_legend().get_texts()[0].get_text()
+    'momentum, 1.75 too far'
     """
-    images, labels = digits()
-    grid = torch.arange(2), betas, 2.0 ** torch.arange(-2, 2)
-    ahead, kept, part = torch.cartesian_prod(*(axis.double() for axis in grid)).T
-    options = {"ahead": ahead, "momentum": kept, "lr": part * (1 - kept)}
-    columns = {name: option[:, None, None] for name, option in options.items()}
-    layers = nets.copied([small_net(*sizes, seed=seed) for seed in seeds], len(ahead))
-    make: Any = from_rule(_either)
-    runner = make([{"params": layers, **columns}], **options)
-    dice, found = [torch.Generator().manual_seed(seed) for seed in seeds], {}
-    for step in range(1, at[-1] + 1):
-        drawn = torch.stack([torch.randint(797, (batch,), generator=one) for one in dice])
-        runner.zero_grad()
-        nets.losses(layers, images[drawn], labels[drawn]).sum().backward()
-        runner.step()
-        if step in at:
-            losses = nets.losses([layer.detach() for layer in layers], images[None, 797:], labels[None, 797:])
-            losses = losses.reshape(len(seeds), 2, len(betas), 4)
-            best = losses.mean(0).argmin(-1).expand(len(seeds), -1, -1)
-            found[step] = losses.take_along_dim(best[..., None], -1)[..., 0]
-    return found
+    fig, axes = figure(2)
+    for places, (ax, along) in enumerate(zip(axes, ("x, along the floor", "y, across the ravine"), strict=True)):
+        ax.axhline(0, color="0.6", linewidth=1, label="_minimum")
+        ax.set(xlabel="step", ylabel=along)
+        for run in runs:
+            far = run.points[:, 0].max()
+            marked = [run.points[:, 0].argmax().item()] if ax is axes[0] else []
+            ax.plot(run.points[:, places], **look(run.name), markevery=marked, label=f"{run.name}, {far:.2f} too far")
+    axes[0].legend(loc="lower right")
+    return fig
 
 
-def _either(p: Any, g: Any, b: Any, *, lr: Any, momentum: Any, ahead: Any) -> tuple[Any, Any]:
-    """Nesterov, with the step g + momentum * b, where ``ahead`` is 1, and momentum, with the step b, where it is 0."""
-    b = momentum * b + g
-    return p - (lr * ahead * g + lr * (1 - ahead + ahead * momentum) * b), b
+def draw_rates() -> Figure:
+    """Two maps of the convergence rate over learning rate times curvature and momentum: momentum's and Nesterov's.
 
-
-def draw_held_out(betas: Sequence[float] | Tensor, found: Mapping[int, Tensor]) -> Figure:
-    """The mean held-out losses of momentum and of Nesterov against their momentum, a panel for each size of a batch.
-
-    They are drawn in units of the lowest of their panel.
-
-    Args:
-        betas: the momenta.
-        found: size of a batch -> the losses ``[seeds, 2, momenta]``.
-
-    >>> fig = draw_held_out([0.8, 0.9], {8: torch.rand(3, 2, 2), 32: torch.rand(3, 2, 2)})
-    >>> [ax.get_title() for ax in fig.axes]
-    ['batches of 8', 'batches of 32']
+    >>> [ax.get_title() for ax in draw_rates().axes]
+    ['momentum', 'Nesterov']
     """
+    products, betas = (torch.linspace(0.01, end, 150, dtype=torch.float64) for end in (4, 0.99))
     fig, axes = figure(2, sharey=True)
-    for ax, (batch, losses) in zip(axes, found.items(), strict=True):
-        means = losses.mean(0)
-        for name, line in zip(("momentum", "Nesterov"), means / means.min(), strict=True):
-            ax.plot(line, **look(name), label=name)
-        ax.set_xticks(range(len(betas)), [f"{beta:g}" for beta in betas])
-        ax.set(xlabel="β", title=f"batches of {batch}")
-    axes[0].set_ylabel("held-out loss over the lowest")
-    axes[0].legend()
+    for ax, (name, rule) in zip(axes, {"momentum": momentum, "Nesterov": nesterov}.items(), strict=True):
+        rates = rate(rule, products[:, None], 1.0, betas)
+        heat(ax, products, betas, rates.where(rates < 1, inf), "convergence rate", "linear")
+        ax.set(xlabel="learning rate × curvature", title=name)
+    axes[0].set_ylabel("β")
     return fig
 
 
