@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from ..optimizers import SGD, Adagrad
-from ..plot import GRAY, RED, figure, look
+from ..plot import BLUE, GRAY, RED, figure, look
 from ..problems import Problem, digits, quadratic, small_net
 from ..trace import Trace, descend, race
 from . import nets
@@ -33,6 +33,8 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     >>> print(play().at(angle=45))
     turn (degrees): 45
     squares added up, y over x: 1.05
+    own rates at the end, x: 0.0508
+    own rates at the end, y: 0.0497
     loss after 50 steps, SGD: 0.00685
     loss after 50 steps, Adagrad: 0.0516
     """
@@ -51,15 +53,22 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
 def _turned_by(
     axes: Any, *, angle: float, lr: float, broken: bool, optimizer: Callable[..., Any] | None = None
 ) -> dict[str, Any]:
-    """Left, Adagrad's path down the ravine, over SGD's; right, their losses."""
+    """Left, Adagrad's path down the ravine, over SGD's; right, their losses and Adagrad's own rates."""
     mine, bowl = _forgets if broken else optimizer, quadratic(25, angle)
     runs = race(bowl, rivals(Adagrad, mine, lr=lr), steps=50)
     found = _draw_plane(axes[0], runs, angle)
     overlay(axes[1], {run.name: against_step(run.losses.clamp(min=1e-30)) for run in runs})
+    own = lr * _squares(bowl, runs[0].points).cumsum(0) ** -0.5
+    for k, (name, color, dash) in enumerate((("x", BLUE, ":"), ("y", RED, "-."))):
+        axes[1].plot(own[:, k], dash, color=color, linewidth=1.5, label=f"_own rate of {name}", zorder=5)
+        side = "top" if k else "bottom"
+        axes[1].text(49, own[-1, k], f"own rate of {name}", color=color, ha="right", va=side)
     axes[1].legend()
     shown = [_plain(), *(run for run in runs if run.name != "ours")]
     losses = {f"loss after 50 steps, {run.name}": run.losses[-1] for run in shown}
-    return {"squares added up, y over x": _ratio(bowl, runs[-1].points), **losses, **found}
+    x, y = _squares(bowl, runs[-1].points).sum(0)
+    ends = {"own rates at the end, x": own[-1, 0], "own rates at the end, y": own[-1, 1]}
+    return {"squares added up, y over x": y / x, **ends, **losses, **found}
 
 
 def _forgets(p: Any, g: Any, s: Any, *, lr: float, eps: float = 1e-10) -> tuple[Any, Any]:
@@ -95,7 +104,7 @@ def _plane_and_losses(axes: Any) -> None:
     axes[0].legend(handles=[])  # the names stand on the right
     axes[1].plot(numpy.asarray(_plain().losses), "--", color=GRAY, label="SGD")
     axes[1].set(xlim=(0, 50), ylim=(1e-6, 1e3), yscale="log")
-    axes[1].set(xlabel="step", ylabel="loss, log scale")
+    axes[1].set(xlabel="step", ylabel="log scale", title="losses and, thin, own rates")
 
 
 def _draw_plane(ax: Axes, runs: list[Trace], angle: float) -> Mapping[str, str]:
@@ -104,11 +113,10 @@ def _draw_plane(ax: Axes, runs: list[Trace], angle: float) -> Mapping[str, str]:
     return overlay(ax, {run.name: run.points for run in runs})
 
 
-def _ratio(bowl: Problem, points: Tensor) -> Tensor:
+def _squares(bowl: Problem, points: Tensor) -> Tensor:
     at = points.clone().requires_grad_()
     (gradients,) = torch.autograd.grad(bowl(at).sum(), at)
-    x, y = (gradients**2).sum(0)
-    return y / x
+    return gradients**2
 
 
 def pixels(share: Tensor, ring: tuple[int, int]) -> Figure:
@@ -126,7 +134,9 @@ def pixels(share: Tensor, ring: tuple[int, int]) -> Figure:
     fig.colorbar(squares, label="share of images, log scale")
     row, column = ring
     ax.plot(column, row, "o", color=RED, markersize=22, markeredgewidth=2.5, markerfacecolor="none", label="ringed")
-    ax.set(xlabel="column", ylabel="row", title="How many images light it? White: none")
+    never = (share.reshape(8, 8) == 0).nonzero()
+    ax.plot(never[:, 1], never[:, 0], "x", color=GRAY, markersize=9, label="never lit")
+    ax.set(xlabel="column", ylabel="row", title="How many images light it? Cross: none")
     return fig
 
 

@@ -30,19 +30,20 @@ def test_the_unit_of_the_loss_cancels(problem, c, lr):
 @pytest.mark.parametrize("lr", [0.1, 1.0])
 @pytest.mark.parametrize("factor", [30, 1000])
 def test_a_dim_input_is_learned_late(lr, factor):
-    """The unit of an *input* does matter: dim it, and its weight has further to go, here at the same learning rate."""
+    """The unit of an *input* does matter: dim it, and its weight has further to go."""
     images, labels = problems.digits()
     losses = []
-    for dimmed in (1, factor):
+    for dimmed, raised in ((1, 1), (factor, 1), (factor, factor)):
         model = problems.small_net(64, 10)
-        train(model, Adagrad, images / dimmed, labels, steps=80, batch=64, lr=lr, seed=3)
+        train(model, Adagrad, images / dimmed, labels, steps=80, batch=64, lr=raised * lr, seed=3)
         losses.append(cross_entropy(model(images / dimmed), labels).item())
     assert losses[1] > 2 * losses[0]
+    assert losses[2] < losses[1] / 2 or lr == 1.0  # a larger rate makes up for most of it
 
 
 @pytest.mark.parametrize("seed", [3, 4])
 def test_the_dots_of_adagrad_lie_about_level(seed):
-    """SGD's dots rise from left to right, and Adagrad's lie about level."""
+    """SGD's dots rise from left to right; Adagrad's, at this rate, do not."""
     images, labels, share = HELD_OUT["images"], HELD_OUT["labels"], HELD_OUT["lit"]
     rises = []
     for rule, lr in ((SGD, 1.0), (Adagrad, 0.3)):
@@ -52,7 +53,8 @@ def test_the_dots_of_adagrad_lie_about_level(seed):
         far = (model[0].weight.detach() - start).norm(dim=0)
         rises.append(far[HELD_OUT["busy"]].mean() / far[HELD_OUT["rare"]].mean())
         dots = torch.stack([share.log(), far.log()])[:, share > 0]
-        assert (torch.corrcoef(dots)[0, 1] > 0.8) == (rule is SGD)
+        rise = torch.corrcoef(dots)[0, 1]
+        assert rise > 0.8 if rule is SGD else rise < 0.1
     assert rises[0] > 60 and 0.5 < rises[1] < 1.5
 
 
@@ -92,7 +94,7 @@ def test_eps_inside_the_root_is_a_start(start):
 @pytest.mark.parametrize("condition", [10, 100])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, 2.0), (-1.0, 4.0)])
 def test_turning_costs_steps(start, condition):
-    """turned by 45 degrees, its lead in the ravine shrank or was gone."""
+    """turned by 45 degrees, its lead in the ravine was gone, or shrank, by the start."""
     steps = [steps_of_adagrad(condition, angle, start) for angle in (5, 45)]
     assert steps[1] > 3 * steps[0]
 
@@ -123,7 +125,7 @@ def test_momentum_turns_with_the_ravine():
     assert all(steps_of_adagrad(25, angle, (-4.0, 1.0)) > 26 for angle in (10, 12, 19, 37))
 
 
-def learned_from(inputs, need, mean, seed, rules=("plain", "ahead", "own")):
+def learned_from(inputs, need, mean, seed, rules=("plain", "ahead", "falling", "own")):
     """What some rules have learned after 50 steps on ten other collections, on another grid."""
     english, even, less = (HELD_OUT[name] for name in ("english", "even", "less"))
     share, number = {
@@ -134,28 +136,30 @@ def learned_from(inputs, need, mean, seed, rules=("plain", "ahead", "own")):
     }[inputs]
     pull = number * {"smaller": less, "equal": less**0, "larger": 1 / less}[need]
     known = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.7, "nesterov": True}), "own": (Adagrad, {})}
-    known |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size")}
+    known |= {name: (from_rule(HELD_OUT[name]), {}) for name in ("clock", "size", "falling")}
     rates = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64)
     pull *= mean * share.sum() / (share @ pull)
     return read_words({name: known[name] for name in rules}, share, pull, number, rates, seed)[0]
 
 
 def leads(learned):
-    return torch.tensor([learned["own"] - learned[name] for name in ("plain", "ahead")])
+    return torch.tensor([learned["own"] - learned[name] for name in ("plain", "ahead", "falling") if name in learned])
 
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_no_lead_without_a_ravine(seed):
-    """*No ravine* has words as rare as *rare* has, but bright, and Adagrad is level or behind."""
+    """*No ravine* has words as rare as *rare* has, but bright, and Adagrad has no lead."""
     assert all(leads(learned_from("no ravine", "equal", mean, seed)).min() < 0.012 for mean in (4, 0.25))
 
 
 @pytest.mark.parametrize("inputs, seed", [("rare", 5), ("faint", 6), ("rare and faint", 7)])
 def test_in_a_ravine_the_weights_decide(inputs, seed):
     """In the ravines the weights decide
-    | smaller weights | Adagrad is last | Adagrad is last |
-    | equal weights | it leads | the dice decide |
-    | larger weights | it leads by far | it leads by far |
+    | smaller weights | is last |
+    | equal weights | leads |
+    | larger weights | leads by far |
+    With equal weights the dice decide; for smaller ones Adagrad is last again, and for larger ones it leads by far.
+    Where larger ones are needed a falling rate helps SGD, but less
     """
     smaller, larger = (
         [leads(learned_from(inputs, need, mean, seed)) for mean in (4, 0.25)] for need in ("smaller", "larger")
@@ -166,11 +170,12 @@ def test_in_a_ravine_the_weights_decide(inputs, seed):
         leading, led = (leads(learned_from(inputs, "equal", 0.3, seed)) for seed in (11, 6))
         assert (leading > 0.03).all() and led.min() < 0
     assert (larger[0] > 0.15).all() and (larger[1] > 0.04).all()
+    assert all(lead[2] < lead[0] for lead in larger[:1])
 
 
 @pytest.mark.parametrize("inputs, seed", [("rare", 5), ("faint", 6)])
 def test_clock_or_size_on_words(inputs, seed):
-    """In batches of 32 each alone has, for rare words, over half of Adagrad's lead; for faint ones the size has most."""  # noqa: E501
+    """On rare words clock or size alone brings over half of Adagrad's lead; on faint ones it is mostly the size."""
     learned = learned_from(inputs, "larger", 4, seed, ("plain", "clock", "size", "own"))
     plain, clock, size, own = learned.values()
     clock, size = (clock - plain) / (own - plain), (size - plain) / (own - plain)
