@@ -65,6 +65,26 @@ LOGISTIC = [
         ask="How many times should `adagrad` be called when `steps` is 1?",
     ),
     edit(
+        "the weights are moved one after another",
+        {
+            "        prediction = torch.sigmoid(inputs @ w)\n"
+            "        g = inputs.T @ (prediction - labels) / len(labels)\n"
+            "        w, s = rules.adagrad(w, g, s, lr=lr)": (
+                "        for one in torch.eye(len(w), dtype=w.dtype):\n"
+                "            g = one * (inputs.T @ (torch.sigmoid(inputs @ w) - labels)) / len(labels)\n"
+                "            w, s = rules.adagrad(w, g, s, lr=lr)"
+            )
+        },
+        why="From the second on, each weight sees predictions that the weights before it have changed in this step.",
+        ask="How often are the predictions made when `steps` is 1?",
+    ),
+    edit(
+        "the length of the gradient stands in the gradient's place",
+        {"/ len(labels)": "/ len(labels)\n        g = g.norm()"},
+        why="A length has no sign and is one number, so all weights move alike, and only down.",
+        ask="Which shape should g have, and how does a weight learn that it should rise?",
+    ),
+    edit(
         "the loss is climbed",
         {"(prediction - labels)": "(labels - prediction)"},
         why="All weights have the wrong sign.",

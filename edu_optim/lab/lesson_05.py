@@ -61,8 +61,16 @@ def _turned_by(
     own = lr * _squares(bowl, runs[0].points).cumsum(0) ** -0.5
     for k, (name, color, dash) in enumerate((("x", BLUE, ":"), ("y", RED, "-."))):
         axes[1].plot(own[:, k], dash, color=color, linewidth=1.5, label=f"_own rate of {name}", zorder=5)
-        side = "top" if k else "bottom"
-        axes[1].text(49, own[-1, k], f"own rate of {name}", color=color, ha="right", va=side)
+        side, gap = ("top", -3) if k else ("bottom", 3)
+        axes[1].annotate(
+            f"own rate of {name}",
+            (9, own[9, k]),
+            xytext=(0, gap),
+            textcoords="offset points",
+            color=color,
+            va=side,
+            fontsize="small",
+        )
     axes[1].legend()
     shown = [_plain(), *(run for run in runs if run.name != "ours")]
     losses = {f"loss after 50 steps, {run.name}": run.losses[-1] for run in shown}
