@@ -27,7 +27,7 @@ MARK: dict[str, Any] = {"markersize": 9, "fillstyle": "none", "markeredgewidth":
 LOOKS = {"looking ahead": (nesterov, BLUE, "-", "o"), "classical": (momentum, RED, "--", "s")}
 
 
-def rate(rule: Callable[..., Any], curvature: Any, lr: Any, beta: float) -> Tensor:
+def rate(rule: Callable[..., Any], curvature: Any, lr: Any, beta: Any) -> Tensor:
     """By how much a step of ``rule`` shrinks a bowl in the long run: the larger root of its quadratic equation.
 
     >>> print(f"{rate(nesterov, torch.tensor(1.0), lr=0.01, beta=9 / 11):.3f}")
