@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..contest import flip_test
 from ..optimizers import SGD, Adam
-from ..plot import BLUE, GRAY, OTHERS, chart, figure, label_ends
+from ..plot import BLUE, GRAY, OTHERS, chart, figure, label_ends, plain_ticks
 from ..problems import digits, small_net
 from ..trace import History, MakeOptimizer
 from ..trace.numbers import Point, path_in_numbers
@@ -26,6 +26,7 @@ T = 200  # steps of a training
 MOST = 0.5  # the largest loss that is drawn against the peak
 TUNING = 197  # how many of the images held out choose the peak; the others judge
 BAD = 100  # the step, from 0, whose batch is bad
+NEW = range(1000, 1048)  # seeds that choose no peak
 Shape = Callable[[float], float]
 
 
@@ -220,8 +221,9 @@ class Tried:
         return {name: History(means[name], [peak * self.shapes[name](t) for t in range(T)]) for name in names or means}
 
     def in_order(self, peak: float, *names: str) -> str:
-        """The shapes of these names at this peak, from the lowest loss of the last 20 batches to the highest."""
-        return " < ".join(sorted(names, key=lambda name: sum(self.runs(peak, name)[name].losses[-20:])))
+        """The shapes of these names at this peak, from the lowest mean loss on the images of tuning to the highest."""
+        means = dict(zip(self.shapes, self.tuning[:, self.peaks.index(peak)].mean(-1), strict=True))
+        return " < ".join(sorted(names, key=means.__getitem__))
 
 
 def tried(
@@ -337,6 +339,22 @@ def smooth(losses: Sequence[float]) -> Tensor:
     return (sums[ends] - sums[starts]) / (ends - starts)
 
 
+def drawn(*shapes: Shape) -> Figure:
+    """Each shape against the step, in a panel of its own, three in a row.
+
+    >>> [ax.get_title() for ax in drawn(step_decay, cosine, warmup).axes]
+    ['step_decay', 'cosine', 'warmup']
+    """
+    fig, axes = figure(3, len(shapes) // 3, 8, 1.4, sharex=True, sharey=True, squeeze=False)
+    for ax, shape in zip(axes.flat, shapes, strict=True):
+        ax.plot([shape(t) for t in range(T)], color=BLUE, label=shape.__name__)
+        ax.set_title(shape.__name__)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("times the peak")
+    axes[-1, 1].set_xlabel("step")
+    return fig
+
+
 def on_one_axis(runs: Mapping[str, History]) -> Figure:
     """The learning rate of each run and, below it on the same axis of time, its loss, the mean of ten batches.
 
@@ -351,7 +369,8 @@ def on_one_axis(runs: Mapping[str, History]) -> Figure:
         above.plot(run.rates, color=color, linestyle=dash, label=name)
         below.plot(smooth(run.losses), color=color, linestyle=dash, label=name)
     above.set(ylabel="learning rate")
-    below.set(xlabel="step", ylabel="loss, log scale", yscale="log")
+    below.set(xlabel="step", ylabel="batch loss, log scale", yscale="log")
+    plain_ticks(below.yaxis)
     label_ends(below)
     return fig
 
@@ -359,14 +378,15 @@ def on_one_axis(runs: Mapping[str, History]) -> Figure:
 def sensitivity(lines: Mapping[str, tuple[list[float], Tensor]]) -> Figure:
     """The loss on the images of tuning against the peak, from `Tried.lines`, up to ``MOST``.
 
-    What is larger is cut: at such peaks training is chaotic, and differs from one processor to another.
+    A line that rises further leaves the picture, as if its next point lay at 2 times ``MOST``: at such peaks training
+    is chaotic, and differs from one processor to another.
 
     >>> len(sensitivity({"constant": ([0.1, 0.2], torch.tensor([0.3, 0.2]))}).axes)
     1
     """
-    cut = {name: (peaks, mean.clamp(max=MOST)) for name, (peaks, mean) in lines.items()}
-    at, loss = "peak of the learning rate, log scale", f"loss of tuning, cut at {MOST}, log scale"
-    fig = chart(cut, x=at, y=loss, ylim=(0.11, 0.6))
+    cut = {name: (peaks, mean.where(mean < MOST, 2 * MOST)) for name, (peaks, mean) in lines.items()}
+    at, loss = "peak of the learning rate, log scale", "loss of tuning, log scale"
+    fig = chart(cut, x=at, y=loss, ylim=(0.11, MOST))
     tried_at = next(iter(lines.values()))[0]
     heights = 0.15, 0.2, 0.3, 0.4, MOST
     fig.axes[0].set_xticks(tried_at, [f"{peak:g}" for peak in tried_at])
@@ -404,27 +424,6 @@ def paired(*runs: Tried, titles: Sequence[str] = ()) -> Figure:
         ax.set_title(f"{title}: less {first}" if title else f"less {first}", loc="left")
     axes[-1, 0].set(xlabel="difference of the loss held out")
     axes[-1, 0].locator_params("x", nbins=6)
-    return fig
-
-
-def against_steps(ends: Mapping[int, Tried]) -> Figure:
-    """The loss held out of two shapes at their best peaks, a mean over the seeds, against how many steps there were.
-
-    Above each stands the p of the difference.
-
-    >>> shapes = {"constant": constant, "cosine": cosine}
-    >>> found = Tried(shapes, [1], torch.ones(T, 2, 1, 1), torch.ones(2, 1, 1), torch.tensor([[0.3] * 8, [0.2] * 8]))
-    >>> len(against_steps({50: found, 100: found}).axes)
-    1
-    """
-    means = torch.stack([end.held_out.mean(-1) for end in ends.values()], -1)
-    lines = {name: ([*ends], mean) for name, mean in zip(next(iter(ends.values())).shapes, means, strict=True)}
-    fig = chart(lines, x="steps, log scale", y="loss held out")
-    fig.axes[0].set_xticks([*ends], [str(steps) for steps in ends])
-    fig.axes[0].minorticks_off()
-    for steps, end in ends.items():
-        p = luck(end.held_out[1] - end.held_out[0])
-        fig.axes[0].text(steps, 1.02, f"p {p}", ha="center", transform=fig.axes[0].get_xaxis_transform())
     return fig
 
 

@@ -102,7 +102,7 @@ THREE = "cosine", "one_cycle", "warmup_stable_decay"
 def test_which_shapes_end_below_the_constant_rate(first, peaks):
     """
     Cosine, one-cycle (its momentum left at 0.9) and warmup-stable-decay end below the constant rate.
-    Which of the three is best, 48 seeds do not tell.
+    Which of the three is best, 48 seeds do not tell
     """
     ends = raced(first, **peaks)
     constant, three = ends["constant"], [ends[name] for name in THREE]
@@ -113,7 +113,7 @@ def test_which_shapes_end_below_the_constant_rate(first, peaks):
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "counts"), [(1000, False), (3000, None)])
 def test_step_decay_and_exponential_gain_little(first, counts):
-    """Step decay and exponential gain less, which here does not count."""
+    """nor whether step decay and exponential gain at all."""
     ends = raced(first)
     for name in ("step_decay", "exponential"):
         assert ends["cosine"].mean() < ends[name].mean() < ends["constant"].mean()
@@ -123,15 +123,19 @@ def test_step_decay_and_exponential_gain_little(first, counts):
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [1000, 3000])
 def test_a_warmup_alone_gains_nothing(first):
-    """By itself a warmup gained nothing."""
-    at_one, at_its_own = raced(first, warmup=0.14)["warmup"], raced(first)["warmup"]
-    assert min(at_one.mean(), at_its_own.mean()) > raced(first)["constant"].mean()
+    """
+    By itself a warmup gained nothing.
+    Most of the warmup's loss comes with its peak, 0.2, a poor draw of the tuning: at 0.14 too it ends above, by less.
+    """
+    at_one, at_its_own = (raced(first, warmup=peak)["warmup"].mean() for peak in (0.14, 0.2))
+    constant = raced(first)["constant"].mean()
+    assert 0 < at_one - constant < 0.5 * (at_its_own - constant)
 
 
 @pytest.mark.slow
 def test_the_grid_holds_the_best():
     """
-    The rates that fall bore a higher peak, 0.28 or 0.57, and the constant one 0.14.
+    The rates that fall were best at a higher peak, 0.28 or 0.57, than the constant one, at 0.14.
     the best peaks of the seven shapes were 0.14 to 0.57.
     Then tune the peak: our worst peak costs more than our worst shape.
     """
@@ -147,15 +151,20 @@ def test_the_grid_holds_the_best():
 
 
 @pytest.mark.slow
-def test_what_decay_removes_is_the_noise_of_the_batches():
+@pytest.mark.parametrize("first", [2000, 3000])
+def test_what_decay_removes_is_the_noise_of_the_batches(first):
     """
-    with 128, which leave less noise, it gains nothing.
+    The cosine gains most with batches of 8, less with 32, and with 128 it ends a little above the constant rate.
+    Where batches are small, a cosine to zero; with batches of 128 it gained nothing (*Deeper*).
+    a low end removes what noise small batches leave.
     """
-    two = named(lab.constant, lab.cosine)
-    for size, steps, factor, lower in ((8, 800, 0.25, True), (128, 50, 2, False)):
-        peaks = [factor * peak for peak in PEAKS]
-        constant, cosine = lab.tried(SGD, two, peaks, range(20, 30), size, steps=steps, momentum=0.9).held_out
-        assert ((cosine < constant).sum() > 7) == lower == (cosine.mean() < 0.9 * constant.mean())
+    gains = []
+    for batch, one, other, counts in ((8, 0.05, 0.14, True), (32, 0.14, 0.28, True), (128, 0.28, 0.57, False)):
+        rates = torch.tensor([[one, other * lab.cosine(t)] for t in range(200)], dtype=torch.float64)
+        _, _, (constant, cosine) = lab._together(SGD, rates, range(first, first + 24), batch, {"momentum": 0.9})
+        assert (p_of(cosine, constant, 24) < 0.01) == counts
+        gains.append(constant.mean() - cosine.mean())
+    assert gains[0] > gains[1] > 0.01 and -0.01 < gains[2] < 0
 
 
 @pytest.mark.slow
@@ -163,19 +172,12 @@ def test_what_decay_removes_is_the_noise_of_the_batches():
 def test_where_steps_are_many_a_low_end_gains_little(first):
     """
     Here the constant rate and the cosine train for 100 to 800 steps, each at the best of six peaks
-    The low end gains more in 100 steps than in 800, and more with batches of 8 than of 128 (*Deeper*).
+    With 100 steps the cosine ends at 0.146 instead of 0.174, with 800 at 0.099 instead of 0.104: it gains less.
     """
-    runs = (
-        (100, 32, 0.14, 0.4, True),
-        (800, 32, 0.1, 0.14, False),
-        (100, 128, 0.4, 0.6, False),
-    )
     gains = []
-    for steps, batch, small, peak, counts in runs:
+    for steps, small, peak, counts in ((100, 0.14, 0.4, True), (800, 0.1, 0.14, False)):
         rates = torch.tensor([[small, peak * lab.cosine(t * 200 / steps)] for t in range(steps)])
-        _, _, (constant, cosine) = lab._together(
-            SGD, rates.double(), range(first, first + 24), batch, {"momentum": 0.9}
-        )
+        _, _, (constant, cosine) = lab._together(SGD, rates.double(), range(first, first + 24), 32, {"momentum": 0.9})
         assert (p_of(cosine, constant, 24) < 0.01) == counts == (cosine.mean() < 0.9 * constant.mean())
         gains.append(constant.mean() - cosine.mean())
     assert 0 < gains[1] < gains[0] / 3
@@ -185,9 +187,9 @@ def test_where_steps_are_many_a_low_end_gains_little(first):
 @pytest.mark.parametrize("peak, seeds", [(0.33, range(100, 116)), (0.3, range(50, 66)), (0.8, range(100, 116))])
 def test_under_its_noise_a_high_rate_learns(peak, seeds):
     """
-    Where the rate falls, the loss drops: the noise of the minibatches goes.
-    From 0.28, the later the fall, the lower the end, and 40 and 80 end above no fall: under the noise
-    From 0.8 it is the other way round: there the loss falls for 30 steps, then climbs.
+    Where the rate falls, the loss of the batches, a mean over 16 seeds, drops: their noise goes.
+    From 0.28, a fall at 40 ends above no fall, one at 160 below it: under its noise the high rate learned.
+    From 0.8 the early fall is best: there the loss falls for 30 steps, then climbs.
     """
     starts = 40, 80, 160
     shapes = {"stays": lab.constant} | {str(first): lab.falls_at(first) for first in starts}
@@ -200,13 +202,16 @@ def test_under_its_noise_a_high_rate_learns(peak, seeds):
         assert ends == sorted(ends, reverse=learns)
     assert stays[25:30].mean() < 0.5 * stays[:5].mean() and learns == (stays[155:160].mean() < stays[25:30].mean())
     assert learns == (stays[155:160].mean() < stays[35:40].mean()) == (falls[0][-20:].mean() > stays[-20:].mean())
+    kept, early, _, late = found.tuning[:, 0].mean(-1)
+    assert learns == (early > kept) and late < kept
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds, after", [(range(30, 54), lambda t: 1 - t / 200), (range(100, 124), lab.cosine)])
 def test_what_a_warmup_is_good_for(seeds, after):
     """
-    At 0.22 five or twenty steps lower the loss: with a short warmup Adam bears a higher peak.
+    At 0.22 five or twenty steps lower the loss: a short warmup makes too high a peak less harmful.
+    and forgives Adam a peak that is too high.
     """
     lengths = {str(length): lab.warmed(length, after) for length in (1, 5, 20, 100)}
     none, five, twenty, many = lab.tried(Adam, lengths, [0.03, 0.05, 0.18, 0.25], seeds).tuning.mean(-1)
@@ -322,9 +327,9 @@ def test_clipping_looks_at_all_weights_at_once():
 @pytest.mark.parametrize("cut", [[5, 1, 1, 13], [10, 10], [1] * 20])
 def test_each_mean_weighs_as_much_as_its_share(cut):
     """
-    Each mean weighs as much as its share of the examples.
+    Multiply the mean of each by its share: its examples, divided by all examples.
     Each weighing its share, micro-batches of 14, 14, 3 and 1 are the one batch.
-    It takes a loss that is a plain mean (with class weights it is not), and no layer that looks at the batch
+    Equality needs a loss that is a plain mean (with class weights it is not), and no layer that looks at the batch
     """
     images, labels, *_ = lab.split()
 
@@ -361,6 +366,7 @@ def test_uncorrected_adam_is_a_schedule(betas):
 def test_the_range_test_moves_with_its_length(make, options):
     """
     The lowest point moves with the length of the test, and with the seed: it is only a rough guide.
+    For SGD with momentum 0.9 begin at a third of it, from a test half as long as the training, and search
     """
 
     def lowest(steps, seed=2):
@@ -372,6 +378,8 @@ def test_the_range_test_moves_with_its_length(make, options):
         return run.rates[lab.smooth(run.losses).argmin()]
 
     assert lowest(100) > 1.3 * lowest(400)
+    if make is SGD:
+        assert all(0.14 < lowest(100, seed) / 3 < 0.57 for seed in range(1, 6))
     assert max(found := [lowest(200, seed) for seed in range(6)]) > 1.3 * min(found)
 
 
@@ -441,7 +449,7 @@ def test_clipped_before_unscaling_nothing_moves(scale):
 @pytest.mark.slow
 def test_only_sgd_stands_still():
     """
-    SGD stands still, and no error says why; Adam divides the length away and hides the mistake, until the scale or the
+    SGD stands still, and no error says why; Adam divides the length away and hides the mistake.
     """
     for make, options, scale, moves in (
         (SGD, {"lr": 0.1, "momentum": 0.9}, 2.0**16, False),
