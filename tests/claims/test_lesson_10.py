@@ -156,7 +156,7 @@ def test_what_decay_removes_is_the_noise_of_the_batches(first):
     """
     The cosine gains most with batches of 8, less with 32, and with 128 it ends a little above the constant rate.
     Where batches are small, a cosine to zero; with batches of 128 it gained nothing (*Deeper*).
-    a low end removes what noise small batches leave.
+    a low end removes that of small batches.
     """
     gains = []
     for batch, one, other, counts in ((8, 0.05, 0.14, True), (32, 0.14, 0.28, True), (128, 0.28, 0.57, False)):
