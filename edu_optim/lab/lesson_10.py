@@ -350,7 +350,7 @@ def drawn(*shapes: Shape) -> Figure:
         ax.plot([shape(t) for t in range(T)], color=BLUE, label=shape.__name__)
         ax.set_title(shape.__name__)
     for ax in axes[:, 0]:
-        ax.set_ylabel("times the peak")
+        ax.set_ylabel("s(t)")
     axes[-1, 1].set_xlabel("step")
     return fig
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..contest import COUNTS, TASKS, beaten, flip_test
 from ..optimizers import SGD, Adam, RMSprop
-from ..plot import BLUE, GREEN, ORANGE, RED, figure, label_ends, look
+from ..plot import BLUE, GREEN, ORANGE, RED, figure, label_ends, look, plain_ticks
 from ..problems import digits, small_net
 from ..trace import MakeOptimizer, sharpness
 from .comparison import as_class
@@ -101,6 +101,7 @@ def _edge(axes: Any, *, lr: float, loss: str, optimizer: MakeOptimizer) -> dict[
     losses, sharp = at_the_edge(optimizer, lr, loss)
     axes[0].plot(losses, color=BLUE)
     axes[0].set(xlabel="step", ylabel=f"{loss}, log scale", yscale="log")
+    plain_ticks(axes[0].yaxis)
     axes[1].plot(range(0, STEPS, EVERY), sharp, color=BLUE, label="sharpness")
     axes[1].axhline(2 / lr, color=RED, linestyle="--", label="2 / lr, edge of plain descent")
     axes[1].set(xlabel="step", ylabel="sharpness", ylim=(0, 1.25 * max(2 / lr, max(sharp))))
@@ -112,7 +113,7 @@ def _edge(axes: Any, *, lr: float, loss: str, optimizer: MakeOptimizer) -> dict[
         "sharpness at the start": sharp[0],
         "sharpness, last 200 steps": late,
         "steps uphill of the last 200": rises,
-        "loss at the end": losses[-1],
+        "loss, mean of the last 50": losses[-50:].mean(),
     }
 
 
@@ -244,13 +245,16 @@ def finish(results: Mapping[str, Mapping[str, Any]], unit: str) -> Figure:
         dots.plot(held_out[name], [row] * len(held_out[name]), "o", color=look(name)["color"], alpha=0.5, label=name)
         dots.plot(held_out[name].mean(), row, "|", color="0", markersize=16, label=f"_mean of {name}")
         if far := [f"{error:.2f}" for error in sorted(held_out[name].tolist()) if error > edge]:
-            there = f"{', '.join(far)} \N{RIGHTWARDS ARROW}"
+            there = f"off, at {', '.join(far)} \N{RIGHTWARDS ARROW}"
             dots.annotate(there, (1, row), xycoords=("axes fraction", "data"), ha="right", va="center")
     if (everything > edge).any():
         dots.set_xlim(right=edge.item())
     won = [(order.index(other), row) for row, name in enumerate(order) for other in beats[name]]
     if won:
         pairs.plot(*zip(*won, strict=True), "s", color=BLUE, markersize=14, label="beats")
+    else:
+        white = {"facecolor": "1", "edgecolor": "1"}
+        pairs.text(0.5, 0.5, "no pair counts", ha="center", va="center", transform=pairs.transAxes, bbox=white)
     for ax in (dots, pairs):
         ax.set(yticks=range(len(order)), yticklabels=order, ylim=(len(order) - 0.5, -0.5))
     dots.set(xlabel=unit)

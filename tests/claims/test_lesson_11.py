@@ -110,7 +110,7 @@ def test_a_small_rate_is_still_on_its_way(lr, seed, monkeypatch):
 @pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.03), (Adagrad, 0.05), (RMSprop, 0.001), (Adam, 0.002)])
 def test_who_calls_everything_positive(optimizer, lr, given):
     """Gradient descent is right about both.
-    The adaptive three put 0.25 or -0.25 on each feature that they use, and call everything positive.
+    With all six in each step the adaptive three put 0.25 or -0.25 on each feature that they use, and call everything
     They divide each gradient by its own size, so all weights go equally far: the two features that are always 1 lean
     """
     (X, y) = wilson_example(*given)
@@ -128,6 +128,23 @@ def test_who_calls_everything_positive(optimizer, lr, given):
     if optimizer is not SGD:
         assert w[w != 0].abs().max() == pytest.approx(1 / (3 + given[2]), rel=3e-2)
         assert w[1] > 0 and w[1] + w[2] > w[0]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.02), (Adagrad, 0.1), (RMSprop, 0.001), (Adam, 0.003)])
+def test_with_one_example_a_step_nobody_calls_everything_positive(optimizer, lr, seed):
+    """All four are right about both.
+    so the weights no longer go equally far, and the label gets the most.
+    """
+    (X, y), draws = wilson_example(), torch.Generator().manual_seed(seed)
+    w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
+    runner = optimizer([w], lr=lr)
+    for one in torch.randint(len(y), (4000,), generator=draws):
+        w.grad = X[one] * (X[one] @ w.detach() - y[one])
+        runner.step()
+    assert (X @ w.detach() - y).abs().max() < 0.02
+    label, one, two, *_ = w.tolist()
+    assert label > abs(one + two) and label == w.abs().max() and w[3] != pytest.approx(label, rel=0.5)
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [(Adagrad, 0.1), (Adam, 0.001)])
@@ -217,9 +234,7 @@ def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
 
 @pytest.mark.slow
 def test_ten_draws_are_too_few_for_the_decay():
-    """For AdamW light gray ends at a lead of 5 %.
-    Its 3 % is 0.9 of the spread: such a lead is missed six times in ten.
-    """
+    """For AdamW light gray ends at a lead of 5 %: ten draws notice a lead as large nine times in ten, a smaller one"""
     tuned = unseen_error(AdamW, 0.5, range(52), (2000,))[0]
     fine = unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0]
     ours, theirs = (errors.flatten(1)[:, errors[:10].flatten(1).mean(0).argmin()] for errors in (tuned, fine))
@@ -231,14 +246,12 @@ def test_ten_draws_are_too_few_for_the_decay():
     assert all(ahead > 0.04 and p < 0.001 for ahead, p in (found[20], found[36]))
     share = ((theirs - ours)[10:20].std() / theirs[10:20].mean()).item()
     assert [1.5 * share, share] == pytest.approx([0.05, 0.033], abs=0.001)
-    assert found[10][0] / share == pytest.approx(0.9, abs=0.05)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_seeds_miss_much(seed):
     """Dark gray reaches one spread of the dots to each side of 0: a true difference as large is noticed about every
     Light gray reaches 1.5: such a one is noticed nine times in ten.
-    such a lead is missed six times in ten.
     """
     draws = torch.Generator().manual_seed(seed)
     noise = torch.randn(300, 10, generator=draws, dtype=torch.float64)
@@ -270,7 +283,12 @@ def test_whom_nesterov_beats_on_the_cnn():
 
 
 def test_a_rate_for_the_end_is_none_for_speed():
-    """It takes 39 steps instead of 72, and ends at 4.64 instead of 3.19: whoever judges speed must tune for speed."""
+    """At 0.0215 Adam takes 46.5 steps instead of 72, and ends no worse, at 2.92 instead of 3.19; at 0.0464 it takes 39
+    Whoever judges speed must tune for speed, and everybody.
+    """
+    for name, rates in (("Adam", [0.01, 0.0215]), ("Nesterov", [0.215, 0.464])):
+        some = [trial("digits, MLP", name, rates, seed).steps for seed in range(6)]
+        assert sum(quick for _, quick in some) < sum(slow for slow, _ in some)
     runs = [trial("digits, MLP", "Adam", [0.01, 0.05], seed) for seed in range(4)]
     assert all(quick < 0.8 * slow for slow, quick in (run.steps for run in runs))
     assert sum(late - early for early, late in (run.held_out for run in runs)) > 0
@@ -321,7 +339,11 @@ def test_who_beats_sgd_on_the_cnn():
 
 
 def test_one_seed_takes_the_win_from_nesterov():
-    """a single seed that ran away and counts as a guess, ln 92 = 4.52; with each of the other nine it is ahead of"""
+    """a single seed that ran away and counts as a guess, ln 92 = 4.52; at the next rate of its grid one of the two
+    With each of the other nine it is ahead of
+    """
+    row = RESULTS["text, transformer"]["Nesterov"]
+    assert (torch.tensor(row["tuning"][row["lrs"].index(row["best"]) + 1]) > 4.5).tolist().count(True) == 1
     names = "Nesterov", "SGD", "momentum", "Adadelta"
     *others, (away, *_) = sorted(zip(*(RESULTS["text, transformer"][name]["held_out"] for name in names), strict=True))
     assert away == pytest.approx(math.log(92), abs=1e-4)
@@ -332,6 +354,7 @@ def test_one_seed_takes_the_win_from_nesterov():
 def test_a_small_p_hangs_on_the_seeds_that_were_drawn(rarely):
     """If neither were better, and luck symmetric, each $d_i$ could as well have had the other sign.
     Where no seed runs away, one wins all ten.
+    We take ten, of which at least eight must agree.
     So $p < 0.01$ says who is ahead with eight of the ten seeds or more; the mean may depend on a runaway that
     """
     draws = torch.Generator().manual_seed(5)
