@@ -144,7 +144,7 @@ def test_with_one_example_a_step_nobody_calls_everything_positive(optimizer, lr,
         runner.step()
     assert (X @ w.detach() - y).abs().max() < 0.02
     label, one, two, *_ = w.tolist()
-    assert label > abs(one + two) and label == w.abs().max() and w[3] != pytest.approx(label, rel=0.5)
+    assert label == max(w.tolist()) and label > abs(one + two) and w[3].item() < 0.5 * label
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [(Adagrad, 0.1), (Adam, 0.001)])
@@ -284,7 +284,7 @@ def test_whom_nesterov_beats_on_the_cnn():
 
 def test_a_rate_for_the_end_is_none_for_speed():
     """At 0.0215 Adam takes 46.5 steps instead of 72, and ends no worse, at 2.92 instead of 3.19; at 0.0464 it takes 39
-    Whoever judges speed must tune for speed, and everybody.
+    Whoever judges speed must tune for speed, and everybody: at its next rate Nesterov gets there sooner, too.
     """
     for name, rates in (("Adam", [0.01, 0.0215]), ("Nesterov", [0.215, 0.464])):
         some = [trial("digits, MLP", name, rates, seed).steps for seed in range(6)]
