@@ -284,14 +284,12 @@ def test_whom_nesterov_beats_on_the_cnn():
 
 def test_a_rate_for_the_end_is_none_for_speed():
     """At 0.0215 Adam takes 46.5 steps instead of 72, and ends no worse, at 2.92 instead of 3.19; at 0.0464 it takes 39
-    Whoever judges speed must tune for speed, and everybody: at its next rate Nesterov gets there sooner, too.
+    Whoever judges speed must tune for speed, and give everybody the same chance.
     """
-    for name, rates in (("Adam", [0.01, 0.0215]), ("Nesterov", [0.215, 0.464])):
-        some = [trial("digits, MLP", name, rates, seed).steps for seed in range(6)]
-        assert sum(quick for _, quick in some) < sum(slow for slow, _ in some)
-    runs = [trial("digits, MLP", "Adam", [0.01, 0.05], seed) for seed in range(4)]
-    assert all(quick < 0.8 * slow for slow, quick in (run.steps for run in runs))
-    assert sum(late - early for early, late in (run.held_out for run in runs)) > 0
+    runs = [trial("digits, MLP", "Adam", [0.01, 0.0215, 0.05], seed) for seed in range(4)]
+    assert all(quick < 0.8 * slow and between < 0.8 * slow for slow, between, quick in (run.steps for run in runs))
+    early, between, late = (sum(ends) for ends in zip(*(run.held_out for run in runs), strict=True))
+    assert late > early and between < 1.25 * early
     rows = RESULTS["digits, MLP"]
     assert [sum(sorted(rows[name]["steps"])[4:6]) / 2 for name in ("Nesterov", "Adam")] == [41, 72.5]
     assert sum(rows["Adam"]["held_out"]) / 10 == pytest.approx(3.19, abs=0.005)
