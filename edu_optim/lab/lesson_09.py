@@ -236,7 +236,7 @@ def noise_left(loudness: Tensor, runs: Mapping[str, Mapping[str, Tensor]], asked
     fig, axes = figure(len(runs), sharey=True, squeeze=False)
     for ax, (title, left) in zip(axes[0], runs.items(), strict=True):
         ax.axhline(asked, color="0", linewidth=3, alpha=0.5, label="_asked for")
-        for name, weights in reversed(left.items()):
+        for name, weights in reversed(list(left.items())):
             ax.plot(loudness, weights.mean(0), label=name, **look(name.rpartition(" ")[2]))
         mean, spread = left["AdamW"].mean(0), left["AdamW"].std(0)
         ax.fill_between(loudness, mean - spread, mean + spread, color=RED, alpha=0.15)
