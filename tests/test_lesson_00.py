@@ -123,8 +123,9 @@ def test_whole_numbers_and_others_may_be_put_in(numbers):
 
 
 def test_a_prediction_without_the_bias_has_a_name():
+    names = LESSON.run("imports", "data", "new-model", "train")
+
     def prediction_after(epochs):
-        names = LESSON.run("imports", "data", "new-model", "train")
         model = names["new_model"]()
         names["train"](model, torch.optim.Adam(model.parameters(), lr=0.01), epochs)
         return model.weight.item() * 5
@@ -133,8 +134,9 @@ def test_a_prediction_without_the_bias_has_a_name():
 
 
 def test_a_prediction_in_a_tensor_has_a_name():
+    names = LESSON.run("imports", "data", "new-model", "train")
+
     def prediction_after(epochs):
-        names = LESSON.run("imports", "data", "new-model", "train")
         model = names["new_model"]()
         names["train"](model, torch.optim.Adam(model.parameters(), lr=0.01), epochs)
         return model(torch.tensor([[5.0]]))
