@@ -21,14 +21,15 @@ def _watch_training(answer):
     points = line_points()
     off_the_line = torch.tensor([[1.0], [-0.5], [0.3]]), torch.tensor([[0.5], [-1.0], [2.0]])
     runs = [
-        (5, "", line_model(), points),
-        (2, "with another model and other data, ", small_net(1, 3, 1).float(), off_the_line),
-        (5, "in double precision, ", line_model().double(), points),
-        (2, "with a gradient left from before, ", line_model().double(), points),
-        (2, "at the minimum, ", _line(2.0, 0.0), points),
-        (2, "far from the minimum, ", _line(900.0, -70.0), points),
+        (5, "", line_model, points),
+        (2, "with another model and other data, ", lambda: small_net(1, 3, 1).float(), off_the_line),
+        (5, "in double precision, ", lambda: line_model().double(), points),
+        (2, "with a gradient left from before, ", lambda: line_model().double(), points),
+        (2, "at the minimum, ", lambda: _line(2.0, 0.0), points),
+        (2, "far from the minimum, ", lambda: _line(900.0, -70.0), points),
     ]
-    for epochs, when, model, data in runs:
+    for epochs, when, new_model, data in runs:
+        model = new_model()
         diary, (x, y) = recorded(model), (column.to(next(model.parameters()).dtype) for column in data)
         if "left" in when:
             leave_gradients(model)
