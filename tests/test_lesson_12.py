@@ -90,7 +90,7 @@ def test_a_price_of_nothing_is_drawn():
     prices = lab.PRICES | {"page fault": 0.0, "result": 0.0}
     fig = lab.bill_here(prices, {"lists": 0.1, "torch's default": 0.04, "loop in C": 0.01})
     fig.draw_without_rendering()
-    assert "page fault: 0" in [label.get_text() for label in fig.axes[0].get_yticklabels()]
+    assert "page fault: 0 ns" in [label.get_text() for label in fig.axes[0].get_yticklabels()]
 
 
 def test_what_the_fourth_executor_adds_is_eight_bytes_a_weight_and_column():

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
 
 from .. import rules
 from ..base import from_rule
@@ -307,12 +308,21 @@ def bill_here(prices: dict[str, float], clocks: dict[str, float], weights: float
     ratios = [price / PRICES[item] for item, price in prices.items()]
     left.barh(range(len(ratios)), ratios, color=[COLORS[item][0] for item in COLORS], height=0.6)
     left.axvline(1, color=BLACK, linestyle=":")
-    left.set(xlabel="times the Xeon's price", ylim=(len(prices) - 0.5, -0.5), title="what each costs, in nanoseconds")
-    left.set(yticks=range(len(prices)), yticklabels=[f"{item}: {_shown(1e9 * each)}" for item, each in prices.items()])
+    left.set(xlabel="times the Xeon's price", ylim=(len(prices) - 0.5, -0.5), title="this machine's prices")
+    left.set(
+        yticks=range(len(prices)), yticklabels=[f"{item}: {_shown(1e9 * each)} ns" for item, each in prices.items()]
+    )
     costs = bills_here(prices, weights)
     _items(right)
     _stack(right, costs)
     right.plot([1e3 * clocks[way] for way in costs], range(len(costs)), "D", color=BLACK, label="the clock")
+    for row, (way, items) in enumerate(costs.items()):
+        billed = sum(items.values())
+        at = 1e3 * max(clocks[way], billed), row
+        right.annotate(
+            f"{clocks[way] / billed:.1f} times the bill", at, (10, 0), textcoords="offset points", va="center"
+        )
+    right.set_xlim(0, 1.9e3 * max(*clocks.values(), *(sum(items.values()) for items in costs.values())))
     right.set_title(f"Adam, {int(weights):,} weights")
     return fig
 
@@ -387,6 +397,8 @@ def arithmetic(times: dict[int, float]) -> Figure:
     ax.annotate("as long as with two", (max(times), flat), (0, -6), textcoords="offset points", ha="right", va="top")
     ax.set(xscale="log", xlabel="operations for a weight, log scale", xticks=OPERATIONS, xticklabels=OPERATIONS)
     ax.set(yscale="log", ylabel="nanoseconds a weight,\nlog scale", ylim=(flat / 2, None))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
     return fig
 
