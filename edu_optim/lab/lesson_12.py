@@ -309,19 +309,15 @@ def bill_here(prices: dict[str, float], clocks: dict[str, float], weights: float
     left.barh(range(len(ratios)), ratios, color=[COLORS[item][0] for item in COLORS], height=0.6)
     left.axvline(1, color=BLACK, linestyle=":")
     left.set(xlabel="times the Xeon's price", ylim=(len(prices) - 0.5, -0.5), title="this machine's prices")
-    left.set(
-        yticks=range(len(prices)), yticklabels=[f"{item}: {_shown(1e9 * each)} ns" for item, each in prices.items()]
-    )
+    left.set_yticks(range(len(prices)), [f"{item}: {_shown(1e9 * each)} ns" for item, each in prices.items()])
     costs = bills_here(prices, weights)
     _items(right)
     _stack(right, costs)
     right.plot([1e3 * clocks[way] for way in costs], range(len(costs)), "D", color=BLACK, label="the clock")
     for row, (way, items) in enumerate(costs.items()):
         billed = sum(items.values())
-        at = 1e3 * max(clocks[way], billed), row
-        right.annotate(
-            f"{clocks[way] / billed:.1f} times the bill", at, (10, 0), textcoords="offset points", va="center"
-        )
+        at, times = (1e3 * max(clocks[way], billed), row), f"{clocks[way] / billed:.1f} times the bill"
+        right.annotate(times, at, (10, 0), textcoords="offset points", va="center")
     right.set_xlim(0, 1.9e3 * max(*clocks.values(), *(sum(items.values()) for items in costs.values())))
     right.set_title(f"Adam, {int(weights):,} weights")
     return fig

@@ -371,7 +371,7 @@ def test_in_the_middle_the_bill_is_too_long():
 
 
 def test_in_a_cache_a_byte_is_cheaper():
-    """In the middle bills are up to 2.3 times too long (lists, memory kept): bytes are cheaper there than at twelve million weights."""
+    """In the middle bills are up to 2.3 times too long (lists, memory kept): bytes are cheaper there than at twelve million weights."""  # noqa: E501
     for way, moved, results in (("loop in C", 28, 0), ("torch, fused", 28, 0), ("lists", 152, 17)):
         billed = moved * lab.PRICES["byte"] + results * lab.PRICES["result"]
         assert lab.MEASURED[way][-3] < 1.2e6 * billed
