@@ -79,7 +79,7 @@ def from_start(x: float, y: float) -> Tensor:
 def two_starts(*starts: tuple[float, float]) -> Figure:
     """The maps of `from_start`, each with a ring where that of the first start is lowest, and its band below 0.1.
 
-    Dashed is the band at a fifth of its learning rates.
+    A square is where another map is lowest. Dashed is the band at a fifth of its learning rates.
 
     >>> [ax.get_title() for ax in two_starts((-1.2, 1), (-1.5, 1)).axes[:2]]
     ['from (-1.2, 1)', 'from (-1.5, 1)']
@@ -99,11 +99,16 @@ def two_starts(*starts: tuple[float, float]) -> Figure:
         for part, dash in outlines.values():
             _outline(ax, part, dash)
         ax.set(title=f"from {start}", xlabel="learning rate, log scale", xlim=(8.9e-5, 0.0282))
+    for ax, start in zip(axes[1:], starts[1:], strict=True):
+        row, column = divmod(int(from_start(*start).argmin()), len(momenta))
+        ax.plot(LRS[row], momenta[column], label="_best of its own", **{**RING, "marker": "s"})
     axes[0].set_ylabel("momentum")
     handles = [
         Line2D([], [], linestyle=dash, color=RED, linewidth=2, label=name) for name, (_, dash) in outlines.items()
     ]
-    axes[-1].legend(handles=handles, loc="lower right", frameon=True, facecolor="white", framealpha=1)
+    marks = {f"lowest from {starts[0]}": RING, "lowest of the other map": {**RING, "marker": "s"}}
+    handles += [Line2D([], [], linestyle="", **{**look, "markersize": 11}, label=name) for name, look in marks.items()]
+    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
 
 
