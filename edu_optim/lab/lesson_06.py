@@ -382,7 +382,7 @@ def by_batch(
     """Batch sizes and the median losses, for each name, of three starts after minibatches of these sizes.
 
     Args:
-        tried: as in `learn_all`; each at the luckiest of four rates, 0.003 to 0.1.
+        tried: as in `learn_all`; each at the best of four rates, 0.003 to 0.1.
         batches: the sizes.
 
     >>> by_batch({"RMSprop": (RMSprop, {"steps": 20})}, (10, 30))
@@ -393,22 +393,25 @@ def by_batch(
     return {name: (sizes, [each[name].median().item() for each in ends]) for name in tried}
 
 
-def dots(kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mapping[str, Tensor]]) -> Figure:
+def dots(
+    kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mapping[str, Tensor]] | None = None
+) -> Figure:
     """A figure of where rules end, a panel for each kind of data: small marks for the seeds, a large one at the median.
 
     Args:
         kinds: title -> name of a rule -> the losses of an odd number of seeds, at a constant rate.
-        falling: the same at a falling rate, drawn hollow below it, for as many rules as it holds.
+        falling: the same at a falling rate, drawn hollow below it.
 
     >>> fig = dots({"digits": {"SGD": torch.tensor([0.2, 0.3, 0.24])}}, {"digits": {"SGD": torch.tensor([0.1])}})
     >>> [text.get_text() for text in fig.axes[0].texts]
     ['0.24', '0.10']
     """
-    fig, axes = figure(len(kinds), height=4.8, squeeze=False, sharex=True, sharey=True)
+    fig, axes = figure(len(kinds), height=4.8 if falling else 3.4, squeeze=False, sharex=True, sharey=True)
+    series = [(-0.18, "full", kinds), (0.2, "none", falling)] if falling else [(0, "full", kinds)]
     rows = list(dict.fromkeys(name for ends in kinds.values() for name in ends))
     for ax, title in zip(axes[0], kinds, strict=True):
-        for shift, fill, ends in ((-0.18, "full", kinds[title]), (0.2, "none", falling[title])):
-            for name, losses in ends.items():
+        for shift, fill, found in series:
+            for name, losses in found[title].items():
                 style, row = _look(name) | {"linestyle": "", "fillstyle": fill}, rows.index(name) + shift
                 ax.plot(losses, [row] * len(losses), **style, markersize=5, alpha=0.5, label=f"_seeds of {name}")
                 label = name if fill == "full" else f"{name}, falling"
@@ -416,8 +419,9 @@ def dots(kinds: Mapping[str, Mapping[str, Tensor]], falling: Mapping[str, Mappin
                 ax.text(losses.max() + 0.02, row, f"{losses.median():.2f}", color=style["color"], va="center")
         ax.set_yticks(range(len(rows)), rows)
         ax.grid(axis="y", color="0.9")
-        ax.set(xlabel="loss on all digits; hollow, at a falling rate", title=title)
-    highest = max(losses.max().item() for ends in (*kinds.values(), *falling.values()) for losses in ends.values())
+        ax.set(xlabel="loss on all digits" + ("; hollow, at a falling rate" if falling else ""), title=title)
+    all_ends = [ends for _, _, found in series for ends in found.values()]
+    highest = max(losses.max().item() for ends in all_ends for losses in ends.values())
     axes[0][0].set(xlim=(0, 1.2 * highest), ylim=(len(rows) - 0.5, -0.5))
     return fig
 

@@ -24,8 +24,7 @@ def moves(optimizer, gradients, **options):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_rprop_is_far_ahead_on_the_whole_data(seed):
     """On the digits, all at once, Rprop is far ahead, of momentum too.
-    RMSprop, which has no velocity, trails momentum;
-    With the velocity RMSprop ends at 0.02, as momentum did; without it, in the first picture, above 0.1.
+    With the velocity RMSprop ends at 0.02, as momentum did in the first picture.
     """
 
     def lowest(optimizer, *rates, **options):
@@ -84,8 +83,15 @@ with the loss still high.
 
 
 @pytest.mark.parametrize("wrong", [0.02, 0.1, 0.3, 0.45])
-def test_four_equal_signs_make_up_for_a_flip(wrong):
-    """it takes four equal signs to make up for one flip: 1.2 four times is about 2."""
+def test_five_equal_signs_make_up_for_a_flip(wrong):
+    """only five updates of one sign make up for a flip.
+    After a flip the next update keeps the step as it is
+    """
+    before, size, lengths = 0.0, 0.0, []
+    for g in (wrong, *[-wrong] * 6):
+        _, before, size = rprop(0.0, g, before, size, lr=1.0)
+        lengths.append(size)
+    assert lengths[1] == lengths[2] == 0.5 and lengths[5] < 1 < lengths[6]
     draw = torch.Generator().manual_seed(0)
     before, size = torch.zeros(2, 500, dtype=torch.float64)
     halved = longer = 0
@@ -161,6 +167,7 @@ def test_kept_from_freezing_rprop_ends_where_signs_do():
 def test_rmsprop_beats_sgd_and_momentum_in_own_units(dice, steps, batch):
     """Right, each of RMSprop's starts ends below each of momentum's and SGD's, 0.27 in the median beside
     0.45 and 0.51.
+    Adagrad, at 0.30, overlaps with it here too.
     """
     dice = torch.Generator().manual_seed(dice)
     units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
@@ -169,6 +176,7 @@ def test_rmsprop_beats_sgd_and_momentum_in_own_units(dice, steps, batch):
     for name in ("momentum", "less", "SGD"):
         assert ends["RMSprop"].max() < ends[name].min() and ends["RMSprop"].median() < 0.75 * ends[name].median()
     assert ends["Adagrad"].median() < 1.3 * ends["RMSprop"].median()
+    assert ends["Adagrad"].min() < ends["RMSprop"].max()
 
 
 @pytest.mark.parametrize("rule, factor", [(SGD, 10), (RMSprop, 1)])
@@ -193,14 +201,16 @@ def test_the_root_takes_the_first_ten_out(rule, factor):
 def test_a_turned_ravine_takes_the_lead_away(condition, start):
     """the roots even that out.
     Momentum does not notice, nor does SGD, at 43 steps; RMSprop takes 56, or 41 at $\\alpha = 0.9$.
-    RMSprop's gradients are of nearly one size, 0.94 times, so it has nearly one rate for the two, like SGD.
-    down a ravine it took 5 steps, turned 56, momentum 12.
+    RMSprop's gradients are of nearly one size, 0.94 times, so it has nearly one rate for the two.
+    Rprop's steps, too, belong to the weights: 9 along the axes, ahead of momentum, and 24 here.
+    down a ravine (condition 25, from (-4, 1)) it took 5 steps, turned 56, momentum 12.
     """
     straight, turned = (quickest(angle, condition, start) for angle in (0, 45))
     needed, after = ({name: len(path) - 1 for name, path in paths.items()} for paths in (straight, turned))
     rooted = {"RMSprop", "RMSprop 0.9"}
     assert max(needed[name] for name in rooted) <= min(needed[name] for name in needed.keys() - rooted)
     assert min(after, key=after.get) == "momentum"
+    assert after["Rprop"] > needed["Rprop"]
     assert needed["momentum"] == after["momentum"] and needed["SGD"] == after["SGD"] < 200
     for name in rooted:
         assert 0.6 < after[name] / after["SGD"] < 1.5
@@ -213,7 +223,8 @@ def test_a_turned_ravine_takes_the_lead_away(condition, start):
     "dice, steps, batch, seeds", [(7, 100, 32, 30), pytest.param(2, 160, 12, 50, marks=pytest.mark.slow)]
 )
 def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
-    """Right, RMSprop at $\\alpha = 0.9$ ends lower, at 0.22, but at 0.99 higher, at 0.39, beside momentum's 0.40.
+    """Right, RMSprop at $\\alpha = 0.9$ ends at 0.22, lower than at a constant rate; but at 0.99 at 0.39, higher.
+    Momentum ends at 0.40.
     In 200 steps at a falling rate, with units of their own, signs ended at 0.26, RMSprop ($\\alpha = 0.9$) at 0.22.
     But without it a falling rate does best at 0.03: it ends at 0.22, as at $\\alpha = 0.9$.
     - In 200 steps a falling lr helped at $\\alpha = 0.9$; at 0.99 it harmed until the burst was cut.
@@ -247,7 +258,7 @@ def test_a_falling_rate_needs_the_burst_cut(dice, steps, batch, seeds):
 @pytest.mark.parametrize("dice, seeds, batch", [(7, 30, 16), pytest.param(2, 50, 10, marks=pytest.mark.slow)])
 def test_the_burst_keeps_a_falling_rate_small(dice, seeds, batch):
     """At an lr of 0.01 cutting the burst does not help: 0.40, beside 0.39.
-    With it, it ends there at 0.83: in 200 steps the burst keeps a falling rate too small.
+    With it, it ends there at 0.83: the burst forces a smaller rate, which, falling, does not get far in 200 steps.
     """
 
     def without_burst(p, g, s, *, t, lr):
@@ -266,15 +277,24 @@ def test_the_burst_keeps_a_falling_rate_small(dice, seeds, batch):
 
 
 @pytest.mark.slow
-def test_in_a_longer_run_the_size_counts():
-    """In 1000 steps size is needed: RMSprop ends at 0.07, signs at 0.22."""
+def test_in_a_longer_run_the_average_counts():
+    """In 1000 steps bare signs fall behind, at 0.22 beside RMSprop's 0.07.
+    The signs of the averaged gradient end at 0.07 too, with no size anywhere: what bare signs lacked was the average.
+    """
+
+    def averaged_signs(p, g, b, *, lr):
+        b = 0.9 * b + 0.1 * g
+        return p - lr * b.sign(), b
+
     dice = torch.Generator().manual_seed(3)
     units = 10 ** (2 * torch.rand(64, generator=dice, dtype=torch.float64) - 1)
     how = {"seeds": range(40, 43), "steps": 1000, "falling": True}
     for unit in (1.0, units):
         rates = torch.logspace(-2.75, -1.25, 4, dtype=torch.float64)
         signs = learn_digits(from_rule(by_signs), rates, unit, **how).median()
-        assert learn_digits(RMSprop, rates, unit, alpha=0.9, **how).median() < 0.6 * signs
+        averaged = learn_digits(from_rule(averaged_signs), rates, unit, **how).median()
+        size = learn_digits(RMSprop, rates, unit, alpha=0.9, **how).median()
+        assert size < 0.6 * signs and averaged < 0.6 * signs and 0.7 < averaged / size < 1.4
 
 
 def by_signs(p, g, *, lr):
@@ -284,7 +304,9 @@ def by_signs(p, g, *, lr):
 @pytest.mark.parametrize("hidden, seed, lr", [(16, 1, 0.03), (24, 2, 0.03), (64, 3, 0.02)])
 def test_the_burst_makes_the_climb(hidden, seed, lr):
     """At 0.03 the burst lifts the loss, to 3.2; with the burst cut it falls at once, \
-and with a warm-up it is never above its start."""
+and with a warm-up it is never above its start.
+    With the burst it ends at 0.42, without it at 0.27.
+    """
 
     def cut(p, g, s, *, t, lr):
         return rules.rmsprop(p, g, s, lr=lr * (1 - 0.99**t) ** 0.5)
@@ -407,14 +429,12 @@ def test_adagrad_goes_down_where_rmsprop_stops():
 
 @pytest.mark.parametrize("g", [0.5, -3.0])
 def test_graves_eps_bounds_the_quotient(g):
-    """Graves put a larger ε, 1e-4, *inside* the root, which bounds the quotient at $100\\,|g|$; \
-his momentum of 0.9 makes steps of up to $1000\\,|g|$ lr of it."""
-    s = a = velocity = 0.0
+    """Graves put a larger ε, 1e-4, *inside* the root, which bounds the quotient at $100\\,|g|$."""
+    s = a = 0.0
     for _ in range(3000):
         s, a = 0.95 * s + 0.05 * g**2, 0.95 * a + 0.05 * g
         quotient = g / (s - a**2 + 1e-4) ** 0.5
-        velocity = 0.9 * velocity + quotient
-    assert abs(quotient) == pytest.approx(100 * abs(g)) and abs(velocity) == pytest.approx(1000 * abs(g))
+    assert abs(quotient) == pytest.approx(100 * abs(g))
 
 
 @pytest.mark.parametrize("alpha", [0.7, 0.95, 0.99])
