@@ -256,7 +256,7 @@ def kept(default: Mapping[str, Sequence[float]], units: Sequence[float]) -> Figu
     """A figure of the loss in other units of the pixels, at torch's lr.
 
     Args:
-        default: name of an optimizer -> its loss at each of ``units``.
+        default: name of an optimizer, and a setting of its own -> its loss at each of ``units``.
 
     >>> found = kept({"Adadelta": [0.8, 0.3], "SGD": [2.2, 1.5]}, [1, 10])
     >>> [text.get_text() for text in found.axes[0].texts]
@@ -266,7 +266,8 @@ def kept(default: Mapping[str, Sequence[float]], units: Sequence[float]) -> Figu
     ax.axhline(math.log(10), color="0.4", linewidth=0.8, label="_guessing")
     ax.text(units[0], 1.05 * math.log(10), "guessing", color="0.3", va="bottom")
     for name, losses in default.items():
-        ax.plot(units, losses, label=name, linewidth=2, **look(name))
+        style = look(name.split()[0]) | ({"linestyle": "-.", "marker": "^"} if " " in name else {})
+        ax.plot(units, losses, label=name, linewidth=2, **style)
     ax.set(xscale="log", yscale="log", ylim=(0.05, 6), xlabel="all pixels times, log scale")
     ax.set_ylabel("loss after 300 steps, log scale")
     label_ends(ax)
