@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ..plot import BLUE, GREEN, RED, figure
+from ..plot import BLUE, GREEN, RED, chart, figure
 from ..problems import digits, small_net
 from ..rules import adam
 from . import nets
@@ -24,7 +25,7 @@ from .experiment import Experiment
 
 GRADIENTS = "abc"
 NODE = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": "0.4"}
-PARTS = {"parameters": "0.2", "gradients": "0.4", "state": "0.55"}
+PARTS = {"parameters": "0.6", "gradients": "0.48", "state": BLUE}
 # Milliseconds by `scripts/timed.py`, by the number of ranks: gloo on loopback, two cores of an AMD EPYC, torch 2.13.0,
 # 2026-11-27. The machine had other work: each is the median of three runs, whose own numbers are medians.
 MEASURED = {
@@ -336,3 +337,22 @@ def train_averaged(ranks: int, lr: float, seed: int = 0) -> tuple[tuple[float, .
 
 def _losses(ax: Axes) -> None:
     ax.set(xlabel="step", ylabel="loss, log scale", yscale="log", ylim=(0.05, 5))
+
+
+def by_rate(several: Iterable[int] = (1, 2, 16), seeds: Iterable[int] = range(3)) -> Figure:
+    """The loss at the end of `train_averaged` against the learning rate, a mean over seeds.
+
+    Args:
+        several: a line for each of these numbers of ranks.
+        seeds: of the first weights.
+
+    >>> loss = by_rate([1], [0]).axes[0].lines[0].get_ydata()
+    >>> [f"{value:.2f}" for value in loss[:3]]
+    ['0.22', '0.18', '0.20']
+    """
+    rates, seeds = [0.01 * 2 ** (half / 2) for half in range(6)], list(seeds)
+    lines = {}
+    for ranks in several:
+        ends = [[train_averaged(ranks, lr, seed)[0][-1] for seed in seeds] for lr in rates]
+        lines[f"{ranks} rank{'s' * (ranks > 1)}"] = (rates, [sum(losses) / len(losses) for losses in ends])
+    return chart(lines, x="learning rate, log scale", y=f"loss, mean of {len(seeds)} seeds, log scale")

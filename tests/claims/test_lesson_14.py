@@ -21,7 +21,7 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils.data import DistributedSampler
 
 from edu_optim import SGD, Adagrad, Adam, AdamW, Muon, NAdam, RAdam, RMSprop
-from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, play, round_trip, train_averaged
+from edu_optim.lab.lesson_14 import MEASURED, MEASURED_AT, SPEED, play, round_trip, train_averaged
 from edu_optim.problems import digits, small_net
 
 data = functools.cache(digits)
@@ -72,10 +72,10 @@ def test_unequal_shares(first):
 def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
     """The same start, equal shares of a plain mean over examples, the mean of the gradients: many ranks are one \
 rank with the whole batch, up to rounding (which a large rate can blow up), unless a loss looks at other examples \
-(BatchNorm) or draws (Dropout)
+(BatchNorm) or draws (Dropout), or each rank clips its own gradient.
     Labels that the loss skips (padding) or weighs (`weight=`) can make shares unequal.
-    BatchNorm makes the loss of an example depend on its share, and Dropout draws anew for each: there equal shares \
-are not enough.
+    BatchNorm makes the loss of an example depend on its share: there equal shares are not enough.
+    Dropout draws anew for each share
     """
     labels = data()[1].index_fill(0, torch.tensor([*ignored], dtype=torch.int64), -100)
     whole, *others = (nn.Sequential(*small_net(64, 16, seed=3), layer, *small_net(16, 10, seed=4)) for _ in range(2))
@@ -91,7 +91,7 @@ are not enough.
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_what_a_layer_keeps_is_not_made_alike(ranks):
     """If all begin alike and take the mean's step, their weights stay alike, and only gradients have to be sent.
-    The running means that BatchNorm keeps of its share stay apart.
+    BatchNorm's running means stay apart by hand
     """
     nets = [nn.Sequential(nn.BatchNorm1d(64, dtype=torch.float64), small_net(64, 16, 10)) for _ in range(ranks)]
     optimizers = [Adam(net.parameters(), lr=0.01) for net in nets]
@@ -121,6 +121,20 @@ def test_weights_make_shares_unequal(ranks, option, same):
     whole = gradient(net, slice(96), **option)
     mean = sum(gradient(net, slice(rank, 96, ranks), **option) for rank in range(ranks)) / ranks
     assert ((mean - whole).norm() < 1e-14 * whole.norm()) == same
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize(("limit", "same"), [(0.05, False), (100, True)])
+def test_a_clip_of_each_share(limit, same, ranks):
+    """the mean of gradients that each rank clips is not the clipped mean."""
+    net = small_net(64, 16, 10, seed=6)
+
+    def clipped(g):
+        return g * min(1, limit / g.norm())
+
+    parts = [gradient(net, slice(rank, 96, ranks)) for rank in range(ranks)]
+    off = (sum(map(clipped, parts)) / ranks - clipped(sum(parts) / ranks)).norm()
+    assert off < 1e-15 if same else off > 0.01 * limit
 
 
 @pytest.mark.parametrize("cls", [Adam, AdamW, NAdam, RAdam, Adagrad, SGD, Muon])
@@ -217,19 +231,20 @@ def test_averaged_parameters_take_shorter_steps(sizes, seed, lr):
 @pytest.mark.slow
 def test_averaged_parameters_are_another_training():
     """At 0.01 the loss ends higher with more ranks.
-    But a larger rate makes up for it: those 16 want twice the rate, and there, in the mean of five seeds, end as low \
-as one rank at its best.
+    But a larger rate makes up for it: that of 16 ranks is best at two to three times the best of one, and there the \
+loss ends as low.
     It is another training, and its best rate depends on the number of ranks.
     """
     for seed in (1, 3):
         ends = [train_averaged(ranks, 0.01, seed)[0][-1] for ranks in (1, 2, 16)]
         assert ends == sorted(ends)
-    for seeds in (range(5), range(5, 10)):
+    rates = [0.01 * 2 ** (half / 2) for half in range(6)]
+    for seeds in (range(3), range(5), range(5, 10)):
         one, two, many = (
-            {lr: sum(train_averaged(ranks, lr, seed)[0][-1] for seed in seeds) / 5 for lr in (0.01, 0.02, 0.04, 0.08)}
+            {lr: sum(train_averaged(ranks, lr, seed)[0][-1] for seed in seeds) / len(seeds) for lr in rates}
             for ranks in (1, 2, 16)
         )
-        assert [min(ends, key=ends.get) for ends in (one, two, many)] == [0.02, 0.02, 0.04]
+        assert 1.9 < min(many, key=many.get) / min(one, key=one.get) < 3
         assert min(many.values()) < min(one.values()) == pytest.approx(min(many.values()), rel=0.15)
         assert min(two.values()) == pytest.approx(min(one.values()), rel=0.05)
     for seed in range(2, 6):
@@ -362,7 +377,9 @@ def test_a_full_bucket_travels_in_the_pass(count, two_ranks):
 
 @pytest.mark.parametrize("view", [False, True])
 def test_what_ddp_keeps(view, two_ranks):
-    """DDP keeps everything on every rank; without `gradient_as_bucket_view=True` the gradients twice."""
+    """DDP keeps everything on every rank.
+    Without `gradient_as_bucket_view=True` DDP keeps the gradients twice, in its buckets and for the optimizer.
+    """
     model, buckets = DistributedDataParallel(small_net(64, 12, 10), gradient_as_bucket_view=view), []
 
     def sent(group, bucket):
@@ -439,14 +456,19 @@ def test_small_gradients_cost_messages_and_large_ones_bytes(ranks):
 @pytest.mark.parametrize("ranks", [2, 3, 8, 40])
 def test_where_parts_begin_to_be_faster(ranks, delay):
     """**From how many weights on are parts faster?**
-    From 83,000 on; with ten times the delay, from ten times as many.
-    With two ranks never: both ways send one gradient, and parts wait twice.
+    Set both times of (2) equal: $\\mathtt{whole}\\,(1 - 2/R) = \\mathtt{delay}$.
+    With 8 ranks that is at 83,000 weights; with ten times the delay, at ten times as many.
+    With two ranks nowhere: both ways send one gradient, and parts wait twice.
     """
     counts = [10 ** (power / 100) for power in range(200, 1200)]
     ahead = [[whole > parts for whole, parts in (round_trip(ranks, n, late) for n in counts)] for late in (delay, 20)]
     later = [round_trip(ranks, 10 * n, 10 * delay) for n in counts]
     assert ahead[0] == sorted(ahead[0]) == [whole > parts for whole, parts in later]
     assert any(ahead[0]) == (ranks > 2)
+    if ranks > 2:
+        at = delay * 1e-6 * SPEED / 4 / (1 - 2 / ranks)  # where (1 - 2/R) of a gradient's time is the delay
+        one, other = round_trip(ranks, at, delay)
+        assert one == pytest.approx(other)
     if ranks == 8:
         assert counts[ahead[1].index(True)] == pytest.approx(83_000, rel=0.03)
 
@@ -495,7 +517,7 @@ def test_where_muon_ends_on_two_ranks(tmp_path):
 
 
 START = """
-import torch, torch.distributed as dist
+import copy, torch, torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from edu_optim.problems import small_net
@@ -507,13 +529,26 @@ net = small_net(4, 6, 3, seed=rank)
 fully_shard(net)
 rows = [torch.equal(p.to_local(), q.chunk(2)[rank]) for p, q in zip(net.parameters(), own)]
 assert len(rows) == 4 and all(rows) and all(map(torch.equal, copied, first))
+norm = torch.nn.BatchNorm1d(4)
+own, model = copy.deepcopy(norm), DistributedDataParallel(norm)
+draw = torch.Generator().manual_seed(rank)
+for part in torch.randn(3, 16, 4, generator=draw):
+    own(part), model(part)
+model(part.new_zeros(2, 4))
+own(part.new_zeros(2, 4))
+assert torch.equal(own.running_mean, norm.running_mean) == (rank == 0)
+means = [torch.empty(4) for _ in range(2)]
+dist.all_gather(means, norm.running_mean)
+assert torch.equal(*means)
 dist.destroy_process_group()
 """
 
 
 @pytest.mark.slow
 def test_whose_start_it_is(tmp_path):
-    """DDP copies rank 0's weights to all; `fully_shard` takes from each rank the rows that it keeps."""
+    """DDP copies rank 0's weights to all; `fully_shard` takes from each rank the rows that it keeps.
+    BatchNorm's running means stay apart by hand; DDP puts rank 0's on all ranks, so those of the others are lost.
+    """
     (tmp_path / "start.py").write_text(START)
     on_ranks(tmp_path / "start.py", ranks=2)
 
