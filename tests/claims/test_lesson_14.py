@@ -72,7 +72,7 @@ def test_unequal_shares(first):
 def test_equal_shares_are_not_always_enough(layer, ignored, same, ranks):
     """The same start, equal shares of a plain mean over examples, the mean of the gradients: many ranks are one \
 rank with the whole batch, up to rounding (which a large rate can blow up), unless a loss looks at other examples \
-(BatchNorm) or draws (Dropout), or each rank clips its own gradient.
+(BatchNorm) or draws (Dropout), or each rank clips its gradient.
     Labels that the loss skips (padding) or weighs (`weight=`) can make shares unequal.
     BatchNorm makes the loss of an example depend on its share: there equal shares are not enough.
     Dropout draws anew for each share
