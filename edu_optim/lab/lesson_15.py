@@ -57,6 +57,7 @@ def play(optimizer: Callable[..., Any] | None = None) -> Experiment:
     x, from the minimum: 0.306
     noises in which x is farther than plain SGD: 8
     plain SGD, at best: 0.262
+    plain SGD, with lr 1/t: 0.165
     x, at best: 0.306
     """
     return Experiment(
@@ -84,7 +85,17 @@ def _wandering(
     far["noises in which x is farther than plain SGD"] = int((off[2] > off[1]).sum())
     tried = [_squares(noisy_bowl(rule, some, slice(None), beta)).mean(1) for some in numpy.logspace(-2, 0, 21)]
     _, plain, average = numpy.min(tried, 0) ** 0.5
-    return far | {"plain SGD, at best": float(plain), "x, at best": float(average)}
+    falling = {"plain SGD, with lr 1/t": float((_falling()[100:] ** 2).mean() ** 0.5)}
+    return far | {"plain SGD, at best": float(plain)} | falling | {"x, at best": float(average)}
+
+
+def _falling(start: float = 5) -> numpy.ndarray:
+    """Plain descent on the bowl of `noisy_bowl` whose rate is 1/t, ``[200, seeds]``."""
+    q, places = start, []
+    for t, error in enumerate(2 * _noises(), 1):
+        q = q - (q + error) / t
+        places.append(q)
+    return numpy.array(places)
 
 
 def _squares(lines: Mapping[str, numpy.ndarray]) -> numpy.ndarray:
