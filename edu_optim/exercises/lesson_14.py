@@ -335,6 +335,15 @@ TRAIN = [
         ask="`batch` counts the examples of all ranks together. How many of them has each?",
     ),
     edit(
+        "each rank takes whole batches of its part of the epoch",
+        {
+            "range(0, len(shuffled), batch)": "range(0, len(shuffled) // ranks, batch)",
+            SHARE: "shuffled[rank * len(shuffled) // ranks :][start : start + batch]",
+        },
+        why="The batch of all ranks together has grown with them, and there are fewer steps.",
+        ask="`batch` counts the examples of all ranks together. How many of them has each?",
+    ),
+    edit(
         "every epoch has the same order",
         {"order(epoch)": "order(0)"},
         why="It is what a sampler does that is not told the epoch.",

@@ -152,6 +152,12 @@ RING = [
         ask="Which sum has the rank to your right not seen after the first turn of the second round?",
     ),
     edit(
+        "in the second round what arrives is dropped",
+        {f"yield mine[place]\n        {RIGHT} = arrived": "yield mine[place]"},
+        why="Complete sums come from the left, and nothing keeps them.",
+        ask="Which place does the complete sum that arrives belong to?",
+    ),
+    edit(
         "the rounds are one turn too short",
         {"range(ranks - 1)": "range(ranks - 2)"},
         why="A number needs as many hops as there are other ranks.",

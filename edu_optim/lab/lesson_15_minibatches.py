@@ -42,7 +42,7 @@ def by_minibatch_and_depth() -> Figure:
     fig, (left, right) = figure(2, width=9.5, height=3.2, sharey=True)
     _leads(left, leads())
     _leads(right, leads(BY_DEPTH))
-    left.set(xlabel="images in a minibatch", ylabel="points by which Muon leads, averaged", ylim=(-3.6, 4.4))
+    left.set(xlabel="images in a minibatch", ylabel="lead of Muon, points, averaged", ylim=(-3.6, 4.4))
     right.set(xlabel="hidden layers, minibatches of 32")
     label_ends(right, gap=16)
     return fig
