@@ -125,6 +125,12 @@ EXERCISES = [
                 ask="How long is the step at the first gradient?",
             ),
             edit(
+                "the second step after the silence",
+                {"(1 - beta1) / (1 - beta2)": "(1 - beta1**2) / (1 - beta2**2)"},
+                why="This is the step at the second of two equal gradients.",
+                ask="How much of a single gradient of 1 has entered m?",
+            ),
+            edit(
                 "the paper's bound for all gradients",
                 {"(1 - beta1) / (1 - beta2) ** 0.5": "max(1.0, (1 - beta1) / (1 - beta2) ** 0.5)"},
                 why="Kingma and Ba bound a step by lr times the larger of 1 and this; here a single gradient comes.",
@@ -200,6 +206,12 @@ EXERCISES = [
                 ask="The sum is t times the mean; what becomes of that t under the root?",
             ),
             edit(
+                "as Adagrad t is counted one too far",
+                {"lr / t**0.5": "lr / (t + 1) ** 0.5"},
+                why="The sign descent is right; t is 1 at the first step already.",
+                ask="At step 1, how many squares are in Adagrad's sum?",
+            ),
+            edit(
                 "as Adagrad the steps grow with t",
                 {"lr / t**0.5": "lr * t**0.5"},
                 why="The sign descent is right; the other one multiplies by the root of t.",
@@ -217,6 +229,12 @@ EXERCISES = [
                     ("as sign descent ", ("(0.0, 0.0)",), "It has Adam's usual beta1; as Adagrad it is right."),
                     ("as Adagrad ", ("(0.0, 1 - 1e-9)",), "It has Adam's usual beta1; the sign descent is right."),
                 )
+            ),
+            edit(
+                "as sign descent half of the past stays",
+                {"(0.0, 0.0)": "(0.5, 0.5)"},
+                why="With betas of 0.5 both means keep half of what they held; as Adagrad it is right.",
+                ask="Which betas let in the newest gradient alone?",
             ),
             edit(
                 "as sign descent old squares count",
@@ -331,13 +349,23 @@ EXERCISES = [
             ),
             *(
                 instead(
+                    "three suspects have gone round: B, D and F",
+                    lambda order=order: {**LINEUP, **{a: LINEUP[b] for a, b in zip("BDF", order, strict=True)}},
+                    why="The other three are right.",
+                    ask="Of these three, whose first step is no longer 1 lr when the gradient is 10?",
+                )
+                for order in ("DFB", "FBD")
+            ),
+            *(
+                instead(
                     "two suspects have changed places",
                     lambda a=a, b=b: {**LINEUP, a: LINEUP[b], b: LINEUP[a]},
                     why="The other four are right.",
-                    ask="Write both mistakes yourself and run them on 10, 10, -10: whose steps are whose?",
+                    ask=f"Write both mistakes yourself and run them on {tried}: whose steps are whose?",
                 )
                 for a, b in combinations(LINEUP, 2)
                 if a + b != "DF"
+                for tried in ["10, 10, -10" if a + b in ("BD", "BF") else "1, 1, 1"]
             ),
         ],
         _watch_suspects,

@@ -60,8 +60,8 @@ def _steps_of(
     found = overlay(ax, lines)
     ax.legend()
     steps = list(lines.values())[-1][1:, 1]
-    drawn = torch.stack([line[1:, 1] for line in lines.values()]).nan_to_num(0)
-    top = next((top for top in (4.5, 9, 18, 36, 72) if top > drawn.abs().max()), 144)
+    drawn = torch.stack([line[1:, 1] for line in lines.values()] + [1000 * torch.tensor(small)]).nan_to_num(0)
+    top = next((top for top in (1.5, 3, 7, 15, 30, 60) if top > drawn.abs().max()), 144)
     ax.set_ylim(-top if drawn.min() < -1.5 else -1.5, top)
     some = {f"step {t} (lr)": steps[t - 1] for t in (1, 2, 16, 50)}
     measured = {**some, "longest step (lr)": steps.abs().max(), "all 50 (lr)": steps.sum()}
@@ -216,7 +216,7 @@ _MIDDLES = range(50, 2000, 100)
 def _yours(
     ax: Axes, *, lr: float, falling: bool, noise: float, window_m: float, window_v: float, rule: Callable[..., Any]
 ) -> dict[str, Any]:
-    """The distance from the minimum: yours broad and red; lr 0.1 dips, then ends at 0.08, the others at 0.02 or 0."""
+    """The distance from the minimum: yours broad and pale; lr 0.1 dips, then ends at 0.08, the others at 0.02 or 0."""
     betas = 1 - 1 / window_m, 1 - 1 / window_v
     far = distances(rule, betas, lr, noise=noise, falling=falling)
     ax.plot(_MIDDLES, far, color=RED, linewidth=9, alpha=0.35, zorder=0, solid_capstyle="round", label="_yours")

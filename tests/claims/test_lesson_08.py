@@ -175,9 +175,12 @@ def test_uncorrected_steps_are_too_long_with_the_usual_betas_only(betas, longer)
 
 
 def test_tuned_they_are_level_on_the_digits():
-    """No: all three get 97 to 98.5 in a hundred right."""
+    """Barely: by less than half a point, one or two digits of the 360.
+    and on digits little of it is left: *Deeper*.
+    on digits about level."""
     best = on_digits(seeds=6)
     assert all(0.97 < right < 0.985 for _, right in best.values())
+    assert all(0.9 < 360 * (best["Adam"][1] - best[name][1]) < 1.8 for name in ("SGD", "momentum"))
     assert [f"{lr:g}" for lr, _ in best.values()] == ["1", "0.1", "0.01"]
 
 
@@ -193,7 +196,7 @@ def left_to_learn(rarity, **settings):
 @pytest.mark.parametrize(("seed", "steps", "falling"), [(1, 300, False), (2, 150, False), (4, 300, True)])
 def test_rare_words_are_where_adam_wins(seed, steps, falling):
     """So here it was the unevenness that held momentum back.
-    Tuned, it was far ahead where frequencies differ and gradients are exact;
+    At its best rate it was far ahead where frequencies differ and gradients are exact;
     """
     rare, alike = (left_to_learn(rarity, seed=seed, steps=steps, falling=falling) for rarity in (1, 0))
     assert min(rare["SGD"], rare["momentum"]) > 50 * rare["Adam"]
@@ -204,7 +207,8 @@ def test_rare_words_are_where_adam_wins(seed, steps, falling):
 def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
     """At a constant rate Adam is ahead as well.
     A rate that falls to zero helps the others more.
-    Then in 300 batches of 32 all three end within about a half above the gray line, which is what counting the same pairs leaves: the few pairs matter more than the optimizer.
+    But 300 batches of 32 hold only 9,600 pairs, and even counting them leaves about 0.1 (gray): at the usual betas all three end within about a half above that.
+    In small batches Adam's lead shrinks
     At 2,048 Adam has about half as much left as momentum.
     """  # noqa: E501
     behind, constant = {}, {}
@@ -217,6 +221,9 @@ def test_few_pairs_are_the_limit_and_many_are_not(seed, steps):
         assert min(gained, key=gained.get) == "Adam"
         assert min(constant[batch]["SGD"], constant[batch]["momentum"]) > 1.4 * constant[batch]["Adam"]
     assert all(1.2 < ratio < 1.5 for ratio in behind[32].values())
+    own = {"batch": 32, "seed": seed, "steps": steps}
+    hasty = next_word(Adam, 1, falling=True, betas=(0.9, 0.95), **own)[1][-1] / counted(1, **own)
+    assert hasty > 1.05 * behind[32]["Adam"]
     assert all(ratio > 1.3 for ratio in behind[2048].values())
     assert 0.4 < behind[2048]["Adam"] / behind[2048]["momentum"] < 0.7
 
@@ -277,6 +284,12 @@ def test_the_corrected_mean_is_the_noisiest_at_first():
     assert (spread[1:] < spread[:-1] + 0.003).all()
 
 
+def test_noise_shortens_fifty_steps():
+    """The noise takes the rest: in *Deeper* a step is $1/\\sqrt{1 + 0.5^2}$ lr on average."""
+    taken = [step for seed in range(60) for step in steps([1 + 0.5 * g for g in noise(50, seed)])]
+    assert sum(taken) / len(taken) == pytest.approx(1 / 1.25**0.5, rel=0.02)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_in_noise_the_correction_keeps_the_steps_near_lr(seed):
     """They are: corrected, no step here is much longer than `lr`; uncorrected, they grow to about 6."""
@@ -331,7 +344,7 @@ def sgd(p, g, m, v, *, t, lr, betas):
 @pytest.mark.parametrize("betas", [(0, 0.9), (0.9, 0.9), (0.9, 0.999)])
 def test_the_rate_decides_how_near_sgd_comes_too(betas):
     """At noise 10 SGD ends ten times as far away as at noise 1, Adam less than four times: it divides by the noise.
-    But then the slope counts for less in a step, so Adam too stays farther away."""
+    But the slope is divided with it, so the pull home weakens, and Adam too stays farther away."""
     ends = {(rule, lr): distances(rule, betas, lr)[-1] for rule in (adam, sgd) for lr in (0.1, 0.03)}
     assert 0.07 < ends[adam, 0.1] < 0.11 and 0.07 < ends[sgd, 0.1] < 0.11
     assert all(ends[rule, 0.03] < 0.7 * ends[rule, 0.1] for rule in (adam, sgd))
@@ -342,11 +355,13 @@ def test_the_rate_decides_how_near_sgd_comes_too(betas):
         assert tenfold[sgd] == pytest.approx(10, rel=0.05) and 2 < tenfold[adam] < 4
 
 
-@pytest.mark.parametrize("lr", [0.1, 0.05, 0.02])
+@pytest.mark.parametrize("lr", [0.1, 0.05, 0.02, 0.01])
 def test_the_usual_betas_dip_and_rise(lr):
-    """At both constant rates the distance dips and then grows, still at step 2,000: $v$ holds the large gradients of
-    the way, and as it forgets them the steps grow."""
+    """At both constant rates the distance dips and then grows, at 0.01 still at step 2,000: $v$ holds the large
+    gradients of the way, and as it forgets them the steps grow."""
     away = distances(adam, lr=lr)
+    if lr == 0.01:
+        assert (away[-5:].diff() > 0).all()
     assert away[-1] > 1.3 * away.min()
     assert distances(adam, lr=lr, steps=6000)[-1] > away[-1]
     assert distances(adam, (0.9, 0.9), lr)[-1] < 1.1 * distances(adam, (0.9, 0.9), lr).min()
