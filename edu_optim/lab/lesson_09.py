@@ -403,7 +403,7 @@ def over_time(steps: tuple[int, ...], errors: Tensor, rates: Tensor) -> Figure:
     for ax, title, by in zip(axes, ("no decay", "decay λ = 3.2"), errors.unbind(2), strict=True):
         for lr, line, (color, dashes) in zip(rates, by.T, ((BLUE, ":"), (GREEN, "--"), (RED, "-")), strict=True):
             ax.plot(steps, line, color=color, linestyle=dashes, label=f"η = {lr:.0e}")
-        ax.set(title=title, xscale="log", xlabel="step, log scale", ylim=(0.55, 1.5))
+        ax.set(title=title, xscale="log", xlabel="step, log scale", ylim=(0.55, 2.3))
         label_ends(ax)
     axes[0].set_ylabel("error on unseen examples")
     return fig

@@ -84,7 +84,7 @@ def noise(optimizer, sizes, *, lr, decay, steps):
 
 def test_the_mean_keeps_to_what_was_asked_for_and_a_weight_does_not():
     """
-    On average AdamW keeps to it at each loudness, as L2 through SGD does: decoupling gives back what SGD had.
+    On average AdamW keeps to it at each loudness, as L2 through plain SGD does: for the mean, decoupling gives back what SGD had.
     The band is AdamW's standard deviation: the noise moves each single weight as well.
     On the right, at the same product and a tenfold rate, the mean stays near, and a single weight can be anywhere.
     | only noise | $\\eta\\lambda$, for the mean; the scatter grows with $\\eta$ |
@@ -93,6 +93,8 @@ def test_the_mean_keeps_to_what_was_asked_for_and_a_weight_does_not():
     asked = (1 - 0.02 * 0.2) ** 150
     assert (left.mean(0) - asked).abs().max() < 0.03
     assert left.std(0).min() > 0.05
+    heavy = noise(partial(SGD, momentum=0.9), (0.003,), lr=0.02, decay=0.2, steps=150)
+    assert heavy.mean() < 0.1 < asked  # the mean is given back what plain SGD had
     by_sgd = noise(SGD, (0.003, 0.5, 8.0), lr=0.02, decay=0.2, steps=150)
     assert ((by_sgd.mean(0) - asked).abs() < 4 * by_sgd.std(0) / 1000**0.5 + 1e-3).all()
     tenfold = noise(AdamW, (0.003, 0.5, 80.0), lr=0.2, decay=0.02, steps=150)
@@ -135,13 +137,17 @@ def test_what_the_valley_keeps(form, kept):
 @pytest.mark.parametrize("decay, error", [(0.1, 40.0), (1.0, -7.0), (4.0, 3.0)])
 def test_no_weight_settles_beyond_one_over_the_decay(decay, error, betas):
     """
-    With the usual betas weights do not settle beyond $1/\\lambda$
+    With the usual betas, while gradients keep their size, weights do not settle beyond $1/\\lambda$
     Above that the error keeps its sign, so $u$ stays near −1, and the running mean of $-u/\\lambda$ comes to $1/\\lambda$.
     """  # noqa: E501
     start = torch.zeros(1, dtype=torch.float64)
     cls = partial(AdamW, betas=betas)
     run = descend(lambda points: ((points - error) ** 2).sum(-1), cls, 1500, start, lr=0.05, weight_decay=decay)
     assert 0.9 / decay < run.points[-1].abs().item() < 1.01 / decay
+    p = m = v = 0.0
+    for t in range(1, 1001):  # gradients that grow
+        p, m, v = adamw(p, 1.01**t, m, v, t=t, lr=0.05, betas=betas, weight_decay=decay)
+    assert abs(p) * decay > 1.05
 
 
 def test_the_sum_of_the_rates_decides():
@@ -179,11 +185,12 @@ def test_decay_limits_a_bias_without_noise_and_holds_each_in_noise(decay, betas,
 
 @pytest.mark.parametrize("noise", [0.0, 1.0])
 def test_at_a_shorter_memory_a_bias_settles_sooner(noise):
-    """at $\\beta_2 = 0.95$, so that they soon settle."""
+    """at $\\beta_2 = 0.95$; at 0.999 they would still be on their way."""
     ends = [
         lesson_09.biases(betas=(0.9, beta2), steps=steps, noise=noise, weight_decay=0.2)
-        for beta2, steps in ((0.95, 2000), (0.95, 5000), (0.999, 2000))
+        for beta2, steps in ((0.95, 2000), (0.95, 5000), (0.999, 2000), (0.999, 5000))
     ]
+    assert ((ends[3] - ends[2])[10:] > 0.1).all()
     assert (ends[0] - ends[1]).abs().max() < 0.1 < 0.3 < (ends[0] - ends[2]).abs().max()
 
 
@@ -191,7 +198,7 @@ def test_at_a_shorter_memory_a_bias_settles_sooner(noise):
 def test_decoupled_decay_helps_across_units():
     """
     With a rate tuned to 2,000 steps, decay adds little.
-    Over different units AdamW's takes off 5 % (on other draws 1 to 6), and L2's nothing.
+    L2's best decay no less, and AdamW's 0.613: 5 % off (on other draws 1 to 6).
     Over one unit both help, by 1 to 2 % (on others up to 5).
     """
     for first in (20, 50):
@@ -211,8 +218,8 @@ def test_decoupled_decay_helps_across_units():
 )
 def test_without_decay_it_matters_when_the_run_stops(betas, spread, seeds):
     """
-    Without decay each rate comes to about 0.64 on its way, and then learns noise: a smaller one only later.
-    With decay all three come as far and stay: **the answer no longer depends on when you stop.**
+    Without decay a small rate comes to about 0.64 on its way, and then learns noise; the largest never comes so far.
+    With decay all three do, and it costs little to stop late
     """
     asked, rates = (250, 500, 1000, 2000, 4000, 8000), lesson_09.RATES[[2, 4, 6]]
     settings = {"budgets": asked, "rates": rates, "decays": lesson_09.GRID[::4]}
@@ -220,6 +227,11 @@ def test_without_decay_it_matters_when_the_run_stops(betas, spread, seeds):
     assert without.argmin(0).tolist() == sorted(without.argmin(0).tolist(), reverse=True)  # the smaller, the later
     assert (without.amin(0) - 0.64).abs().max() < 0.03 and (without[-1] > 1.1 * without.amin(0)).all()
     assert (decayed[-1] < without.amin(0)).all() and (decayed[-1] < 1.02 * decayed.amin(0)).all()
+    early = {"budgets": (20, 50, 100, 200, 4000), "rates": lesson_09.RATES[[10]], "decays": lesson_09.GRID[::4]}
+    without, decayed = (
+        lesson_09.unseen_error(partial(AdamW, betas=betas), spread, seeds, **early).mean(1)[:, 0].unbind(1)
+    )
+    assert without.min() > 0.68 and decayed.min() < 0.64 and decayed[-1] < 1.1 * decayed.min()
 
 
 @pytest.mark.parametrize(("betas", "spread", "rate"), [((0.9, 0.999), 0.3, 9), ((0.9, 0.95), 0.6, 7)])
@@ -265,8 +277,8 @@ def test_a_decay_leads_only_a_run_that_is_long_beside_the_mean(spread, steps):
 
 @pytest.mark.parametrize(("size", "betas"), [(0.1, (0.9, 0.999)), (3.0, (0.8, 0.95))])
 def test_under_a_normalization_the_product_sets_the_turn(size, betas):
-    """| noise before a normalization | $\\eta\\lambda$ |
-    One product, one turn a step, whatever $\\eta$: only the length differs.
+    """| noise before a normalization, in a long run | $\\eta\\lambda$ |
+    In a run long beside $1/(\\eta\\lambda)$, one product is one turn a step, whatever $\\eta$: only the length differs.
     Ten times the product turns them three times as far.
     once the length has settled, it sets how fast such weights turn."""
     ends = []
@@ -288,13 +300,15 @@ def test_under_a_normalization_the_product_sets_the_turn(size, betas):
 @pytest.mark.parametrize(("betas", "seeds"), [((0.9, 0.999), range(20, 30)), ((0.9, 0.95), range(30, 36))])
 def test_where_data_pull_the_decay_serves_all_rates_and_the_product_does_not(betas, seeds):
     """
-    after 2,000 steps a decay of 3 serves all three rates, on these draws within 5 % of the best
+    at all three rates the best $\\lambda$ of the grid, whose step is a factor of 3, is 3.2.
     Over the product each rate has a best of its own.
     But over different units each rate had a best product of its own.
+    Each form keeps the promise where the other breaks it: the paper's in pure noise, PyTorch's where data pull for long.
     """
     rates = lesson_09.RATES[4:11]  # from 0.0003 to 0.01
     errors = lesson_09.unseen_error(partial(AdamW, betas=betas), 0.5, seeds, rates=rates)[0].mean(0)
     assert (errors[:, (lesson_09.GRID - 3).abs().argmin()] < 1.06 * errors.min()).all()
+    assert (lesson_09.GRID[errors[::3].argmin(1)] - 3).abs().max() < 0.2
     best = rates * lesson_09.GRID[errors.argmin(1)]  # the product at the least error
     assert best[-1] > 20 * best[0] and (best.diff() > 0).all()
     assert errors[-1, 2] > 1.4 * errors.min() and errors[0, -2] > 1.1 * errors.min()  # each at the other's product
@@ -357,9 +371,12 @@ def test_l2_weighs_even_more_on_small_numbers():
 
 
 def test_a_network_keeps_the_decay_and_not_the_product():
-    """Here $\\lambda = 1$ is near the best at both rates."""
-    rates, decays = [0.004, 0.012], [0.3, 1, 3]
-    assert mislabeled(rates, decays, hidden=24, starts=(2,), seed=1).argmax(1).tolist() == [1, 1]
+    """At the two larger rates $\\lambda = 1$ is clearly the best.
+    At the smallest the network does as well without decay, and as well as the best of the others."""
+    rates, decays = [0.001, 0.004, 0.012], [0, 1, 3]
+    right = mislabeled(rates, decays, hidden=24, starts=(2,), seed=1)
+    assert (right[1:, 1] > right[1:, ::2].amax(1) + 0.02).all() and right[0, 0] > right.max() - 0.01
+    assert mislabeled(rates[1:], [0.3, 1, 3], hidden=24, starts=(2,), seed=1).argmax(1).tolist() == [1, 1]
     right = mislabeled(rates, [0.1, 0.55, 1, 1.8, 5], hidden=24, starts=(2,), seed=1)
     assert (right[:, 2] > right.amax(1) - 0.01).all()
 
