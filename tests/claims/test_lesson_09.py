@@ -84,7 +84,8 @@ def noise(optimizer, sizes, *, lr, decay, steps):
 
 def test_the_mean_keeps_to_what_was_asked_for_and_a_weight_does_not():
     """
-    On average AdamW keeps to it at each loudness, as L2 through plain SGD does: for the mean, decoupling gives back what SGD had.
+    On average AdamW keeps to it at each loudness, as L2 through plain SGD does: for the mean,
+    decoupling gives back what SGD had.
     The band is AdamW's standard deviation: the noise moves each single weight as well.
     On the right, at the same product and a tenfold rate, the mean stays near, and a single weight can be anywhere.
     | only noise | $\\eta\\lambda$, for the mean; the scatter grows with $\\eta$ |
@@ -303,7 +304,8 @@ def test_where_data_pull_the_decay_serves_all_rates_and_the_product_does_not(bet
     at all three rates the best $\\lambda$ of the grid, whose step is a factor of 3, is 3.2.
     Over the product each rate has a best of its own.
     But over different units each rate had a best product of its own.
-    Each form keeps the promise where the other breaks it: the paper's in pure noise, PyTorch's where data pull for long.
+    Each form keeps the promise where the other breaks it: the paper's in pure noise,
+    PyTorch's where data pull for long.
     """
     rates = lesson_09.RATES[4:11]  # from 0.0003 to 0.01
     errors = lesson_09.unseen_error(partial(AdamW, betas=betas), 0.5, seeds, rates=rates)[0].mean(0)
