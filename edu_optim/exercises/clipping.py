@@ -52,6 +52,18 @@ CLIPPING = [
         ask="What lies half way between the middle two?",
     ),
     edit(
+        "the lower of the middle two lengths",
+        {"statistics.median(before)": "torch.tensor(before).median().item()"},
+        why="So `torch.median` counts; of an even number of lengths the median is the mean of the middle two.",
+        ask="What lies half way between the middle two?",
+    ),
+    edit(
+        "the limit is a length, and short gradients are made longer",
+        {"min(1, times * statistics.median(before) / now)": "times / now"},
+        why="Each gradient gets the length `times`, whatever the usual length is.",
+        ask="What happens to your answer if the loss is multiplied by a thousand, and where are the lengths before?",
+    ),
+    edit(
         "the longest so far",
         {"statistics.median(before)": "max(before)"},
         why="After one spike, everything up to its length passes.",

@@ -136,15 +136,18 @@ EXERCISES = [
                 why="After one more step the learning rate is that of the second step.",
                 ask="Which of the three entries of the checkpoint knows how many steps there have been?",
             ),
-            edit(
-                "the schedule is walked again",
-                {
-                    'scheduler.load_state_dict(saved["scheduler"])': (
-                        'for _ in range(saved["scheduler"]["last_epoch"]):\n        scheduler.step()'
-                    )
-                },
-                why="A scheduler that multiplies the rate it finds lowers the loaded one once more for each step.",
-                ask="The optimizer's entry holds a learning rate; how often has it been lowered already?",
+            *(
+                edit(
+                    "the schedule is walked again",
+                    {
+                        'scheduler.load_state_dict(saved["scheduler"])': (
+                            f'for _ in range(saved["scheduler"]["{count}"]):\n        scheduler.step()'
+                        )
+                    },
+                    why="A scheduler that multiplies the rate it finds lowers the loaded one once more for each step.",
+                    ask="The optimizer's entry holds a learning rate; how often has it been lowered already?",
+                )
+                for count in ("last_epoch", "_step_count")
             ),
             edit(
                 "the optimizer begins again with an empty memory",
@@ -248,9 +251,9 @@ EXERCISES = [
                     "not all of the first 1,000 steps are looked at",
                     {"range(1, 1001)": f"range(1, {last + 1})"},
                     why="With a warmup that is long, a step comes later that is longer.",
-                    ask="At which step does a warmup of 2,500 steps end?",
+                    ask="How many steps do you look at, and at which of them does a warmup of 2,500 end?",
                 )
-                for last in (100, 200, 500)
+                for last in (100, 200, 500, 999)
             ),
             edit(
                 "which step is the longest, not how long it is",
