@@ -125,6 +125,23 @@ GO_ON = [
         ask="What in the checkpoint knows how far the draws had come?",
     ),
     edit(
+        "four different examples are drawn, by randperm",
+        {DRAWN: "        drawn = torch.randperm(len(x), generator=generator)[:4]\n"},
+        why="The first run drew with `torch.randint`, and from the same state that makes other numbers.",
+        ask="Which call made the draws of the first run?",
+    ),
+    edit(
+        "SGD takes Adam's place",
+        {
+            "Adam(model.parameters())": (
+                'torch.optim.SGD(model.parameters(), lr=saved["optimizer"]["param_groups"][0]["lr"])'
+            ),
+            LOAD: "",
+        },
+        why="The learning rate is that of the checkpoint, and the two means are never used.",
+        ask="Which optimizer wrote the checkpoint?",
+    ),
+    edit(
         "every step draws the same four examples",
         {FOR + DRAWN: DRAWN[4:] + FOR},
         why="All steps see what the first one drew.",
@@ -186,6 +203,12 @@ LIMITS = [
         {"signs * (y[0] / (X[0] @ signs))": "signs"},
         why="The direction is right; the adaptive methods stop where X w is y.",
         ask="By which number must the signs be multiplied, so that X @ w is y in its first row, and so in all?",
+    ),
+    edit(
+        "0.25 is the number of the lesson's six examples",
+        {"signs * (y[0] / (X[0] @ signs))": "signs * 0.25"},
+        why="The direction is right; how far they go depends on X and y.",
+        ask="Which number times the signs makes X @ w equal y here?",
     ),
     edit(
         "the scale of the signs is upside down",
@@ -342,6 +365,15 @@ EXERCISES = [
                 ("Q", "S", "is the chosen learning rate the best one of tuning"),
                 ("R", "U", "have both optimizers had equally many learning rates"),
             )
+        ]
+        + [
+            instead(
+                "two are called fair",
+                lambda letter=letter: {**GUILTY, letter: "fair"},
+                why="One of the two is, and the other four are right.",
+                ask="In which of the two does something but the optimizer differ from old to new?",
+            )
+            for letter in "PQSTU"
         ],
         _watch_unfair,
         secret=True,

@@ -56,7 +56,7 @@ def test_the_sharpness_stays_at_the_edge(lr, seed, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(("lr", "seed"), [(1.4, 1), (1.4, 3), (2.5, 2)])
 def test_there_is_a_wall(lr, seed, monkeypatch):
-    """There is, at nearly twice the rate: from 1.4 on the loss grows without end."""
+    """There is, at nearly twice the rate: with this start the loss grows without end from 1.4 on."""
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     losses, sharp = lesson_11.at_the_edge.__wrapped__(SGD, lr)
     assert not losses[-1].isfinite() and lr > 1.5 * 2 / sharp[0]
@@ -66,12 +66,13 @@ def test_there_is_a_wall(lr, seed, monkeypatch):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_twice_the_rate_halves_the_sharpness(seed, monkeypatch):
     """With twice the learning rate it settles about half as high
-    From this start the loss ends about where it did
+    The loss ends hardly higher
     """
     monkeypatch.setattr(lesson_11, "small_net", lambda *sizes: small_net(*sizes, seed=seed))
     (slow, high), (fast, low) = (lesson_11.at_the_edge.__wrapped__(SGD, lr) for lr in (0.6, 1.2))
     assert sum(low[-20:]) / sum(high[-20:]) == pytest.approx(0.5, rel=0.1)
     assert fast[-100:].mean().item() == pytest.approx(slow[-100:].mean().item(), rel=0.2)
+    assert fast[-100:].mean() < 1.03 * slow[-100:].mean()
 
 
 @pytest.mark.slow
@@ -133,7 +134,7 @@ def test_who_calls_everything_positive(optimizer, lr, given):
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize(("optimizer", "lr"), [(SGD, 0.02), (Adagrad, 0.1), (RMSprop, 0.001), (Adam, 0.003)])
 def test_with_one_example_a_step_nobody_calls_everything_positive(optimizer, lr, seed):
-    """All four are right about both.
+    """At these rates all four are right about both; Adagrad at 1.0, with these draws, is not.
     so the weights no longer go equally far, and the label gets the most.
     """
     (X, y), draws = wilson_example(), torch.Generator().manual_seed(seed)
@@ -145,6 +146,23 @@ def test_with_one_example_a_step_nobody_calls_everything_positive(optimizer, lr,
     assert (X @ w.detach() - y).abs().max() < 0.02
     label, one, two, *_ = w.tolist()
     assert label == max(w.tolist()) and label > abs(one + two) and w[3].item() < 0.5 * label
+
+
+@pytest.mark.parametrize(("lr", "seed", "right"), [(1.0, 0, False), (1.0, 1, False), (0.1, 0, True), (0.03, 1, True)])
+def test_who_loses_depends_on_the_rate(lr, seed, right):
+    """At these rates all four are right about both; Adagrad at 1.0, with these draws, is not.
+    Who loses depends on batches and rate, too.
+    """
+    (X, y), draws = wilson_example(), torch.Generator().manual_seed(seed)
+    w = torch.zeros(X.shape[1], dtype=torch.float64, requires_grad=True)
+    runner = Adagrad([w], lr=lr)
+    for _ in range(3000):
+        one = torch.randperm(6, generator=draws)[:1]
+        w.grad = X[one].T @ (X[one] @ w.detach() - y[one])
+        runner.step()
+    label, one, two, *_ = w.tolist()
+    assert (X @ w.detach() - y).abs().max() < 0.01 and label + one + two > 0
+    assert (one + two - label < 0) == right
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [(Adagrad, 0.1), (Adam, 0.001)])
@@ -219,8 +237,8 @@ FINE = torch.logspace(-4.5, -1.5, 91, dtype=torch.float64)
 
 @pytest.mark.slow
 def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
-    """L2 wins, but it had 91 settings, and no decay three.
-    The decay that L2 chose is 0: the winner was no decay, better tuned.
+    """L2 wins, but it had 91 settings, and plain Adam three.
+    The decay that L2 chose is 0: the winner was plain Adam, better tuned.
     """
     every = unseen_error(Adam, 0.5, range(20, 60), (2000,))[0]
     for tune, race in ((slice(0, 10), slice(10, 20)), (slice(20, 30), slice(30, 40))):
@@ -234,7 +252,7 @@ def test_three_rates_for_the_loser_make_a_winner_of_the_same_optimizer():
 
 @pytest.mark.slow
 def test_ten_draws_are_too_few_for_the_decay():
-    """For AdamW light gray ends at a lead of 5 %: ten draws notice a lead as large nine times in ten, a smaller one"""
+    """For AdamW light gray ends at a lead of 5 %: if these dots show the true spread, ten draws notice"""
     tuned = unseen_error(AdamW, 0.5, range(52), (2000,))[0]
     fine = unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0]
     ours, theirs = (errors.flatten(1)[:, errors[:10].flatten(1).mean(0).argmin()] for errors in (tuned, fine))
@@ -248,11 +266,25 @@ def test_ten_draws_are_too_few_for_the_decay():
     assert [1.5 * share, share] == pytest.approx([0.05, 0.033], abs=0.001)
 
 
+@pytest.mark.slow
+def test_the_draws_that_tune_move_the_lead():
+    """AdamW leads in all three, by 5, 4 and 1 %.
+    How much hangs on the draws that chose the settings, and p knows nothing of their luck.
+    """
+    grids = (
+        unseen_error(AdamW, 0.5, range(52), (2000,))[0],
+        unseen_error(AdamW, 0.5, range(52), (2000,), FINE, GRID[:1])[0],
+    )
+    leads = []
+    for tune, race in itertools.permutations((slice(0, 10), slice(10, 20), slice(20, 36), slice(36, 52)), 2):
+        ours, theirs = (grid[race].flatten(1)[:, grid[tune].flatten(1).mean(0).argmin()] for grid in grids)
+        leads.append(1 - (ours.mean() / theirs.mean()).item())
+    assert min(leads) > 0 and max(leads) > 3 * min(leads)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_ten_seeds_miss_much(seed):
-    """Dark gray reaches one spread of the dots to each side of 0: a true difference as large is noticed about every
-    Light gray reaches 1.5: such a one is noticed nine times in ten.
-    """
+    """A true difference that ends with the dark part, one spread, is noticed about every second time; one that ends"""
     draws = torch.Generator().manual_seed(seed)
     noise = torch.randn(300, 10, generator=draws, dtype=torch.float64)
     for apart, low, high in ((0.9, 0.35, 0.45), (1.0, 0.4, 0.6), (1.5, 0.85, 0.95)):
@@ -273,18 +305,19 @@ def test_the_stored_valleys():
 
 
 def test_whom_nesterov_beats_on_the_cnn():
-    """for the CNN Nesterov, which beat all but Adadelta and momentum; for the small MLP we do not know."""
+    """for the CNN Nesterov, Adadelta or momentum: among these three, and for the small MLP, we do not know."""
     errors = {name: row["held_out"] for name, row in RESULTS["digits, CNN"].items()}
     first = errors.pop("Nesterov")
     beaten = {name for name, other in errors.items() if sum(first) < sum(other) and flip_test(first, other) < 0.01}
     assert errors.keys() - beaten == {"Adadelta", "momentum"}
+    assert flip_test(errors["Adadelta"], errors["momentum"]) > 0.01
     ends = [row["held_out"] for row in RESULTS["digits, MLP"].values()]
     assert all(flip_test(one, other) > 0.01 for one, other in itertools.combinations(ends, 2))
 
 
 def test_a_rate_for_the_end_is_none_for_speed():
-    """At 0.0215 Adam takes 46.5 steps instead of 72, and ends no worse, at 2.92 instead of 3.19; at 0.0464 it takes 39
-    Whoever judges speed must tune for speed, and give everybody the same chance.
+    """At 0.0215 Adam takes 46.5 steps instead of 72, and ends at 2.92 instead of 3.19, which may be luck;
+    Whoever judges speed must tune for speed, not on the racing seeds as here, and give everybody the same chance.
     """
     runs = [trial("digits, MLP", "Adam", [0.01, 0.0215, 0.05], seed) for seed in range(4)]
     assert all(quick < 0.8 * slow and between < 0.8 * slow for slow, between, quick in (run.steps for run in runs))
@@ -293,12 +326,13 @@ def test_a_rate_for_the_end_is_none_for_speed():
     rows = RESULTS["digits, MLP"]
     assert [sum(sorted(rows[name]["steps"])[4:6]) / 2 for name in ("Nesterov", "Adam")] == [41, 72.5]
     assert sum(rows["Adam"]["held_out"]) / 10 == pytest.approx(3.19, abs=0.005)
+    quick = [trial("digits, MLP", "Adam", [0.0215], seed).held_out[0] for seed in range(100, 110)]
+    assert flip_test(quick, rows["Adam"]["held_out"]) > 0.1
 
 
 def test_the_tenth_seed_takes_the_win_away():
     """On the MLP, where nobody beats anybody, ten leaders lose their lead.
     On the CNN, Nesterov is ahead of momentum after nine seeds, and $p$ is below 0.01.
-    At nine seeds Nesterov beats momentum, at ten we do not know.
     """
     pairs = itertools.combinations([row["held_out"] for row in RESULTS["digits, MLP"].values()], 2)
     assert sum((sum(a[:3]) - sum(b[:3])) * (sum(a) - sum(b)) < -1e-9 for a, b in pairs) == 10
@@ -351,8 +385,8 @@ def test_one_seed_takes_the_win_from_nesterov():
 @pytest.mark.parametrize("rarely", [0.05, 0.2])
 def test_a_small_p_hangs_on_the_seeds_that_were_drawn(rarely):
     """If neither were better, and luck symmetric, each $d_i$ could as well have had the other sign.
-    Where no seed runs away, one wins all ten.
-    We take ten, of which at least eight must agree.
+    Where no seed runs away, the one that gains 0.2 wins all ten.
+    We take ten, of which at least eight must agree, and the others differ little.
     So $p < 0.01$ says who is ahead with eight of the ten seeds or more; the mean may depend on a runaway that
     """
     draws = torch.Generator().manual_seed(5)
@@ -362,5 +396,6 @@ def test_a_small_p_hangs_on_the_seeds_that_were_drawn(rarely):
     counts = torch.tensor([flip_test(row, [0.0] * 10) < 0.01 for row in d.tolist()])
     assert counts[~away.any(1)].all() and counts.double().mean() > 5 * 0.01
     assert ((d[counts] < 0).sum(1) >= 8).all()
+    assert flip_test([1.0] * 8 + [-0.2] * 2, [0.0] * 10) < 0.01 < flip_test([1.0] * 8 + [-0.5] * 2, [0.0] * 10)
     signs = torch.randint(2, d.shape, generator=draws) * 2 - 1
     assert sum(flip_test(row, [0.0] * 10) < 0.01 for row in (signs * d).tolist()) / 300 < 0.03  # the same, symmetric
