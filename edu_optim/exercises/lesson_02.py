@@ -102,6 +102,12 @@ EXERCISES = [
                 ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
             ),
             edit(
+                "the newest number is missing in the sum of the weights",
+                {"2 / (t + 1)": "t / sum(range(t))"},
+                why="This divides by 1 + ... + (t - 1), which is what sum(range(t)) holds, and at t = 1 by zero.",
+                ask="In the mean of 1, 2, 2, 3, 3, 3, which share has the last number, 3?",
+            ),
+            edit(
                 "the share of the old mean",
                 {"2 / (t + 1)": "(t - 1) / (t + 1)"},
                 why="This is what the old mean keeps; the rate is what the newest number gets.",

@@ -93,6 +93,12 @@ EXERCISE = Exercise(
             for left in ("2 * k", "k")
         ],
         edit(
+            "the old bracket stands above the line, and the new one is missing",
+            {"2 * k / (1 + k * curvature)": "lr * new_batch / batch * (2 - lr * curvature) / 2"},
+            why="In formula (2) the bracket 2 - lr * curvature divides, and the new rate has one of its own.",
+            ask="Write both noise floors as fractions: on which side of the line does each rate stand, and how often?",
+        ),
+        edit(
             "a sign has turned",
             {
                 "2 * k / (1 + k * curvature)": (

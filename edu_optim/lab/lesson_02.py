@@ -84,13 +84,14 @@ def _paths(
 
 
 def _late_as_dots(ax: Axes) -> None:
-    """Draw the paths as lines to step 20 alone, and every later place as a dot below the lines."""
-    for line in ax.get_lines():
-        name, (x, y) = line.get_label(), numpy.asarray(line.get_xydata()).T
-        if len(x) > 21:
-            line.set_data(x[:21], y[:21])
-            size = 1.5 * line.get_linewidth() + 1.5
-            ax.plot(x[21:], y[21:], ".", color=line.get_color(), markersize=size, zorder=1.9, label=f"_{name}, late")
+    """Draw the paths as lines to step 20 alone, and every later place as a dot, once where paths agree."""
+    paths = [(line, numpy.asarray(line.get_xydata())) for line in ax.get_lines()]
+    paths = [(line, places) for line, places in paths if len(places) > 21]
+    for k, (line, places) in enumerate(paths):
+        line.set_data(*places[:21].T)
+        if not any(numpy.allclose(places, others) for _, others in paths[k + 1 :]):
+            name, late = line.get_label(), places[21:].T
+            ax.plot(*late, ".", color=line.get_color(), markersize=4, zorder=1.9, label=f"_{name}, late")
 
 
 def _runs(lr: float, batch: int, seed: int, broken: bool, optimizer: Callable[..., Any] | None) -> dict[str, Tensor]:
@@ -296,7 +297,7 @@ def draw_steps(found: Mapping[int, Sequence[tuple[float, int]]]) -> Figure:
 
     >>> fig = draw_steps({4: [(0.5, 100), (1, 130), (0.5, 90)], 16: [(1, 40), (1, 50), (1, 60)]})
     >>> [text.get_text() for text in fig.axes[0].texts]
-    ['lr 0.5–1', 'lr 1', 'if twice the images halved the steps', 'needed']
+    ['lr 0.5–1', 'lr 1', 'if twice the images\\nhalved the steps', 'needed']
     """
     fig, ax = figure(width=7.5, height=4)
     sizes, needed = numpy.array(list(found)), numpy.array([sorted(n for _, n in runs) for runs in found.values()])
@@ -308,7 +309,8 @@ def draw_steps(found: Mapping[int, Sequence[tuple[float, int]]]) -> Figure:
         rates = sorted({lr for lr, _ in runs})
         text = f"lr {rates[0]}" + (f"–{rates[-1]}" if len(rates) > 1 else "")
         ax.annotate(text, (size, most), (0, 9), textcoords="offset points", ha="center")
-    ax.text(3 * sizes[1], 0.76 * needed.min(), "if twice the images halved the steps", color="0.4")
+    beside = (0.85 * sizes[1], middle[0] * sizes[0] / sizes[1])
+    ax.text(*beside, "if twice the images\nhalved the steps", color="0.4", ha="right", va="top")
     ax.set(xscale="log", yscale="log", xlabel="images a step, log scale", ylabel="steps to the loss, log scale")
     ax.set(xlim=(0.5 * sizes[0], 1.4 * sizes[-1]), ylim=(0.7 * needed.min(), 1.3 * needed.max()))
     ax.set_xticks(sizes, [str(size) for size in sizes])

@@ -72,7 +72,7 @@ def test_one_over_t_is_the_running_mean(start):
 
 @pytest.mark.parametrize("condition", [3, 100])
 def test_at_the_best_constant_rate_the_ball_is_round(condition):
-    """At $2/(m+L)$, the best constant rate of lesson 01, equal errors make it round, too."""
+    """Right: at $2/(m+L)$, the best constant rate of lesson 01, equal errors make it round in these two coordinates, too."""  # noqa: E501
     start = torch.zeros(4000, 2, dtype=torch.float64)
     rate = 2 / (1 + condition)
     places = descend(noisy_quadratic(condition), SGD, steps=4 * condition, start=start, lr=rate).points[-1]
@@ -82,12 +82,13 @@ def test_at_the_best_constant_rate_the_ball_is_round(condition):
         return max(abs(1 - lr), abs(1 - lr * condition))
 
     assert all(factor(rate) <= factor(rate * change) for change in (0.5, 0.9, 0.99, 1.01, 1.1, 2))
+    assert floor_variance(rate, (1 + condition) / 2) < 0.8 * floor_variance(rate, 1)  # a third coordinate: not round
 
 
 @pytest.mark.parametrize(("scales", "batch", "noise"), [((1.0, 5.0), 4, 1.0), ((1.0, 3.0), 8, 3.0)])
 def test_the_ball_of_least_squares_is_round(scales, batch, noise):
-    """In the middle $s^2$ is in proportion to $\\lambda$, as in least squares with noisy labels: there small rates make the ball round.
-    Such errors grow with the distance, which (2) leaves out: first *Write* below."""  # noqa: E501
+    """Middle: a least-squares fit, where $s^2$ is in proportion to $\\lambda$, which cancels in (2) at small rates: round.
+    Such errors grow with the distance, which (2) leaves out (exercise 2)."""  # noqa: E501
     scale, draws = torch.tensor(scales, dtype=torch.float64), torch.Generator().manual_seed(batch)
     place, lr, seen = torch.zeros(300, 2, dtype=torch.float64), 0.05 / scales[1] ** 2, []
     for step in range(round(6 / (lr * scales[0] ** 2))):
@@ -222,12 +223,12 @@ def test_squares_that_add_up_to_infinity_do_no_harm_on_a_bowl(power):
 def test_larger_batches_save_steps_up_to_a_point(loss, seed):
     """The batch: more images a step save steps, up to a point
     How many steps does each batch need until the loss is 0.3, at the best of eight rates from 0.25 to 2.8?
-    From 4 images to 64 the steps fall to a quarter or less and the best rate grows four times in all three runs: far less than in proportion.
-    From 256 to all, seven times the images, the steps are the same within a twentieth."""  # noqa: E501
+    From 4 images to 64 the steps fall to about a quarter or less and the best rate grows four times in all three runs: far less than in proportion.
+    From 256 to all the steps differ by at most two: we look at every second step."""  # noqa: E501
     found = [steps_to(loss, size, seed) for size in (4, 64, 256, 1797)]
     (slow, few), (fast, some), (_, more), (all_at_once, all_of_them) = found
     assert some < 0.4 * few and 0.65 * some < all_of_them < some
-    assert more < some and 0.85 * more < all_of_them < 1.1 * more
+    assert more < some and 0.85 * more < all_of_them < 1.1 * more and abs(more - all_of_them) <= 2
     assert 2 < fast / slow < 6 and 1 < all_at_once / slow < 10
 
 
@@ -235,7 +236,8 @@ def test_larger_batches_save_steps_up_to_a_point(loss, seed):
 def test_on_the_digits_the_noise_fades_with_the_loss(seed):
     """With 16 units each doubling of the passes leaves about half of the loss or less, and no floor is in sight.
     The error of one example shrinks too, from 2.4 at the start to 0.9: this net can fit nearly every image.
-    With 3 the error is 3.1 after 32 passes: the noise stays, and four passes at 0.1 bring the loss from 0.64 to 0.55."""  # noqa: E501
+    With 3 the error is 3.1 after 32 passes: the noise stays.
+    At 1 the loss then goes up and down between 0.58 and 0.63; four passes at 0.1 end lower, at 0.55."""  # noqa: E501
     images, right = digits()
     draws = torch.Generator().manual_seed(seed)
     guessed = torch.rand(len(right), generator=draws) < 0.5
@@ -250,10 +252,13 @@ def test_on_the_digits_the_noise_fades_with_the_loss(seed):
         (first, _), (second, _), (third, error) = found
         assert (floor == 0) == (second < first / 1.5 and third < second / 1.6 and error < 1.2)
         assert third > floor and (floor == 0 or error > 2.4)
-        train(model, SGD, images, labels, 28 * 4, batch=64, seed=10 * seed + 3, lr=0.1)
-        with torch.no_grad():
-            fourth = torch.nn.functional.cross_entropy(model(images), labels).item()
-        assert floor < fourth < third - 0.03 * (floor > 0)
+        ends = []
+        for stretch, (passes, lr) in enumerate([(1, 1), (1, 1), (1, 1), (4, 0.1)], start=3):
+            train(model, SGD, images, labels, 28 * passes, batch=64, seed=10 * seed + stretch, lr=lr)
+            with torch.no_grad():
+                ends.append(torch.nn.functional.cross_entropy(model(images), labels).item())
+        assert floor < ends[-1] < third - 0.03 * (floor > 0)
+        assert floor == 0 or ends[-1] < min(ends[:3]) - 0.01
 
 
 @pytest.mark.parametrize("batch", [4, 25])
@@ -274,23 +279,6 @@ def test_many_noisy_steps_err_no_more_than_one_with_as_many_examples(batch):
         return torch.stack(ends).var(0).sum().sqrt().item()
 
     assert moved(20, batch, 1e-4) == pytest.approx(moved(1, 20 * batch, 20e-4), rel=0.1)
-
-
-def test_held_out_images_tell_batches_apart_less():
-    """Keep 500, drawn at random, away from training and ask for their loss too, at the best rates of ten passes (chosen on all).
-    In this run the loss with 16 is a third of that with 128 on images seen, two thirds on those held out."""  # noqa: E501
-    images, labels = digits()
-    nets, shares = [small_net(64, 16, 10, seed=seed) for seed in range(4)], []
-    for draw in (1, 2):
-        mixed, ends = torch.randperm(1797, generator=torch.Generator().manual_seed(draw)), {}
-        for steps, batch, lr in ((101, 128, 2), (811, 16, 1)):
-            seen = mixed[500:]
-            copies = train_many(nets, SGD, images[seen], labels[seen], steps, batch=batch, seed=draw, lr=lr)
-            ends[batch] = torch.stack([_losses(copies, images[part], labels[part]) for part in (seen, mixed[:500])])
-        shares.append(ends[16] / ends[128])
-    on_seen, held_out = torch.cat(shares, 1)
-    assert all((share < 1).double().mean() > 0.8 for share in (on_seen, held_out))
-    assert on_seen.mean() < 0.75 * held_out.mean() < 0.75
 
 
 def _losses(copies, images, labels):
@@ -378,7 +366,7 @@ def ends_of_the_last_pass(lr, seed, batch, before):
 
 @pytest.mark.parametrize(("lr", "seed", "batch", "before"), [(1, 2, 16, 560), (0.5, 3, 16, 560), (2, 2, 128, 126)])
 def test_averaging_does_on_the_digits_what_a_lower_rate_does(lr, seed, batch, before):
-    """No bowl, and yet in this run with 16 images at the rate 1 the average does what the lowered rate does.
+    """No bowl, and yet in this run with 16 images at the rate 1 the average ends at least as low as the lowered rate.
     If the loss still jumps at the end, lower the rate, or average the last places
     """
     last, average, lowered = ends_of_the_last_pass(lr, seed, batch, before)
