@@ -142,6 +142,18 @@ EXERCISES = [
                 why="1 + beta + beta**2 + ... adds up to 1 / (1 - beta), not to 1 / (1 - beta**2).",
                 ask="How large is torch's velocity after many gradients of 1?",
             ),
+            edit(
+                "two gradients in the place of the whole sum",
+                {"* (1 - beta)": "/ (1 + beta)"},
+                why="After two gradients of 1 torch's velocity is 1 + beta; it grows on, 1 + beta + beta**2 + ...",
+                ask="How large is torch's velocity after many gradients of 1?",
+            ),
+            edit(
+                "the root of 1 - beta",
+                {"(1 - beta)": "(1 - beta) ** 0.5"},
+                why="On a steady slope torch's velocity grows to 1 / (1 - beta), not to the root of it.",
+                ask="How large is torch's velocity after many gradients of 1?",
+            ),
         ],
         at("to_torch", (0.23, 0.87), (1.7, 0.41), (0.031, 0.0)),
         secret=True,
@@ -183,6 +195,12 @@ EXERCISES = [
                 },
                 why="Each round comes nearer, but both sides of the equation must hold the same beta.",
                 ask="In 1 + beta - 2 * sqrt(beta) = (1 - beta) * x, how often does beta stand?",
+            ),
+            edit(
+                "the first terms for a small lr * curvature",
+                {"((1 - x) / (1 + x)) ** 2": "1 - 4 * x"},
+                why="It comes near where lr * curvature is small, but above a quarter it is negative.",
+                ask="At which beta is 1 + beta - 2 * sqrt(beta) = (1 - beta) * x, with no term left out?",
             ),
             edit(
                 "the root of the momentum",

@@ -394,6 +394,7 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     grid = (lrs, betas.expand_as(lrs), rates)
     ax.contourf(*grid, levels=[0.8, *levels, 1.001], cmap="gray", vmin=0.6, vmax=1.0)
     ax.contour(*grid, levels=levels, colors="k", linewidths=0.6)
+    ax.fill([0.02, 0.04, 0.045, 0.045], [0, 1, 1, 0], facecolor="w", edgecolor="0.75", hatch="//", linewidth=0)
     box = {"facecolor": "w", "edgecolor": "none", "pad": 1}
     small = {"va": "center", "ha": "center", "fontsize": 10, "bbox": box}
     for level in levels[:-1]:  # on the flat part, where it is level, β is its square
@@ -408,9 +409,9 @@ def draw_map(lrs: Tensor, betas: Tensor, rates: Tensor) -> Figure:
     ax.text(0.0165, 0.873, "all swing: convergence rate √β", ha="left", va="center", bbox=box)
     ax.text(0.003, 0.4, "curvature 1 creeps", color=BLACK, bbox=box)
     ax.text(0.0148, 0.71, "critical β of curvature 1", color=RED, ha="right", bbox=box)
-    ax.text(0.0345, 0.63, "best of all: 0.818", color=BLUE)
-    ax.text(0.021, 0.015, "gradient descent at its best: 0.980", color=BLUE)
-    ax.text(0.034, 0.3, "diverges")
+    ax.text(0.0345, 0.63, "best of all: 0.818", color=BLUE, bbox=box)
+    ax.text(0.0212, 0.02, "gradient descent at its best: 0.980", color=BLUE, bbox=box)
+    ax.text(0.034, 0.3, "diverges", bbox=box)
     ax.set(xlim=(0, 0.045), ylim=(0, 1), xlabel="learning rate", ylabel="momentum β")
     return fig
 
