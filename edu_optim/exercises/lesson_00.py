@@ -287,8 +287,8 @@ EXERCISES = [
             edit(
                 "one epoch too few",
                 {"range(epochs)": "range(epochs - 1)"},
-                why="The model has been trained for one epoch less than it was asked for.",
-                ask="How many numbers does `range(1, epochs)` give?",
+                why="This is the answer of a model that has taken one step fewer than it was asked for.",
+                ask="Is the model asked after the last step, and how many numbers does `range(1, epochs)` give?",
             ),
         ],
         _watch_prediction,

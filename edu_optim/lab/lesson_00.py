@@ -262,7 +262,7 @@ def learning(axes: Any, *, lr: float, broken: bool, optimizer: Callable[..., Any
     found = overlay(axes[0], curves)
     seen = torch.cat([curve[:, 1] for curve in curves.values()]).nan_to_num(HIGH).clamp(FLAT, HIGH)
     low, high = math.log(seen.min() / 2, 100), math.log(seen.max() * 2, 100)
-    axes[0].set_ylim(100 ** min(-1, math.floor(low)), 100 ** max(1, math.ceil(high)))  # a scale that seldom changes
+    axes[0].set_ylim(100 ** min(-2, math.floor(low)), 100 ** max(2, math.ceil(high)))  # a scale that seldom changes
     return {
         "prediction for x = 5": model(torch.tensor([[5.0]], dtype=torch.float64)).item(),
         "loss after 50 epochs": losses[-1].item(),

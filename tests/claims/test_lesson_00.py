@@ -94,7 +94,7 @@ def test_without_zero_grad_the_loss_falls_at_first(weight, bias, lr):
 @STARTS
 @pytest.mark.parametrize("lr", [0.008, 0.02])
 def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
-    """So this crawl is Adam's own: it still divides by the large gradients of the start."""
+    """So here Adam's memory is a brake: it still divides by the large gradients of the start."""
     model, epochs = line(weight, bias), round(3.2 / lr)
     optimizer = Adam(model.parameters(), lr=lr)
     train(model, optimizer, epochs)
@@ -112,6 +112,26 @@ def test_an_empty_memory_speeds_adam_up(weight, bias, lr):
     for buffers in kept.state.values():
         buffers["exp_avg"].zero_()
     assert train(still_dividing, kept, 100)[-1] == pytest.approx(slow, rel=0.2)
+
+
+@pytest.mark.parametrize(("weight", "bias"), [(3.0, 1.0), (1.0, -1.0), (2.5, 0.5), (4.0, 2.0)])
+@pytest.mark.parametrize("lr", [0.01, 0.02])
+def test_where_both_knobs_are_equally_far_adam_does_not_crawl(weight, bias, lr):
+    """But from a weight of 3 and a bias of 1, where they are larger still, nothing crawls: both are 1 too high, and
+    Adam turns both alike."""
+    model, epochs = line(weight, bias), round(2.5 * abs(bias) / lr)
+    optimizer = Adam(model.parameters(), lr=lr)
+    losses = train(model, optimizer, epochs)
+    assert model.weight.item() - 2 == pytest.approx(model.bias.item(), abs=1e-6)
+    assert losses[epochs] < 1e-3 * losses[0]
+    crawling = line()
+    crawl = train(crawling, Adam(crawling.parameters(), lr=lr), round(2.5 / lr))
+    assert crawl[-1] > 1e-2 * crawl[0]
+    if abs(bias) >= 1:
+        first = line(weight, bias)
+        train(first, SGD(first.parameters(), lr=0.0), 1)
+        for knob, usual in ((first.weight, 18.2), (first.bias, 5.96)):
+            assert abs(knob.grad.item()) > usual
 
 
 @pytest.mark.parametrize(("lr", "bend"), [(0.01, 20), (0.06, 1), (0.02, 10), (0.055, 2), (0.09, 10), (0.117, None)])
@@ -176,8 +196,8 @@ def test_a_range_of_rates_does_well(lr):
 @STARTS
 @pytest.mark.parametrize("lr", [0.2, 0.25, 0.3])
 def test_an_average_of_gradients_makes_adam_swing(weight, bias, lr):
-    """The loss swings because Adam steps along an average of recent gradients, and so runs on past the points
-    ([lesson 03](03_momentum.ipynb))."""
+    """At this rate the loss swings because Adam steps along an average of recent gradients, and so runs on past the
+    points ([lesson 03](03_momentum.ipynb))."""
     rises = {}
     for beta1 in (0, 0.9):
         model = line(weight, bias)
@@ -298,7 +318,7 @@ def test_in_a_million_dimensions_random_directions_are_at_right_angles(seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_too_large_a_rate_swings_and_does_not_settle_either(seed):
-    """So where a loss swings and does not settle, look for `zero_grad`, then at the rate."""
+    """So where a loss swings and does not settle, look for `zero_grad`; if it stands there, try a smaller rate."""
     images, labels = digits()
     late = {}
     for lr in (0.5, 4):
@@ -322,9 +342,9 @@ def test_without_zero_grad_adam_swings_on_a_network(seed):
     assert (torch.tensor(found).diff().sign().diff() != 0).sum() > 10
 
 
-@pytest.mark.parametrize(("lr", "seed"), [(0.05, 3), (0.2, 1)])
+@pytest.mark.parametrize(("lr", "seed"), [(0.05, 3), (0.2, 1), (1, 0), (2, 0)])
 def test_without_zero_grad_a_network_can_learn_faster(lr, seed):
-    """For SGD this rate is small, and the loss falls even faster without line (3): the sum of all gradients is a
+    """On this network SGD's loss falls even faster without line (3): the sum of all gradients is a
     momentum that never fades ([lesson 03](03_momentum.ipynb)).
     With Adam, at the same rate, it swings far above its start.
     So a good curve does not prove the line: look at the code."""
