@@ -114,6 +114,12 @@ EXERCISES = [
                 ask="If lr L is 3, by what does a step multiply the distance?",
             ),
             edit(
+                "the root is taken of the sum",
+                {"1 + growth**0.5": "(1 + growth) ** 0.5"},
+                why="The factor of a step is the root of growth; 1 comes to it afterwards.",
+                ask="Of which number alone is the root the factor of the distance?",
+            ),
+            edit(
                 "the root is taken twice",
                 {"growth**0.5": "growth**0.25"},
                 why="The factor of a step is the root of growth, and here that root stands under another.",

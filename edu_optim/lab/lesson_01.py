@@ -86,8 +86,8 @@ def only_rebinds(p: torch.Tensor, g: torch.Tensor, *, lr: float) -> tuple[torch.
 
 
 def _bowl_and_parts(axes: Any, condition: float) -> None:
-    contour(axes[0], quadratic(condition), points=101)
-    axes[0].set_title(f"30 steps at condition number {condition}")
+    contour(axes[0], quadratic(condition), points=201)
+    axes[0].set(title=f"30 steps at condition number {condition}", xlim=(-5, 1.5), ylim=(-2, 2))
     axes[1].set(xlabel="step", ylabel="loss, log scale", yscale="log", xlim=(-0.5, STEPS + 0.5), ylim=(LOW, HIGH))
 
 
@@ -131,32 +131,36 @@ def crossing(lrs: Tensor, floor: Tensor, wall: Tensor) -> Figure:
     return fig
 
 
-def ravine_of_the_line(hessian: Tensor, lr: float, steps: int = 50) -> Figure:
-    """The loss of lesson 00's line over weight and bias, its two directions, and gradient descent's path.
+def ravine_of_the_line(hessian: Tensor, rates: list[float], steps: int = 20) -> Figure:
+    """A panel for each rate: the loss of lesson 00's line over weight and bias, and gradient descent's path.
 
-    >>> fig = ravine_of_the_line(torch.tensor([[15.0, 5.0], [5.0, 2.0]], dtype=torch.float64), lr=0.06, steps=2)
-    >>> [text.get_text() for text in fig.axes[0].texts if text.get_text().isalpha()]
-    ['wall', 'floor', 'start']
+    >>> fig = ravine_of_the_line(torch.tensor([[15.0, 5.0], [5.0, 2.0]], dtype=torch.float64), [0.01, 0.06])
+    >>> [text.get_text() for text in fig.axes[0].texts if text.get_text()]
+    ['start', 'wall', 'floor']
     """
-    (x, y), first = (column[:, 0].double() for column in line_points()), line_model().double()
-    path = [torch.stack([first.weight[0, 0], first.bias[0]]).detach()]
+    x, y = (column[:, 0].double() for column in line_points())
     minimum = torch.tensor([2.0, 0.0], dtype=torch.float64)
-    for _ in range(steps):
-        path.append(path[-1] - lr * hessian @ (path[-1] - minimum))
-    weights, biases = (torch.linspace(*ends, 121, dtype=torch.float64) for ends in ((0.4, 2.6), (-0.6, 1.6)))
-    losses = ((weights[:, None] * x + biases[:, None, None] - y) ** 2).mean(-1)
-    fig, ax = figure(width=6.5, height=4.6)
-    levels = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
-    ax.clabel(ax.contour(weights, biases, losses, levels, colors="0.7", linewidths=0.8), levels[1:-1], fontsize=8)
+    weights, biases = (torch.linspace(*ends, 121, dtype=torch.float64) for ends in ((0.4, 3.4), (-0.9, 1.5)))
+    levels, height = [0.03, 0.3, 3, 10], ((weights[:, None] * x + biases[:, None, None] - y) ** 2).mean(-1)
+    fig, axes = figure(len(rates), width=11.5, height=3.6, sharey=True)
+    for ax, lr in zip(axes, rates, strict=True):
+        first = line_model().double()
+        path = [torch.stack([first.weight[0, 0], first.bias[0]]).detach()]
+        for _ in range(steps):
+            path.append(path[-1] - lr * hessian @ (path[-1] - minimum))
+        loss = (path[-1] - minimum) @ hessian @ (path[-1] - minimum) / 2
+        ax.contour(weights, biases, height, levels, colors="0.7", linewidths=0.8)
+        ax.plot(*torch.stack(path).T, "o-", color=BLUE, linewidth=1, markersize=3)
+        ax.plot(*path[-1], "*", color="black", markersize=11)
+        ax.plot(*minimum, "k+", markersize=10)
+        ax.annotate("start", path[0], (0, 6), textcoords="offset points", ha="center")
+        ax.set(title=f"lr {lr}: loss {loss:.2f} after {steps}", xlabel="weight", ylabel="bias", aspect="equal")
+        ax.label_outer()
     floor, wall = torch.linalg.eigh(hessian)[1].T
-    for direction, name, color, length in ((wall, "wall", RED, 0.5), (floor, "floor", GREEN, 0.27)):
-        tip = minimum + length * direction * direction[1].sign()
-        ax.annotate("", tip, minimum, arrowprops={"arrowstyle": "->", "color": color, "linewidth": 2})
-        ax.annotate(name, tip, (4, 4), textcoords="offset points", color=color)
-    ax.plot(*torch.stack(path).T, "o-", color=BLUE, markersize=3, label=f"gradient descent, lr {lr}")
-    ax.plot(*minimum, "k+", markersize=10, label="_minimum")
-    ax.annotate("start", path[0], (-4, 6), textcoords="offset points", ha="right")
-    ax.set(xlabel="weight", ylabel="bias", aspect="equal")
+    for arrow, name, color in ((wall * wall[0].sign(), "wall", RED), (floor * floor[0].sign(), "floor", GREEN)):
+        tip = minimum + 0.55 * arrow
+        axes[0].annotate("", tip, minimum, arrowprops={"arrowstyle": "->", "color": color, "linewidth": 2})
+        axes[0].annotate(name, tip, (4, 0), textcoords="offset points", color=color)
     return fig
 
 
