@@ -13,6 +13,11 @@ RULES = {
     ]
 }
 
+MENDED = (
+    "The velocity is made first, with the newest gradient in it; the step then adds `momentum` times it and takes "
+    "off `lr * g`."
+)
+
 PLACES = "lr * (g + momentum * b)", "(lr * g + momentum * b)"  # with lr outside the velocity, and inside
 MIXED = [  # the step of one velocity with the other velocity in it
     ("the velocity acts backwards and with lr twice", "lr * (g - lr * momentum * b)", "lr * (g - momentum * b)"),
@@ -299,6 +304,11 @@ EXERCISES = [
         at("best_momentum", (37.0,), (5.3,), (410.0,)),
         secret=True,
     ),
-    Exercise("mended_nesterov", rules.nesterov, RULES["nesterov"], [*lesson_01.CATALOG, *lesson_03.CATALOG, *CATALOG]),
+    Exercise(
+        "mended_nesterov",
+        rules.nesterov,
+        [*RULES["nesterov"][:2], MENDED],
+        [*lesson_01.CATALOG, *lesson_03.CATALOG, *CATALOG],
+    ),
     LOOK_AHEAD,
 ]

@@ -150,10 +150,10 @@ EXERCISE = Exercise(
             for first in ("gradient(p)", "lr * gradient(p)")
         ],
         edit(
-            "the velocity is made anew in each step",
+            "each push begins where you stood, not at the point ahead",
             {"velocity = momentum * velocity + gradient(ahead)": "velocity = gradient(ahead)"},
-            why="It holds the newest gradient alone, and forgets all before it.",
-            ask="What of the old velocity should be in the new one?",
+            why="You ask ahead and then go back to be pushed, so a step is lr times the newest gradient alone.",
+            ask="Which two moves make a step: the push alone, or the carry and the push?",
         ),
         edit(
             "the learning rate is in the velocity as well as in the step",

@@ -178,10 +178,10 @@ def draw_overshoot(*runs: Trace) -> Figure:
         ax.axhline(0, color="0.6", linewidth=1, label="_minimum")
         ax.set(xlabel="step", ylabel=along)
         for run in runs:
-            far = run.points[:, 0].max()
-            marked = [run.points[:, 0].argmax().item()] if ax is axes[0] else []
-            ax.plot(run.points[:, places], **look(run.name), markevery=marked, label=f"{run.name}, {far:.2f} too far")
-    axes[0].legend(loc="lower right")
+            far, first = run.points[:, 0].max(dim=0)
+            marked, name = ([], run.name) if places else ([first.item()], f"{run.name}, {far:.2f} too far")
+            ax.plot(run.points[:, places], **look(run.name), markevery=marked, label=name)
+        ax.legend(loc="lower right")
     return fig
 
 
@@ -196,6 +196,7 @@ def draw_rates() -> Figure:
     for ax, (name, rule) in zip(axes, {"momentum": momentum, "Nesterov": nesterov}.items(), strict=True):
         rates = rate(rule, products[:, None], 1.0, betas)
         heat(ax, products, betas, rates.where(rates < 1, inf), "convergence rate", "linear")
+        ax.collections[0].set_clim(0, 1)  # one shade is one rate in both panels
         ax.set(xlabel="learning rate × curvature", title=name)
     axes[0].set_ylabel("β")
     return fig

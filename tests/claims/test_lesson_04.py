@@ -53,7 +53,7 @@ def test_below_a_thousandth_or_three_both_creep():
 
 @pytest.mark.parametrize("largest", [0.02, 0.9])
 def test_a_smaller_memory_leaves_fewer_that_swing(largest):
-    """On a bowl, too, the smaller $\\beta$, the fewer directions swing, and so gain by friction."""
+    """With a smaller $\\beta$ fewer directions of a bowl swing, so fewer gain by friction."""
     curves = torch.logspace(-5, 0, 400, dtype=torch.float64)
     for lr in (lambda beta: largest, lambda beta: largest * (1 - beta)):
         counts = []
@@ -97,16 +97,18 @@ def test_beyond_one_friction_is_a_drive(product, beta):
 
 @pytest.mark.parametrize("beta", [0.1, 0.5, 0.9, 0.99])
 def test_the_drive_is_weak_at_first(beta):
-    """Dark is fast: Nesterov's valley lies at 1, and just beyond, its rate climbs fastest.
-    Still, at $\\beta = 0.9$ it is the lower of the two up to 1.33."""
+    """Dark is fast: Nesterov's valley lies at 1, and both its walls are steep.
+    Still, at $\\beta = 0.9$ it is the lower of the two from 0.003 to 1.33."""
     products = torch.linspace(1.001, 1.05, 20, dtype=torch.float64)
     assert (rate(nesterov, products, 1.0, beta) < rate(momentum, products, 1.0, beta)).all()
     edge = torch.tensor([(2 + 2 * beta) / (1 + 2 * beta)], dtype=torch.float64)
     assert rate(nesterov, edge, 1.0, beta) > rate(momentum, edge, 1.0, beta) + (1 - beta) / 10
     climbs = rate(nesterov, torch.linspace(1, edge.item(), 12, dtype=torch.float64), 1.0, beta).diff()
     assert climbs.argmax() == 0 and climbs.argmin() == len(climbs) - 1
-    near = torch.tensor([1.32, 1.34], dtype=torch.float64)
-    assert (rate(nesterov, near, 1.0, 0.9) < rate(momentum, near, 1.0, 0.9)).tolist() == [True, False]
+    sides = rate(nesterov, torch.tensor([1 - 1e-4, 1 + 1e-4], dtype=torch.float64), 1.0, beta)
+    assert sides == pytest.approx(math.sqrt(beta * 1e-4), rel=0.05)  # a root on both sides
+    near = torch.tensor([0.0026, 0.0031, 1.32, 1.34], dtype=torch.float64)
+    assert (rate(nesterov, near, 1.0, 0.9) < rate(momentum, near, 1.0, 0.9)).tolist() == [False, True, True, False]
 
 
 @pytest.mark.parametrize("place", [-3.0, 0.02, 700.0])
@@ -129,6 +131,25 @@ def test_parameters_are_the_points_ahead(lr, beta):
         assert torch.allclose(parameters, ahead, rtol=0, atol=1e-12)
         velocity = beta * velocity + curvatures * ahead
         ball = ball - lr * velocity
+
+
+@pytest.mark.parametrize("lr, beta", [(0.01, 0.95), (0.02, 0.6)])
+def test_only_while_the_rate_stays(lr, beta):
+    """All this holds while $\\eta$ stays."""
+    curvatures = torch.tensor([1.0, 40.0], dtype=torch.float64)
+    ball, velocity, gaps = torch.tensor([-4.0, 1.0], dtype=torch.float64), torch.zeros(2, dtype=torch.float64), []
+    weight = ball.clone()
+    optimizer = torch.optim.SGD([weight], lr=lr, momentum=beta, nesterov=True)
+    for step in range(9):
+        if step == 6:
+            lr = optimizer.param_groups[0]["lr"] = lr / 10
+        ahead = ball - lr * beta * velocity
+        gaps.append((weight - ahead).norm().item())
+        velocity = beta * velocity + curvatures * ahead
+        ball = ball - lr * velocity
+        weight.grad = curvatures * weight
+        optimizer.step()
+    assert max(gaps[:6]) < 1e-12 and min(gaps[6:]) > 1e-2
 
 
 @pytest.mark.parametrize("k", [4, 36, 900])
@@ -183,7 +204,7 @@ def test_tenth_and_hundredth():
 @pytest.mark.parametrize("rule", [momentum, nesterov])
 def test_constant_memory_gains_a_factor(rule):
     """With $\\beta = 0.9$ for good Nesterov ends at a tenth of gradient descent's loss and falls like $1/k$ again.
-    With $\\beta = 0.9$ for good, as torch would keep it, the worst loss on gentle bowls falls like $1/k$ again"""
+    With $\\beta = 0.9$ for good, as torch would keep it, the worst loss on bowls of small curvature falls like $1/k$ again"""  # noqa: E501
     kept, plain = worst_bowl(rule, 4000, momentum=0.75), worst_bowl(momentum, 4000, momentum=0.0)
     assert kept[3999] / kept[399] == pytest.approx(0.1, rel=0.05)
     factor = kept[-1] / plain[-1]
@@ -263,7 +284,7 @@ def test_old_buffer_is_momentum():
 @pytest.mark.parametrize("batch, sizes", [(12, (64, 8, 10)), (32, (64, 16, 10))])
 def test_held_out_loss(batch, sizes):
     """at 0.7 and below these seeds do not agree.
-    in a short run it can help."""
+    on nets like these it can help in a short run."""
     betas, seeds = torch.tensor([0.6, 0.9, 0.95], dtype=torch.float64), range(30, 36)
     losses, parts = held_out(betas, [150], seeds, batch=batch, sizes=sizes)[150]
     ahead, means = (losses[:, 1] < losses[:, 0]).sum(0), losses.mean(0)
