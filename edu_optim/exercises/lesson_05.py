@@ -299,6 +299,12 @@ EXERCISES = [
                 ask="What is s when the first step is taken, and how long is that step?",
             ),
             edit(
+                "the distance is negative",
+                {"return lr * sum": "return -lr * sum"},
+                why="Each visit moves the weight by lr / sqrt(n), one way or the other; a distance has no sign.",
+                ask="Can something be less than no distance away?",
+            ),
+            edit(
                 "the length of the last step alone",
                 {"sum(visit**-0.5 for visit in range(1, steps // every + 1))": "(steps // every) ** -0.5"},
                 why="The steps before it were walked too.",
@@ -318,7 +324,15 @@ EXERCISES = [
             "In each step: prediction, the mean of the examples' gradients, one call of the lesson's `adagrad` with w, "
             "that mean and s.",
         ],
-        LOGISTIC,
+        [
+            *LOGISTIC,
+            edit(
+                "the scores go through tanh, not through the sigmoid",
+                {"torch.sigmoid(inputs @ w)": "torch.tanh(inputs @ w)"},
+                why="tanh lies between -1 and 1, so what should be a probability can be below 0.",
+                ask="Which curve lies between 0 and 1?",
+            ),
+        ],
         _watch_logistic,
     ),
 ]

@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from ..optimizers import SGD, Adagrad
-from ..plot import BLUE, GRAY, RED, figure, look
+from ..plot import BLUE, GRAY, LOOKS, RED, figure, look
 from ..problems import Problem, digits, quadratic, small_net
 from ..trace import Trace, descend, race
 from . import nets
@@ -112,7 +112,7 @@ def _plane_and_losses(axes: Any) -> None:
     axes[0].legend(handles=[])  # the names stand on the right
     axes[1].plot(numpy.asarray(_plain().losses), "--", color=GRAY, label="SGD")
     axes[1].set(xlim=(0, 50), ylim=(1e-6, 1e3), yscale="log")
-    axes[1].set(xlabel="step", ylabel="log scale", title="losses and, thin, own rates")
+    axes[1].set(xlabel="step", ylabel="loss, or own rate; log scale", title="losses and, thin, Adagrad's own rates")
 
 
 def _draw_plane(ax: Axes, runs: list[Trace], angle: float) -> Mapping[str, str]:
@@ -322,7 +322,8 @@ def shares(found: Mapping[str, Mapping[str, tuple[Mapping[str, float], float]]])
         for i, name in enumerate(names):
             places = [row + 0.7 * (i + 0.5) / len(names) - 0.35 for row in range(len(rows))]
             parts = [learned[name] for learned, _ in rows.values()]
-            ax.plot(parts, places, **look(name) | {"linestyle": ""}, label=name)
+            style = look(name) if name in LOOKS else {"color": RED, "marker": "h"}
+            ax.plot(parts, places, **style | {"linestyle": ""}, label=name)
         words = {-0.6: "noise"} | {row: f"{noise:.0%}" for row, (_, noise) in enumerate(rows.values())}
         for row, word in words.items():
             ax.annotate(word, (1.02, row), va="center", color="0.4", annotation_clip=False)

@@ -43,8 +43,8 @@ def test_a_dim_input_is_learned_late(lr, factor):
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_the_dots_of_adagrad_lie_about_level(seed):
-    """SGD's dots rise from left to right; Adagrad's, at this rate, do not."""
+def test_the_dots_of_adagrad_rise_and_fall(seed):
+    """SGD's dots rise from left to right; Adagrad's, at this rate, rise, fall, and stay within a factor of ten."""
     images, labels, share = HELD_OUT["images"], HELD_OUT["labels"], HELD_OUT["lit"]
     rises = []
     for rule, lr in ((SGD, 1.0), (Adagrad, 0.3)):
@@ -56,6 +56,8 @@ def test_the_dots_of_adagrad_lie_about_level(seed):
         dots = torch.stack([share.log(), far.log()])[:, share > 0]
         rise = torch.corrcoef(dots)[0, 1]
         assert rise > 0.8 if rule is SGD else rise < 0.1
+    rarest, between, often = (far[(share > low) & (share < high)] for low, high in ((0, 0.005), (0.005, 0.1), (0.7, 1)))
+    assert between.mean() > 1.5 * max(rarest.mean(), often.mean()) and far[share > 0].max() < 10 * far[share > 0].min()
     assert rises[0] > 60 and 0.5 < rises[1] < 1.5
 
 
@@ -68,6 +70,30 @@ def test_a_steady_slope(slope, lr):
         before = p
         p, s = adagrad(p, slope, s, lr=lr, eps=0)
         assert abs(p - before) == pytest.approx(lr / t**0.5, rel=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["absolute", "logistic"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_sum_of_the_losses_is_bounded(rule, seed):
+    """The paper's guarantee is for convex losses, a new one in each step: let no coordinate ever be farther than $D$ from the best fixed weights (if need be, clip it), and take $\\eta = D/\\sqrt2$.
+    Then the losses of all $T$ steps add up to at most $\\sqrt2\\,D\\sum_i\\sqrt{s_{T,i}}$ more than those of the best fixed weights (but for eps).
+    If gradients stay bounded, $\\sqrt{s_T}$ grows at most like $\\sqrt T$: what the mean loss has too much falls like $1/\\sqrt T$."""  # noqa: E501
+    dice, far, bounds = torch.Generator().manual_seed(seed), 6.0, []
+    best = torch.randn(20, generator=dice, dtype=torch.float64).clamp(-2, 2)
+    p, s, regret = torch.zeros_like(best), torch.zeros_like(best), 0.0
+    for _ in range(1600):
+        row = (torch.rand(20, generator=dice) < 1 / torch.arange(1, 21)) * 1.0
+        score, goal = row.double() @ p, row.double() @ best
+        label = torch.sign(goal + torch.randn((), generator=dice))
+        losses = [abs(at - goal) if rule == "absolute" else torch.log1p((-label * at).exp()) for at in (score, goal)]
+        push = torch.sign(score - goal) if rule == "absolute" else -label * torch.sigmoid(-label * score)
+        assert (p - best).abs().max() <= far
+        regret += losses[0] - losses[1]
+        p, s = adagrad(p, push * row.double(), s, lr=far / 2**0.5)
+        p = p.clamp(-far / 2, far / 2)
+        bounds.append((2**0.5 * far * s.sqrt().sum()).item())
+        assert regret <= bounds[-1]
+    assert bounds[-1] / 1600 <= 0.55 * bounds[399] / 400
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -95,7 +121,7 @@ def test_eps_inside_the_root_is_a_start(start):
 @pytest.mark.parametrize("condition", [10, 100])
 @pytest.mark.parametrize("start", [(-4.0, 1.0), (3.0, 2.0), (-1.0, 4.0)])
 def test_turning_costs_steps(start, condition):
-    """turned by 45 degrees, its lead in the ravine was gone, or shrank, by the start."""
+    """turned by 45 degrees, its lead in the ravine was gone or smaller, depending on the start."""
     steps = [steps_of_adagrad(condition, angle, start) for angle in (5, 45)]
     assert steps[1] > 3 * steps[0]
 
@@ -159,9 +185,9 @@ def test_in_a_ravine_the_weights_decide(inputs, seed):
     | smaller weights | is last |
     | equal weights | leads |
     | larger weights | leads by far |
-    With equal weights the dice decide; for smaller ones Adagrad is last again, and for larger ones it leads by far.
+    With equal weights the dice decide in the ravines, and without one Adagrad has no lead; for smaller ones Adagrad is last again, and for larger ones it leads by far.
     Where larger ones are needed a falling rate helps SGD, but less
-    """
+    """  # noqa: E501
     smaller, larger = (
         [leads(learned_from(inputs, need, mean, seed)) for mean in (4, 0.25)] for need in ("smaller", "larger")
     )
@@ -186,12 +212,15 @@ def test_clock_or_size_on_words(inputs, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 6])
 def test_larger_batches_shrink_the_lead(seed):
-    """Batches beyond 32 shrink its lead: on faint words that need larger weights, with clear labels, in batches of 512, Nesterov comes within three points."""  # noqa: E501
+    """Batches beyond 32 shrink its lead over Nesterov: on faint words that need larger weights, with clear labels, in batches of 512, Nesterov comes within three points."""  # noqa: E501
     rules = {"plain": (SGD, {}), "ahead": (SGD, {"momentum": 0.9, "nesterov": True}), "own": (Adagrad, {})}
     rates, share, number = torch.logspace(-1.6, 2.8, 15, dtype=torch.float64), HELD_OUT["even"], HELD_OUT["less"]
     found = [leads(read_words(rules, share, 3, number, rates, seed, batch)[0]) for batch in (32, 128, 512)]
     assert all((less < more).all() for less, more in zip(found[1:], found, strict=False))
     assert 0 < found[2][1] < 0.03
+    share, pull, number = HELD_OUT["kinds"]["rare, larger"]
+    found = [leads(read_words(rules, share, 3 * pull, number, rates, seed, batch)[0])[1] for batch in (32, 128, 512)]
+    assert found[0] > found[1] > found[2]
 
 
 @pytest.mark.parametrize("seed, batch, steps", [(3, 16, 150), (4, 64, 150), (2, 1, 1500)])
