@@ -75,27 +75,24 @@ def _wandering(
 ) -> dict[str, Any]:
     """Where z, plain SGD and x are in 200 steps; the numbers are of the last 100 steps with 100 noises."""
     rule = optimizer or rules.schedule_free_sgd
-    lines = noisy_bowl(rule, lr, slice(None), beta)
+    lines, (plain, average) = noisy_bowl(rule, lr, slice(None), beta), _at_best(rule, beta)
     for (name, line), color, dash in zip(lines.items(), (RED, BLUE, GREEN), ("-", "--", "-."), strict=True):
         ax.plot([5, *line[:, seed]], dash, color=color, label=name)
     label_ends(ax)
     off = _squares(lines)
-    names = [f"{name}, from the minimum" for name in ("z", "plain SGD", "x")]
-    far = {name: float(squares.mean() ** 0.5) for name, squares in zip(names, off, strict=True)}
+    named = zip(("z", "plain SGD", "x"), off.mean(1) ** 0.5, strict=True)
+    far = {f"{name}, from the minimum": float(distance) for name, distance in named}
     far["noises in which x is farther than plain SGD"] = int((off[2] > off[1]).sum())
-    tried = [_squares(noisy_bowl(rule, some, slice(None), beta)).mean(1) for some in numpy.logspace(-2, 0, 21)]
-    _, plain, average = numpy.min(tried, 0) ** 0.5
-    falling = {"plain SGD, with lr 1/t": float((_falling()[100:] ** 2).mean() ** 0.5)}
-    return far | {"plain SGD, at best": float(plain)} | falling | {"x, at best": float(average)}
+    falling = -(2 * _noises()).cumsum(0) / numpy.arange(1, 201)[:, None]  # plain descent at 1/t, whatever its start
+    by_t = float((falling[100:] ** 2).mean() ** 0.5)
+    return far | {"plain SGD, at best": plain, "plain SGD, with lr 1/t": by_t, "x, at best": average}
 
 
-def _falling(start: float = 5) -> numpy.ndarray:
-    """Plain descent on the bowl of `noisy_bowl` whose rate is 1/t, ``[200, seeds]``."""
-    q, places = start, []
-    for t, error in enumerate(2 * _noises(), 1):
-        q = q - (q + error) / t
-        places.append(q)
-    return numpy.array(places)
+@functools.cache
+def _at_best(rule: Callable[..., Any], beta: float) -> list[float]:
+    """How far plain descent and x are from the minimum, each at its best of 21 rates."""
+    tried = [_squares(noisy_bowl(rule, lr, slice(None), beta)).mean(1) for lr in numpy.logspace(-2, 0, 21)]
+    return (numpy.min(tried, 0)[1:] ** 0.5).tolist()
 
 
 def _squares(lines: Mapping[str, numpy.ndarray]) -> numpy.ndarray:
@@ -544,12 +541,11 @@ def race_and_write(to: str, new: str) -> None:
     begun = time.monotonic()
     found = {"digits, MLP": treated()}
     found[TEXT] = treated(RACES[TEXT], RACES[TEXT].tuning, RACING, ("Muon", LONG), AS_LONG_TEXT)
+    alike = MATRIX.tuning, NEW, ("AdamW", "Muon", LONG)
     for batch in (8, 128):
-        task, entrants = replace(MATRIX, batch=batch), ("AdamW", "Muon", LONG)
-        found[f"digits, minibatches of {batch}"] = treated(task, MATRIX.tuning, NEW, entrants, MINIBATCHES[batch])
+        found[f"digits, minibatches of {batch}"] = treated(replace(MATRIX, batch=batch), *alike, MINIBATCHES[batch])
     for depth in (3, 4):
-        task, entrants = deeper(depth), ("AdamW", "Muon", LONG)
-        found[f"digits, {depth} hidden layers"] = treated(task, MATRIX.tuning, NEW, entrants, DEPTHS[depth])
+        found[f"digits, {depth} hidden layers"] = treated(deeper(depth), *alike, DEPTHS[depth])
     Path(new).write_text(as_text(circumstances(begun), found), "utf-8")
 
 
