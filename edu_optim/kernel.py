@@ -200,10 +200,10 @@ def _arguments(numbers, tensors):
 
 
 def _in_c(node, names):
-    form = POWERS.get(node.args[1]) if node.target is operator.pow else None
-    form = form or IN_C.get(node.target)
+    form = node.target is operator.pow and POWERS.get(node.args[1]) or IN_C.get(node.target)
     if form is None:
-        raise TypeError(f"a rule may use + - * / ** and maximum, not {getattr(node.target, '__name__', node.target)}")
+        used = getattr(node.target, "__name__", node.target)
+        raise TypeError(f"a rule may use + - * / ** and rules.maximum, not {used}")
     return form.format(*[names.get(argument, f"(real){argument}") for argument in node.args])
 
 
