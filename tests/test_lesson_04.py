@@ -276,9 +276,19 @@ def whole_step_ahead(gradient, p, lr, momentum, steps):
     return path
 
 
+def never_ahead(gradient, p, lr, momentum, steps):
+    velocity, path = 0 * p, []
+    for _ in range(steps):
+        velocity = momentum * velocity + gradient(p) - lr * momentum * gradient(velocity)
+        p = p - lr * velocity
+        path.append(p - lr * momentum * velocity)
+    return path
+
+
 @pytest.mark.parametrize(
     "answer, like, name",
     [
+        (never_ahead, "look_ahead_path", "the slope ahead is put together from the slope here and that at the"),
         (
             eager_uphill,
             "mended_nesterov",

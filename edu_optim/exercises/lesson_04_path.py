@@ -15,13 +15,18 @@ def look_ahead_path(gradient, p, lr, momentum, steps):
     return path
 
 
-def _bowl(p):
-    return torch.tensor([1.3, 9.1], dtype=torch.float64) * p
+def _slope(p):
+    """Bent, and 0 elsewhere than at 0, so that no slope ahead is a sum of others.
+
+    >>> _slope(torch.tensor([0.4, 0.4], dtype=torch.float64))
+    tensor([0.0192, 0.0192], dtype=torch.float64)
+    """
+    return torch.tensor([1.3, 9.1], dtype=torch.float64) * (p - 0.4) + 0.3 * p**3
 
 
 def _watch_path(answer):
     for lr, momentum, steps in [(0.043, 0.77, 5), (0.091, 0.6, 3)]:
-        path = list(answer(_bowl, torch.tensor([1.1, -1.7], dtype=torch.float64), lr, momentum, steps))
+        path = list(answer(_slope, torch.tensor([1.1, -1.7], dtype=torch.float64), lr, momentum, steps))
         yield f"with {steps} steps, how many places there are", len(path)
         places = [torch.as_tensor(place) for place in path]
         yield f"with {steps} steps, how many of them are tensors of their own", len({p.data_ptr() for p in places})
@@ -94,6 +99,12 @@ EXERCISE = Exercise(
                 (", and the places are those where the gradient was asked for", {POINT: "path.append(ahead)"}),
             ]
         ],
+        edit(
+            "the slope ahead is put together from the slope here and that at the velocity",
+            {"gradient(ahead)": "gradient(p) - lr * momentum * gradient(velocity)"},
+            why="Where the slope grows in proportion to the place the two agree; here it does not.",
+            ask="At which point does the method ask for its one gradient?",
+        ),
         edit(
             "the places are carried ahead by the whole velocity",
             {POINT: "path.append(p - lr * velocity)"},

@@ -228,7 +228,7 @@ EXERCISES = [
         ],
         [
             edit(
-                "both means are still moving",
+                "the means are not yet at rest",
                 {"1500": "15"},
                 why="The variance fades as alpha**t, and `float32` rounds it away only when that is tiny.",
                 ask="At your alpha, after how many steps is alpha**t below 6e-8? If they are too many, which alpha is "

@@ -86,7 +86,7 @@ def test_looking_ahead_tilts_the_floor(beta):
 @pytest.mark.parametrize("beta", [0.2, 0.95])
 @pytest.mark.parametrize("product", [1.02, 1.3, 2.5])
 def test_beyond_one_friction_is_a_drive(product, beta):
-    """Beyond $\\eta\\lambda = 1$ the ball crosses the floor at every step, so the turned velocity pushes the way the slope does: the friction has become a drive."""  # noqa: E501
+    """Beyond $\\eta\\lambda = 1$ the ball, from rest, crosses the floor at every step, so the turned velocity pushes the way the slope does: the friction has become a drive."""  # noqa: E501
     ball, velocity = -2.3, 0.0
     for _ in range(40):
         kept, push = beta * (1 - product) * velocity, product * ball

@@ -113,7 +113,7 @@ def ends_on_digits(unit, rules, **how):
 
 @pytest.mark.parametrize("seeds, batch", [(range(10, 15), 10), (range(20, 25), 16)])
 def test_rprop_is_last_on_minibatches(seeds, batch):
-    """On minibatches Rprop is last by far, and it no longer learns
+    """On these minibatches Rprop is last by far, and it no longer learns
     Left, RMSprop ends at 0.19, but momentum, SGD and Adagrad overlap with it.
     """
     six = RULES | {"signs": (from_rule(by_signs), {}), "Rprop": (from_rule(rprop), {})}
@@ -304,8 +304,8 @@ def by_signs(p, g, *, lr):
 @pytest.mark.parametrize("hidden, seed, lr", [(16, 1, 0.03), (24, 2, 0.03), (64, 3, 0.02)])
 def test_the_burst_makes_the_climb(hidden, seed, lr):
     """At 0.03 the burst lifts the loss, to 3.2; with the burst cut it falls at once, \
-and with a warm-up it is never above its start.
-    With the burst it ends at 0.42, without it at 0.27.
+and with a warm-up it is here never above its start.
+    From these first weights it ends at 0.42 with the burst, at 0.27 without; from others it may end lower with it.
     """
 
     def cut(p, g, s, *, t, lr):
